@@ -1,0 +1,34 @@
+"""Inverse problems in imaging: min over θ of ½ ‖A(g(θ)) - y‖² + R(g(θ)), with interchangeable operators and priors."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from dipops import images, metrics, monitor, plot, recipes
+from dipops.consistency import consistency
+from dipops.errors import BadFile, BadType, BadValue, DipopsError, Diverged, LawError, NotLinear
+from dipops.laws import Report, check
+from dipops.methods.descent import Descent
+from dipops.operators.differences import FiniteDifferences
+from dipops.operators.elementary import GuidedInput, Identity, Mask
+from dipops.operators.features import FeatureMap
+from dipops.operators.interface import DifferentiableOperator, LinearOperator, LinearOrDifferentiableOperator, stack
+from dipops.operators.resampling import LanczosDownsampler
+from dipops.priors.deep_image_prior import DeepImagePrior
+from dipops.priors.generators import Downsampling, Hourglass, Padding, Upsampling
+from dipops.priors.inputs import Guide, Meshgrid, Noise
+from dipops.priors.interface import NoPrior, Prior
+from dipops.priors.total_variation import TotalVariation
+from dipops.problem import Problem
+from dipops.solver import Result, solve
+
+try:
+    __version__ = version("dipops")
+except PackageNotFoundError:  # run from the source tree
+    __version__ = "0+source"
+
+__all__ = [
+    "BadFile", "BadType", "BadValue", "DeepImagePrior", "Descent", "DifferentiableOperator", "DipopsError", "Diverged",
+    "Downsampling", "FeatureMap", "FiniteDifferences", "Guide", "GuidedInput", "Hourglass", "Identity", "LanczosDownsampler",
+    "LawError", "LinearOperator", "LinearOrDifferentiableOperator", "Mask", "Meshgrid", "NoPrior", "Noise", "NotLinear",
+    "Padding", "Prior", "Problem", "Report", "Result", "TotalVariation", "Upsampling", "check", "consistency", "images",
+    "metrics", "monitor", "plot", "recipes", "solve", "stack",
+]  # fmt: skip

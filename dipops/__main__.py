@@ -1,0 +1,5 @@
+"""``python -m dipops``: the command line."""
+
+from dipops.cli import main
+
+main()

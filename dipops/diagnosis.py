@@ -1,0 +1,63 @@
+"""What is wrong with an adjoint: the usual mistakes, told from one picture."""
+
+import torch
+from torch import Tensor
+
+_CLOSE = 1e-8
+
+
+def diagnose_adjoint(got: Tensor, truth: Tensor) -> str:
+    """One sentence on how ``got``, the adjoint's answer, differs from ``truth``; both of shape (1, *in_shape)."""
+    if got.shape != truth.shape:
+        return f"the adjoint gives shape {tuple(got.shape[1:])} instead of {tuple(truth.shape[1:])}"
+    if not got.isfinite().all():
+        return "the adjoint gives values that are not finite"
+    sentences = (_scaled(got, truth), _moved(got, truth), _border(got, truth), _worst(got, truth))
+    return next(sentence for sentence in sentences if sentence)
+
+
+def _scaled(got: Tensor, truth: Tensor) -> str:
+    scale = float((got * truth).sum() / truth.square().sum())
+    if not _close(got, scale * truth):
+        return ""
+    return f"the adjoint looks scaled by {scale:.4g}" if scale else "the adjoint is zero"
+
+
+def _moved(got: Tensor, truth: Tensor) -> str:
+    axes = range(1, truth.ndim)
+    for axis in axes:
+        if _close(got, truth.flip(axis)):
+            return f"the adjoint looks mirrored along axis {axis - 1}" + (" (channels swapped)" if axis == truth.ndim - 3 else "")
+    if truth.ndim == 4 and truth.shape[1] > 1:
+        order = torch.cdist(got[0].flatten(1), truth[0].flatten(1)).argmin(dim=1)
+        if _close(got, truth[:, order]):
+            return f"the adjoint looks right but for its channels swapped: it gives channels {order.tolist()} in this order"
+    for axis in axes:
+        for step in (1, -1):
+            inner = truth.roll(step, axis).narrow(axis, 1, max(truth.shape[axis] - 2, 0))
+            if inner.numel() and inner.norm() > 0 and _close(got.narrow(axis, 1, inner.shape[axis]), inner):
+                return f"the adjoint looks one pixel off along axis {axis - 1} (moved by {step})"
+    return ""
+
+
+def _border(got: Tensor, truth: Tensor) -> str:
+    if truth.ndim < 3 or min(truth.shape[-2:]) < 3:
+        return ""
+    inside = torch.zeros_like(truth, dtype=torch.bool)
+    inside[..., 1:-1, 1:-1] = True
+    if truth[inside].norm() == 0 or not _close(got[inside], truth[inside]):
+        return ""
+    wrong = ~torch.isclose(got, truth, rtol=_CLOSE, atol=_CLOSE) & (truth.abs() > _CLOSE)
+    weight = float((got[wrong] * truth[wrong]).sum() / truth[wrong].square().sum())
+    return f"the adjoint looks right inside and wrong on the border, where its weight is about {weight:.3g}"
+
+
+def _worst(got: Tensor, truth: Tensor) -> str:
+    index = int((got - truth).abs().argmax())
+    where = tuple(int(i) for i in torch.unravel_index(torch.tensor(index), truth.shape))[1:]
+    came, expected = float(got.flatten()[index]), float(truth.flatten()[index])
+    return f"the adjoint is wrong, most at pixel {where}: {came:.6g} instead of {expected:.6g}"
+
+
+def _close(got: Tensor, truth: Tensor) -> bool:
+    return bool((got - truth).norm() <= _CLOSE * max(float(got.norm()), float(truth.norm())))

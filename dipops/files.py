@@ -1,0 +1,82 @@
+"""Files that are written whole or not at all, and the record of what made them."""
+
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from dipops.errors import BadFile
+
+RECORDED = ("dipops", "torch", "numpy", "scipy", "pillow", "matplotlib", "scikit-image")
+
+
+def write_whole(path: str | Path, write: Callable[[BinaryIO], object]) -> None:
+    """Call ``write`` with an open binary file that takes the place of ``path`` once it is complete.
+
+    Raises:
+        BadFile: the folder is missing or cannot be written to; ``path`` is then as it was.
+    """
+    path = Path(path)
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise BadFile(
+            f"cannot write {path}: {error.strerror}", "a folder that exists and can be written to", "choose another path"
+        ) from error
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def write_json(path: str | Path, record: dict[str, Any]) -> None:
+    """Write ``record`` as indented JSON, whole or not at all."""
+    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    write_whole(path, lambda file: file.write(text.encode()))
+
+
+def environment() -> dict[str, Any]:
+    """Versions of the packages that matter and the hardware, as plain values for a record."""
+    import torch
+
+    return {
+        "python": platform.python_version(),
+        "packages": {name: found for name in RECORDED if (found := _version(name))},
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "torch_threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,154 @@
+"""Pictures in and out: files, crops, masks, and the bundled photograph."""
+
+from collections.abc import Sequence
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from dipops.errors import BadFile, BadValue
+from dipops.files import write_whole
+from dipops.seeds import stream
+
+MAX_PIXELS = 64 * 1024 * 1024
+_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP"}
+_OPTIONS = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}
+_GREY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+
+
+def load(path: str | Path) -> Tensor:
+    """Read a picture as float32 of shape (1 or 3, H, W), values in [0, 1].
+
+    Grey stays one channel; palettes and CMYK become RGB; what is transparent is laid over white; the EXIF rotation is
+    applied. 16-bit grey keeps its precision; other 16-bit pictures come with the 8 bits that Pillow reads.
+
+    Raises:
+        BadFile: the file is missing, empty, cut off or no picture, or has more than 64 million pixels.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise BadFile(f"no file at {path}", "a picture", "check the path")
+    if path.stat().st_size == 0:
+        raise BadFile(f"{path} is empty", "a picture", "save or copy it again")
+    try:
+        with Image.open(path) as picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                raise _too_large(path, f"{picture.width} x {picture.height}")
+            picture.load()
+            pixels = _pixels(ImageOps.exif_transpose(picture))
+    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
+        if isinstance(error, Image.DecompressionBombError):
+            raise _too_large(path, "far too many pixels") from error
+        raise BadFile(f"{path} is no picture that can be read", "PNG, JPEG, TIFF or WebP", "convert it") from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        if isinstance(error, BadFile):
+            raise
+        raise BadFile(f"{path} is cut off or damaged ({error})", "a whole picture", "copy it again") from error
+    return torch.from_numpy(np.ascontiguousarray(pixels, dtype=np.float32)).movedim(-1, 0).contiguous()
+
+
+def save(path: str | Path, image: Tensor) -> None:
+    """Write a picture, 8 bits a channel, in the format of the suffix, whole or not at all.
+
+    Args:
+        path: ends in .png, .tif, .tiff, .webp (all without loss), .jpg or .jpeg (quality 95).
+        image: shape (1 or 3, H, W) or (1, 1 or 3, H, W); values outside [0, 1] are clipped.
+
+    Raises:
+        BadValue: another suffix or shape, or values that are not finite.
+        BadFile: the file cannot be written.
+    """
+    kind = image_format(path)
+    picture = to_pil(image)
+    write_whole(path, lambda file: picture.save(file, kind, **_OPTIONS.get(kind, {})))
+
+
+def image_format(path: str | Path) -> str:
+    """The format that the suffix of ``path`` names, or BadValue."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in _FORMATS:
+        raise BadValue(f"{path} with suffix {suffix!r}", f"one of {', '.join(_FORMATS)}", "choose such a name")
+    return _FORMATS[suffix]
+
+
+def to_pil(image: Tensor) -> Image.Image:
+    """The picture as 8-bit Pillow image; shapes and errors as in :func:`save`."""
+    planes = image[0] if image.ndim == 4 and len(image) == 1 else image
+    if planes.ndim != 3 or planes.shape[0] not in (1, 3):
+        raise BadValue(f"a tensor of shape {tuple(image.shape)}", "one picture (1 or 3, H, W)", "save a batch one by one")
+    if not planes.isfinite().all():
+        raise BadValue("a picture with NaN or infinity", "finite values", "look at the objective's trace")
+    values = (planes.detach().float().clamp(0, 1) * 255).round().byte().movedim(0, -1).cpu().numpy()
+    return Image.fromarray(values[..., 0] if values.shape[-1] == 1 else values)
+
+
+def photograph() -> Tensor:
+    """The bundled photograph: astronaut Eileen Collins, (3, 512, 512), NASA, public domain."""
+    with as_file(files("dipops") / "data" / "astronaut.png") as path:
+        return load(path)
+
+
+def portrait(size: int = 128) -> Tensor:
+    """The face of the bundled photograph, 256 pixels square, reduced to (3, size, size).
+
+    Raises:
+        BadValue: ``size`` is not one of 32, 64, 128, 256.
+    """
+    if size not in (32, 64, 128, 256):
+        raise BadValue(f"size = {size}", "32, 64, 128 or 256", "crop photograph() for other sizes")
+    face = photograph()[:, :256, 96:352]
+    return torch.nn.functional.avg_pool2d(face, 256 // size)
+
+
+def resize(image: Tensor, size: Sequence[int], method: Image.Resampling = Image.Resampling.BICUBIC) -> Tensor:
+    """The picture (C, H, W) at ``size`` = (height, width) by Pillow, antialiased when it shrinks, in float."""
+    planes = (Image.fromarray(plane.cpu().numpy()).resize((size[1], size[0]), method) for plane in image.float())
+    return torch.stack([torch.from_numpy(np.array(plane)) for plane in planes]).to(image)
+
+
+def centre_crop(image: Tensor, size: Sequence[int]) -> Tensor:
+    """The middle of (..., H, W) as (..., *size).
+
+    Raises:
+        BadValue: the picture is smaller.
+    """
+    height, width = image.shape[-2:]
+    if size[0] > height or size[1] > width:
+        raise BadValue(f"a picture of {height} x {width}", f"at least {size[0]} x {size[1]}", "ask for a smaller crop")
+    top, left = (height - size[0]) // 2, (width - size[1]) // 2
+    return image[..., top : top + size[0], left : left + size[1]]
+
+
+def random_mask(height: int, width: int, keep: float, seed: int = 0) -> Tensor:
+    """A mask (H, W) where each pixel is known, 1, with probability ``keep``, and else 0.
+
+    Raises:
+        BadValue: ``keep`` is not in (0, 1].
+    """
+    if not 0 < keep <= 1:
+        raise BadValue(f"keep = {keep}", "a probability above 0 and at most 1", "0.5 keeps half of the pixels")
+    return (torch.rand(height, width, generator=stream(seed, "mask")) < keep).float()
+
+
+def _pixels(picture: Image.Image) -> np.ndarray:
+    """Values (H, W, 1 or 3) in [0, 1]."""
+    if picture.mode in ("I", "I;16", "I;16B", "I;16L", "I;16N"):
+        return np.asarray(picture, dtype=np.float32)[..., None].clip(0, 65535) / 65535
+    if picture.mode == "F":
+        values = np.asarray(picture)
+        if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
+            raise ValueError("floating-point values outside [0, 1]")
+        return values[..., None]
+    if picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
+        grey = picture.mode in _GREY_MODES
+        layer = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("L" if grey else "RGB")
+    values = np.asarray(picture.convert("L" if picture.mode in _GREY_MODES else "RGB"), dtype=np.float32) / 255
+    return values[..., None] if values.ndim == 2 else values
+
+
+def _too_large(path: Path, came: str) -> BadFile:
+    return BadFile(f"{path} has {came}", f"at most {MAX_PIXELS // 2**20} x 2**20 pixels", "crop or reduce it first")

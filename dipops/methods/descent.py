@@ -1,0 +1,95 @@
+"""Descent along the gradient by any optimiser of PyTorch."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+from torch.optim import LBFGS, Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from dipops.errors import BadValue
+from dipops.priors.interface import Prior
+from dipops.problem import Problem
+
+MakeOptimizer = Callable[[Iterable[Parameter]], Optimizer]
+MakeSchedule = Callable[[Optimizer], LRScheduler]
+
+ADAM: MakeOptimizer = partial(torch.optim.Adam, lr=0.01)
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Gradient descent on θ, for any operator and prior.
+
+    Attributes:
+        optimizer: makes the optimiser from the parameters, such as ``partial(torch.optim.Adam, lr=0.01)``, the default.
+        schedule: makes a learning-rate schedule from the optimiser, stepped once a step; None keeps the rate.
+        steps: how many steps ``solve`` makes where it is not told.
+    """
+
+    optimizer: MakeOptimizer = ADAM
+    schedule: MakeSchedule | None = None
+    steps: int = 2000
+
+    def start(self, problem: Problem, prior: Prior, generators: Sequence[torch.Generator]) -> "DescentIteration":
+        """See :class:`dipops.methods.interface.Method`.
+
+        Raises:
+            BadValue: an optimiser that couples all parameters, L-BFGS, for a batch.
+        """
+        return DescentIteration(self, problem, prior, generators)
+
+
+class DescentIteration:
+    """Descent at work: the image it yields is the one whose objective and gradient the step was taken from."""
+
+    def __init__(self, method: Descent, problem: Problem, prior: Prior, generators: Sequence[torch.Generator]) -> None:
+        self._problem, self._prior, self._generators = problem, prior, generators
+        self.optimizer = method.optimizer([p for p in prior.parameters() if p.requires_grad])
+        self.schedule = method.schedule(self.optimizer) if method.schedule else None
+        self._searches = isinstance(self.optimizer, LBFGS)
+        if self._searches and len(problem.y) > 1:
+            raise BadValue(f"L-BFGS on a batch of {len(problem.y)}", "one image", "it couples them: solve them one by one")
+        self._image, self._objective = problem.y, problem.y
+
+    def step(self) -> tuple[Tensor, Tensor]:
+        self._prior.refresh(self._generators)
+        self.optimizer.step(self._closure)
+        if self._searches:
+            with torch.no_grad():
+                self._evaluate()
+        if self.schedule is not None:
+            self.schedule.step()
+        return self._image, self._objective
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "prior": self._prior.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict() if self.schedule else None,
+            "generators": [generator.get_state() for generator in self._generators],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._prior.load_state_dict(state["prior"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.schedule:
+            self.schedule.load_state_dict(state["schedule"])
+        for generator, kept in zip(self._generators, state["generators"], strict=True):
+            generator.set_state(kept)
+
+    def _closure(self) -> float:
+        self.optimizer.zero_grad()
+        total = self._evaluate()
+        total.backward()
+        return total  # pyright: ignore[reportReturnType]  (torch takes the tensor, which is not read from the device)
+
+    def _evaluate(self) -> Tensor:
+        image = self._prior()
+        objective = self._problem.misfit(image) + self._prior.penalty(image)
+        self._image, self._objective = image.detach(), objective.detach()
+        return objective.sum()

@@ -1,0 +1,41 @@
+"""What a method is."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from dipops.priors.interface import Prior
+from dipops.problem import Problem
+
+
+class Iteration(Protocol):
+    """A method at work on one problem."""
+
+    def step(self) -> tuple[Tensor, Tensor]:
+        """One step: the images (N, *in_shape), detached, and the objective (N,) there. Nothing is read from the device."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a step depends on, as tensors and plain values."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what ``state_dict`` gave."""
+        ...
+
+
+class Method(Protocol):
+    """A way to solve min over θ of ½ ‖A(g(θ)) - y‖² + R(g(θ)).
+
+    Attributes:
+        steps: how many steps ``solve`` makes where it is not told.
+    """
+
+    @property
+    def steps(self) -> int: ...
+
+    def start(self, problem: Problem, prior: Prior, generators: Sequence[torch.Generator]) -> Iteration:
+        """Begin on a prior that has been started for the problem; the generators are one for each member of the batch."""
+        ...

@@ -1,0 +1,104 @@
+"""How close a picture is to the truth: pure functions, one figure for each image of a batch."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dipops.errors import BadValue
+
+_LUMA = (65.481, 128.553, 24.966)
+_WINDOW, _SPREAD, _K1, _K2 = 11, 1.5, 0.01, 0.03
+
+
+def psnr(image: Tensor, truth: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio in dB for values in [0, 1], over all pixels and channels.
+
+    Args:
+        image: shape (..., C, H, W).
+        truth: the same shape, or one that broadcasts to it.
+
+    Returns:
+        Tensor of shape (...): one figure an image, infinite where the two are equal.
+
+    Raises:
+        BadValue: the shapes do not match.
+    """
+    _same_shape(image, truth)
+    return -10 * (image - truth).square().mean(dim=(-3, -2, -1)).log10()
+
+
+def psnr_y(image: Tensor, truth: Tensor, border: int = 4) -> Tensor:
+    """PSNR in dB of the luma alone (ITU-R BT.601, 16 to 235, not rounded), ``border`` pixels cut on each side.
+
+    This is how super-resolution is scored by convention, with peak 255. Grey images are their own luma scaled to 16..235.
+
+    Args:
+        image: shape (..., 1 or 3, H, W), values in [0, 1].
+        truth: the same shape.
+        border: pixels left out on every side.
+
+    Raises:
+        BadValue: the shapes do not match, or the border leaves nothing.
+    """
+    _same_shape(image, truth)
+    if not 0 <= 2 * border < min(image.shape[-2:]):
+        height, width = image.shape[-2:]
+        raise BadValue(
+            f"a border of {border} on a picture of {height} x {width}", "a border that leaves pixels", "pass a smaller border"
+        )
+    inner = slice(border, -border or None)
+    return psnr(luma(image)[..., inner, inner], luma(truth)[..., inner, inner])
+
+
+def luma(image: Tensor) -> Tensor:
+    """Luma of BT.601 in studio range over 255: (..., 3 or 1, H, W) in [0, 1] gives (..., 1, H, W) in [16, 235] / 255."""
+    weights = image.new_tensor(_LUMA if image.shape[-3] == 3 else (sum(_LUMA),))
+    return ((image * weights[:, None, None]).sum(dim=-3, keepdim=True) + 16) / 255
+
+
+def ssim(image: Tensor, truth: Tensor) -> Tensor:
+    """Structural similarity for values in [0, 1], the mean over pixels and channels.
+
+    Wang, Bovik, Sheikh and Simoncelli, "Image quality assessment", IEEE TIP 2004, equation 13: an 11 x 11 Gaussian window
+    of standard deviation 1.5, K1 = 0.01, K2 = 0.03, over the pixels where the window fits.
+
+    Args:
+        image: shape (..., C, H, W).
+        truth: the same shape.
+
+    Returns:
+        Tensor of shape (...), at most 1.
+
+    Raises:
+        BadValue: the shapes do not match, or a side is under 11 pixels.
+    """
+    _same_shape(image, truth)
+    if min(image.shape[-2:]) < _WINDOW:
+        height, width = image.shape[-2:]
+        raise BadValue(f"a picture of {height} x {width}", "sides of at least 11 pixels", "use psnr for small pictures")
+    x, y = torch.broadcast_tensors(image, truth)
+    mean_x, mean_y = _smooth(x), _smooth(y)
+    variance_x = _smooth(x * x) - mean_x**2
+    variance_y = _smooth(y * y) - mean_y**2
+    covariance = _smooth(x * y) - mean_x * mean_y
+    similarity = (2 * mean_x * mean_y + _K1**2) * (2 * covariance + _K2**2)
+    similarity = similarity / ((mean_x**2 + mean_y**2 + _K1**2) * (variance_x + variance_y + _K2**2))
+    return similarity.mean(dim=(-3, -2, -1))
+
+
+def _smooth(x: Tensor) -> Tensor:
+    offsets = torch.arange(_WINDOW, dtype=x.dtype, device=x.device) - _WINDOW // 2
+    taps = torch.exp(-(offsets**2) / (2 * _SPREAD**2))
+    taps = taps / taps.sum()
+    planes = x.reshape(-1, 1, *x.shape[-2:])
+    planes = F.conv2d(F.conv2d(planes, taps.view(1, 1, 1, -1)), taps.view(1, 1, -1, 1))
+    return planes.reshape(*x.shape[:-2], *planes.shape[-2:])
+
+
+def _same_shape(image: Tensor, truth: Tensor) -> None:
+    if image.ndim < 3 or image.shape[-3:] != truth.shape[-3:]:
+        raise BadValue(
+            f"an image of shape {tuple(image.shape)} and a truth of shape {tuple(truth.shape)}",
+            "two pictures (..., C, H, W) of the same size and channels",
+            "crop or convert one of them",
+        )

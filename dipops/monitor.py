@@ -1,0 +1,159 @@
+"""What watches a solve: averages, stop rules, callbacks, the trace and the progress bar."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from dipops.errors import BadValue
+from dipops.metrics import psnr
+from dipops.problem import Problem
+
+EVERY = 25
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a callback is given, every 25 steps.
+
+    Attributes:
+        index: how many steps are done.
+        steps: how many there will be at most.
+        image: the last images (N, *in_shape).
+        average: their exponential average, or None where there is none.
+        objective: (N,), on the CPU.
+        psnr: of the average, or else the last image, in dB (N,), or None where the truth is not known.
+        seconds: since the start.
+    """
+
+    index: int
+    steps: int
+    image: Tensor
+    average: Tensor | None
+    objective: Tensor
+    psnr: Tensor | None
+    seconds: float
+
+
+Callback = Callable[[Step], str | None]
+
+
+@dataclass(frozen=True)
+class Average:
+    """The exponential average of the outputs: a ← decay a + (1 - decay) x. The paper's decay is 0.99.
+
+    Raises:
+        BadValue: the decay is not in [0, 1).
+    """
+
+    decay: float = 0.99
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.decay < 1:
+            raise BadValue(f"decay = {self.decay}", "at least 0 and below 1", "0.99 averages about the last 100 outputs")
+
+
+class StopRule(Protocol):
+    """Decides without the truth when an image is done, and keeps it."""
+
+    def start(self, problem: Problem) -> "Watch":
+        """Begin to watch a solve of ``problem``."""
+        ...
+
+
+class Watch(Protocol):
+    """A stop rule at work. It updates on the device in every step and is read every 25 steps."""
+
+    done: Tensor
+    kept: Tensor
+
+    def update(self, index: int, image: Tensor, answer: Tensor) -> None:
+        """Take in step ``index``, counted from 1: the raw image, and the one that is the answer so far."""
+        ...
+
+    def reason(self) -> str | None:
+        """Why to stop, once all members of the batch are done; else None."""
+        ...
+
+
+@dataclass(frozen=True)
+class Residual:
+    """The discrepancy principle: stop as soon as the residual ‖A(x) - y‖² of the raw image is no larger than m σ².
+
+    Attributes:
+        sigma: standard deviation of the noise in y, in image units. Clipped noise is weaker: 24.42/255 for 25/255.
+
+    Raises:
+        BadValue: sigma is not positive.
+    """
+
+    sigma: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.sigma < float("inf"):
+            raise BadValue(f"sigma = {self.sigma}", "a positive standard deviation", "without noise, stop by steps")
+
+    def start(self, problem: Problem) -> "ResidualWatch":
+        return ResidualWatch(self.sigma, problem)
+
+
+class ResidualWatch:
+    """The discrepancy principle at work."""
+
+    def __init__(self, sigma: float, problem: Problem) -> None:
+        self._problem, self._sigma = problem, sigma
+        self.done = torch.zeros(len(problem.y), dtype=torch.bool, device=problem.y.device)
+        self.kept = problem.y.new_zeros(len(problem.y), *problem.operator.in_shape)
+        self._at = torch.zeros(len(problem.y), dtype=torch.int64, device=problem.y.device)
+
+    def update(self, index: int, image: Tensor, answer: Tensor) -> None:
+        with torch.no_grad():
+            power = 2 * self._problem.misfit(image) / self._problem.y[0].numel()
+        new = (power <= self._sigma**2) & ~self.done
+        self.kept = torch.where(new.view(-1, *[1] * (answer.ndim - 1)), answer, self.kept)
+        self._at = torch.where(new, index, self._at)
+        self.done = self.done | new
+
+    def reason(self) -> str | None:
+        if not bool(self.done.all()):
+            return None
+        return f"the residual fell to σ = {self._sigma:.4g} at step {', '.join(map(str, self._at.tolist()))}"
+
+
+Monitor = Average | StopRule | Callback
+
+
+class Trace:
+    """The curves of a solve, kept on the device: objective, and PSNR where the truth is known, of shape (steps, N)."""
+
+    def __init__(self, problem: Problem, steps: int, averages: bool) -> None:
+        names = ["objective"]
+        if problem.truth is not None:
+            names += ["psnr", "psnr_average"] if averages else ["psnr"]
+        self._truth = problem.truth
+        self._curves = {name: problem.y.new_full((steps, len(problem.y)), float("nan")) for name in names}
+
+    def record(self, index: int, objective: Tensor, image: Tensor, average: Tensor | None) -> None:
+        """Take in step ``index``, counted from 1."""
+        self._curves["objective"][index - 1] = objective
+        if self._truth is not None:
+            self._curves["psnr"][index - 1] = psnr(image, self._truth)
+            if average is not None:
+                self._curves["psnr_average"][index - 1] = psnr(average, self._truth)
+
+    def upto(self, steps: int) -> dict[str, Tensor]:
+        """The first ``steps`` entries of every curve, on the CPU."""
+        return {name: curve[:steps].cpu().clone() for name, curve in self._curves.items()}
+
+    def window(self, start: int, stop: int) -> dict[str, Tensor]:
+        """Entries ``start`` to ``stop`` of every curve, on the CPU."""
+        return {name: curve[start:stop].cpu() for name, curve in self._curves.items()}
+
+
+def progress_bar(steps: int, shown: bool) -> Any:
+    """A tqdm bar for a terminal or a notebook, or a silent one."""
+    from tqdm.auto import tqdm
+
+    return tqdm(total=steps, disable=not shown, unit="step", dynamic_ncols=True)

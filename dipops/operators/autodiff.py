@@ -1,0 +1,28 @@
+"""Derivatives of a function by reverse mode alone, so that they hold for any forward that PyTorch can differentiate."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.func import vjp
+
+Function = Callable[[Tensor], Tensor]
+
+
+def pullback(forward: Function, x: Tensor, v: Tensor) -> Tensor:
+    """The vector-Jacobian product Jᵀv of ``forward`` at ``x``; itself differentiable, also under no_grad and vmap."""
+    with torch.inference_mode(False):
+        _, pull = vjp(forward, _usable(x))
+        return pull(_usable(v))[0]
+
+
+def pushforward(forward: Function, x: Tensor, u: Tensor) -> Tensor:
+    """The Jacobian-vector product Ju of ``forward`` at ``x``, as the transpose of v ↦ Jᵀv, which is linear in v."""
+    with torch.inference_mode(False):
+        out, pull = vjp(forward, _usable(x))
+        _, push = vjp(lambda v: pull(v)[0], torch.zeros_like(out))
+        return push(_usable(u))[0]
+
+
+def _usable(t: Tensor) -> Tensor:
+    return t.clone() if t.is_inference() else t

@@ -1,0 +1,57 @@
+"""A small example of every elementary operator, made from a seed: one row each, from which all tests draw.
+
+A new operator adds its row here and inherits every law, every random expression and every mutation test.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from dipops.operators.differences import FiniteDifferences
+from dipops.operators.elementary import GuidedInput, Identity, Mask
+from dipops.operators.features import FeatureMap
+from dipops.operators.interface import LinearOrDifferentiableOperator
+from dipops.operators.resampling import LanczosDownsampler
+
+Example = Callable[[tuple[int, int, int], torch.Generator], LinearOrDifferentiableOperator]
+
+
+def _mask(in_shape: tuple[int, int, int], generator: torch.Generator) -> Mask:
+    known = torch.rand(in_shape, generator=generator) < 0.6
+    known[0, 0, 0] = True
+    return Mask(known, channels=in_shape[0])
+
+
+def _shared_mask(in_shape: tuple[int, int, int], generator: torch.Generator) -> Mask:
+    known = torch.rand(in_shape[1:], generator=generator) < 0.6
+    known[0, 0] = True
+    return Mask(known, channels=in_shape[0])
+
+
+def _lanczos(in_shape: tuple[int, int, int], generator: torch.Generator) -> LanczosDownsampler:
+    factor, lobes = (int(torch.randint(low, 4, (), generator=generator)) for low in (2, 1))
+    channels, height, width = in_shape
+    return LanczosDownsampler((channels, height * factor, width * factor), factor, lobes)
+
+
+def _features(in_shape: tuple[int, int, int], generator: torch.Generator) -> FeatureMap:
+    """Keeps the shape, so that it can stand anywhere in an expression."""
+    channels = in_shape[0]
+    with torch.random.fork_rng(devices=[]):
+        first, second = nn.Conv2d(channels, 4, 3, padding=1), nn.Conv2d(4, channels, 1)
+    network = nn.Sequential(first, nn.ReLU(), second, nn.Tanh(), nn.Flatten())
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.5, generator=generator)
+    return FeatureMap(in_shape, network.eval(), "3")
+
+
+EXAMPLES: dict[str, Example] = {
+    "Identity": lambda in_shape, generator: Identity(in_shape),
+    "Mask": _mask,
+    "Mask (shared)": _shared_mask,
+    "LanczosDownsampler": _lanczos,
+    "FiniteDifferences": lambda in_shape, generator: FiniteDifferences(in_shape),
+    "GuidedInput": lambda in_shape, generator: GuidedInput(torch.rand(in_shape, generator=generator)),
+    "FeatureMap": _features,
+}

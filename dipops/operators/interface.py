@@ -1,0 +1,475 @@
+"""What an operator is, and the algebra that makes new operators of old ones."""
+
+import math
+from collections.abc import Callable, Sequence
+from numbers import Real
+from typing import TYPE_CHECKING, Any, overload
+
+import torch
+from torch import Tensor, nn
+
+from dipops.errors import BadType, BadValue, NotLinear
+from dipops.operators import checks
+from dipops.operators.autodiff import pullback, pushforward
+from dipops.operators.checks import Shape
+from dipops.operators.spectrum import lanczos_norm
+
+if TYPE_CHECKING:
+    import scipy.sparse.linalg
+
+_LANCZOS_STEPS = 30
+_COLUMNS_AT_ONCE = 256
+
+
+class LinearOrDifferentiableOperator(nn.Module):
+    """A map from images (N, *in_shape) to measurements (N, *out_shape), linear or just differentiable.
+
+    A subclass writes ``__init__``, which hands ``in_shape`` to ``super().__init__``, and ``forward``. Tensors that are
+    assigned to ``self`` become buffers, so ``.to()`` moves them. Inherit from :class:`LinearOperator` or
+    :class:`DifferentiableOperator`, and prove the result with :func:`dipops.check`.
+
+    Attributes:
+        in_shape: shape of one image, without the batch.
+        guide: a picture that a prior may use as its input (in_shape, or None for most operators).
+
+    Raises:
+        BadValue: ``in_shape`` is not a sequence of positive integers.
+    """
+
+    in_shape: Shape
+    guide: Tensor | None
+    _like: Tensor
+
+    def __init__(self, in_shape: Sequence[int]) -> None:
+        super().__init__()
+        self.in_shape = checks.image_shape(in_shape)
+        self.register_buffer("_like", torch.empty(0), persistent=False)
+        self.register_buffer("guide", None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the operator: (N, *in_shape) to (N, *out_shape). The one method that a subclass must write."""
+        raise NotImplementedError(f"{type(self).__name__} must define forward(self, x)")
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Check that x is a real tensor of shape (N, *in_shape) like the operator's own, then apply ``forward``.
+
+        Raises:
+            BadType: x is no tensor, an integer tensor or a complex one.
+            BadValue: x has another shape, dtype or device.
+        """
+        checks.require_batch(x, self.in_shape, self._like, "x", repr(self))
+        return super().__call__(x)
+
+    @property
+    def out_shape(self) -> Shape:
+        """Shape of one measurement, found once by applying ``forward`` to a zero image."""
+        if "_out_shape" not in self.__dict__:
+            self.__dict__["_out_shape"] = self._trace()
+        return self.__dict__["_out_shape"]
+
+    def vjp(self, x: Tensor, v: Tensor) -> Tensor:
+        """Jᵀv, with J the Jacobian at x: x of shape (N, *in_shape) and v of (N, *out_shape) give (N, *in_shape)."""
+        return pullback(self.forward, x, v)
+
+    def jvp(self, x: Tensor, u: Tensor) -> Tensor:
+        """Ju, with J the Jacobian at x: x and u of shape (N, *in_shape) give (N, *out_shape)."""
+        return pushforward(self.forward, x, u)
+
+    def linearize(self, x: Tensor) -> "LinearOperator":
+        """The Jacobian at one image x of shape in_shape or (1, *in_shape), as a linear operator."""
+        return Jacobian(self, x)
+
+    @overload
+    def __matmul__(self: "LinearOperator", other: "LinearOperator") -> "LinearOperator": ...
+    @overload
+    def __matmul__(self, other: "LinearOrDifferentiableOperator") -> "LinearOrDifferentiableOperator": ...
+    def __matmul__(self, other: Any) -> Any:
+        _require_operators("@", self, other)
+        return _linear_if_all_are(LinearComposition, DifferentiableComposition, self, other)
+
+    @overload
+    def __add__(self: "LinearOperator", other: "LinearOperator") -> "LinearOperator": ...
+    @overload
+    def __add__(self, other: "LinearOrDifferentiableOperator") -> "LinearOrDifferentiableOperator": ...
+    def __add__(self, other: Any) -> Any:
+        _require_operators("+", self, other)
+        return _linear_if_all_are(LinearSum, DifferentiableSum, self, other)
+
+    @overload
+    def __sub__(self: "LinearOperator", other: "LinearOperator") -> "LinearOperator": ...
+    @overload
+    def __sub__(self, other: "LinearOrDifferentiableOperator") -> "LinearOrDifferentiableOperator": ...
+    def __sub__(self, other: Any) -> Any:
+        _require_operators("-", self, other)
+        return self + (-1) * other
+
+    @overload
+    def __mul__(self: "LinearOperator", scalar: float) -> "LinearOperator": ...
+    @overload
+    def __mul__(self, scalar: float) -> "LinearOrDifferentiableOperator": ...
+    def __mul__(self, scalar: Any) -> Any:
+        if not isinstance(scalar, Real) or not math.isfinite(scalar):
+            raise BadType(f"{self!r} * {_name(scalar)}", "a finite real number", "compose operators with A @ B")
+        return (LinearScaling if isinstance(self, LinearOperator) else DifferentiableScaling)(float(scalar), self)
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> "LinearOrDifferentiableOperator":
+        return self * -1
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(map(str, self.in_shape))})"
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
+            if "_buffers" not in self.__dict__:
+                raise BadType(
+                    f"{type(self).__name__}.{name} is assigned before super().__init__",
+                    "super().__init__(in_shape) as the first line of __init__",
+                    "move the assignment below it",
+                )
+            if name not in self._buffers:
+                self.__dict__.pop(name, None)
+                self.register_buffer(name, value.detach())
+                return
+        super().__setattr__(name, value)
+
+    def unit_images(self, pixels: Tensor) -> Tensor:
+        """One image (N, *in_shape) for each of the N flat indices, 1 there and 0 elsewhere."""
+        images = self._like.new_zeros(len(pixels), math.prod(self.in_shape))
+        images[torch.arange(len(pixels)), pixels] = 1
+        return images.view(-1, *self.in_shape)
+
+    def _trace(self) -> Shape:
+        zero = self._like.new_zeros(1, *self.in_shape)
+        try:
+            with torch.no_grad(), torch.autocast(zero.device.type, enabled=False):
+                out = self.forward(zero)
+        except AttributeError as error:  # nn.Module.__getattr__ would hide it behind "no attribute out_shape"
+            raise RuntimeError(f"{type(self).__name__}.forward failed on a zero image: {error}") from error
+        checks.require_output(out, type(self).__name__)
+        return tuple(out.shape[1:])
+
+
+class LinearOperator(LinearOrDifferentiableOperator):
+    """A linear map of images. ``forward`` is enough; an ``adjoint`` of one's own may be written where it is faster."""
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Aᵀy: (N, *out_shape) to (N, *in_shape). By default the transpose of ``forward`` by automatic differentiation."""
+        zero = torch.zeros(len(y), *self.in_shape, dtype=y.dtype, device=y.device)
+        return pullback(self.forward, zero, y)
+
+    def vjp(self, x: Tensor, v: Tensor) -> Tensor:
+        return self.adjoint(v)
+
+    def jvp(self, x: Tensor, u: Tensor) -> Tensor:
+        return self.forward(u)
+
+    def linearize(self, x: Tensor) -> "LinearOperator":
+        return self
+
+    @property
+    def T(self) -> "LinearOperator":
+        """The adjoint as an operator; ``A.T.T is A``."""
+        return Adjoint(self)
+
+    @property
+    def gram(self) -> "LinearOperator":
+        """AᵀA."""
+        return self.T @ self
+
+    def norm(self) -> float:
+        """The largest singular value, from below, within 1%: 30 Lanczos steps unless the operator knows it exactly."""
+        generator = torch.Generator().manual_seed(0)
+        start = torch.randn(1, *self.in_shape, generator=generator).to(self._like)
+        with torch.no_grad():
+            return lanczos_norm(lambda x: self.adjoint(self.forward(x)), start, min(_LANCZOS_STEPS, start.numel()))
+
+    def matrix(self) -> Tensor:
+        """The dense matrix, (prod(out_shape), prod(in_shape)), by applying the operator to every unit image."""
+        size = math.prod(self.in_shape)
+        with torch.no_grad():
+            rows = [self(self.unit_images(part)).flatten(1) for part in torch.arange(size).split(_COLUMNS_AT_ONCE)]
+        return torch.cat(rows).T
+
+    def scipy(self) -> "scipy.sparse.linalg.LinearOperator":
+        """The operator on flat numpy vectors, for SciPy's solvers."""
+        from scipy.sparse.linalg import LinearOperator as ScipyOperator
+
+        def flat(function: Callable[[Tensor], Tensor], shape: Shape) -> Callable[[Any], Any]:
+            def product(vector: Any) -> Any:
+                with torch.no_grad():
+                    return function(torch.as_tensor(vector).to(self._like).view(1, *shape)).flatten().cpu().numpy()
+
+            return product
+
+        return ScipyOperator(  # pyright: ignore[reportCallIssue]
+            dtype=torch.empty(0, dtype=self._like.dtype).numpy().dtype,
+            shape=(math.prod(self.out_shape), math.prod(self.in_shape)),
+            matvec=flat(self.forward, self.in_shape),
+            rmatvec=flat(self.adjoint, self.out_shape),
+        )
+
+
+class DifferentiableOperator(LinearOrDifferentiableOperator):
+    """A differentiable map of images that is not linear: it has ``vjp``, ``jvp`` and ``linearize``, but no adjoint.
+
+    Asking for ``T``, ``adjoint``, ``gram``, ``norm``, ``matrix`` or ``scipy`` raises NotLinear.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("T", "adjoint", "gram", "norm", "matrix", "scipy"):
+            raise NotLinear(
+                f"{type(self).__name__}.{name}", "a LinearOperator", "use vjp(x, v) or linearize(x).T of a nonlinear operator"
+            )
+        return super().__getattr__(name)
+
+
+class Adjoint(LinearOperator):
+    """Aᵀ of a linear operator A."""
+
+    def __init__(self, operator: LinearOperator) -> None:
+        super().__init__(operator.out_shape)
+        self.operator = operator
+        self._like = operator._like
+
+    @property
+    def out_shape(self) -> Shape:
+        return self.operator.in_shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.operator.adjoint(x)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return self.operator(y)
+
+    @property
+    def T(self) -> LinearOperator:
+        return self.operator
+
+    def norm(self) -> float:
+        return self.operator.norm()
+
+    def __repr__(self) -> str:
+        return f"{_bracketed(self.operator, LinearComposition, LinearSum, LinearScaling)}.T"
+
+
+class Jacobian(LinearOperator):
+    """The Jacobian of a differentiable operator at one image."""
+
+    def __init__(self, operator: LinearOrDifferentiableOperator, x: Tensor) -> None:
+        super().__init__(operator.in_shape)
+        self.operator = operator
+        self._like = operator._like
+        self.guide = operator.guide
+        point = x if x.ndim > len(self.in_shape) else x[None]
+        checks.require_batch(point, self.in_shape, self._like, "x", repr(operator))
+        if len(point) != 1:
+            raise BadValue(f"a batch of {len(point)} images", "the one image to linearize at", "pass x[k]")
+        self.point = point
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.operator.jvp(self.point.expand_as(x), x)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return self.operator.vjp(self.point.expand(len(y), *self.in_shape), y)
+
+    def __repr__(self) -> str:
+        return f"{_bracketed(self.operator, _Composition, _Sum, _Scaling)}.linearize(x)"
+
+
+class _Composition(LinearOrDifferentiableOperator):
+    def __init__(self, outer: LinearOrDifferentiableOperator, inner: LinearOrDifferentiableOperator) -> None:
+        super().__init__(inner.in_shape)
+        if outer.in_shape != inner.out_shape:
+            raise BadValue(
+                f"{outer!r} @ {inner!r}, where the right gives {inner.out_shape} and the left takes {outer.in_shape}",
+                "equal shapes in the middle",
+                "build the left one for the right one's out_shape",
+            )
+        self.outer, self.inner = outer, inner
+        self._like, self.guide = checks.same_kind((outer._like, inner._like)), inner.guide
+
+    @property
+    def out_shape(self) -> Shape:
+        return self.outer.out_shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.outer(self.inner(x))
+
+    def __repr__(self) -> str:
+        return f"{_bracketed(self.outer, _Sum, _Scaling)} @ {_bracketed(self.inner, _Sum, _Scaling)}"
+
+
+class LinearComposition(_Composition, LinearOperator):
+    """A @ B of linear operators."""
+
+    outer: LinearOperator
+    inner: LinearOperator
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return self.inner.adjoint(self.outer.adjoint(y))
+
+
+class DifferentiableComposition(_Composition, DifferentiableOperator):
+    """A @ B where one of them is not linear."""
+
+    def vjp(self, x: Tensor, v: Tensor) -> Tensor:
+        return self.inner.vjp(x, self.outer.vjp(self.inner(x), v))
+
+    def jvp(self, x: Tensor, u: Tensor) -> Tensor:
+        return self.outer.jvp(self.inner(x), self.inner.jvp(x, u))
+
+
+class _Sum(LinearOrDifferentiableOperator):
+    def __init__(self, first: LinearOrDifferentiableOperator, second: LinearOrDifferentiableOperator) -> None:
+        super().__init__(first.in_shape)
+        if (first.in_shape, first.out_shape) != (second.in_shape, second.out_shape):
+            shapes = (f"{part!r} from {part.in_shape} to {part.out_shape}" for part in (first, second))
+            raise BadValue(f"a sum of {' and '.join(shapes)}", "operators of the same shapes", "use stack(A, B)")
+        self.first, self.second = first, second
+        self._like = checks.same_kind((first._like, second._like))
+        self.guide = checks.same_guide((first.guide, second.guide))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.first(x) + self.second(x)
+
+    def __repr__(self) -> str:
+        second = self.second
+        if isinstance(second, _Scaling) and second.scalar == -1:
+            return f"{self.first!r} - {_bracketed(second.operator, _Sum)}"
+        return f"{self.first!r} + {second!r}"
+
+
+class LinearSum(_Sum, LinearOperator):
+    """A + B of linear operators."""
+
+    first: LinearOperator
+    second: LinearOperator
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return self.first.adjoint(y) + self.second.adjoint(y)
+
+
+class DifferentiableSum(_Sum, DifferentiableOperator):
+    """A + B where one of them is not linear."""
+
+    def vjp(self, x: Tensor, v: Tensor) -> Tensor:
+        return self.first.vjp(x, v) + self.second.vjp(x, v)
+
+    def jvp(self, x: Tensor, u: Tensor) -> Tensor:
+        return self.first.jvp(x, u) + self.second.jvp(x, u)
+
+
+class _Scaling(LinearOrDifferentiableOperator):
+    def __init__(self, scalar: float, operator: LinearOrDifferentiableOperator) -> None:
+        super().__init__(operator.in_shape)
+        self.scalar, self.operator = scalar, operator
+        self._like, self.guide = operator._like, operator.guide
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.scalar * self.operator(x)
+
+    def __repr__(self) -> str:
+        return f"{self.scalar:g} * {_bracketed(self.operator, _Composition, _Sum, _Scaling)}"
+
+
+class LinearScaling(_Scaling, LinearOperator):
+    """c * A of a linear operator."""
+
+    operator: LinearOperator
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return self.scalar * self.operator.adjoint(y)
+
+    def norm(self) -> float:
+        return abs(self.scalar) * self.operator.norm()
+
+
+class DifferentiableScaling(_Scaling, DifferentiableOperator):
+    """c * A where A is not linear."""
+
+    def vjp(self, x: Tensor, v: Tensor) -> Tensor:
+        return self.scalar * self.operator.vjp(x, v)
+
+    def jvp(self, x: Tensor, u: Tensor) -> Tensor:
+        return self.scalar * self.operator.jvp(x, u)
+
+
+class _Stack(LinearOrDifferentiableOperator):
+    def __init__(self, *operators: LinearOrDifferentiableOperator) -> None:
+        super().__init__(operators[0].in_shape)
+        if any(part.in_shape != self.in_shape for part in operators):
+            shapes = ", ".join(str(part.in_shape) for part in operators)
+            raise BadValue(f"a stack of operators that take {shapes}", "one in_shape", "compose each with one that fits")
+        self._operators = nn.ModuleList(operators)
+        self._like = checks.same_kind([part._like for part in operators])
+        self.guide = checks.same_guide([part.guide for part in operators])
+
+    @property
+    def operators(self) -> tuple[Any, ...]:
+        return tuple(self._operators)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([part(x).flatten(1) for part in self.operators], dim=1)
+
+    def split(self, y: Tensor) -> list[Tensor]:
+        """The measurement (N, total) as one tensor (N, *out_shape) for each operator."""
+        parts = y.split([math.prod(part.out_shape) for part in self.operators], dim=1)
+        return [part.unflatten(1, op.out_shape) for part, op in zip(parts, self.operators, strict=True)]
+
+    def __repr__(self) -> str:
+        return f"stack({', '.join(map(repr, self.operators))})"
+
+
+class LinearStack(_Stack, LinearOperator):
+    """Linear operators on the same image, their measurements flattened and laid end to end."""
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        pairs = zip(self.operators, self.split(y), strict=True)
+        return torch.stack([part.adjoint(piece) for part, piece in pairs]).sum(0)
+
+
+class DifferentiableStack(_Stack, DifferentiableOperator):
+    """A stack where one operator is not linear."""
+
+    def vjp(self, x: Tensor, v: Tensor) -> Tensor:
+        pairs = zip(self.operators, self.split(v), strict=True)
+        return torch.stack([part.vjp(x, piece) for part, piece in pairs]).sum(0)
+
+    def jvp(self, x: Tensor, u: Tensor) -> Tensor:
+        return torch.cat([part.jvp(x, u).flatten(1) for part in self.operators], dim=1)
+
+
+@overload
+def stack(first: LinearOperator, *others: LinearOperator) -> LinearStack: ...
+@overload
+def stack(first: LinearOrDifferentiableOperator, *others: LinearOrDifferentiableOperator) -> LinearOrDifferentiableOperator: ...
+def stack(first: Any, *others: Any) -> Any:
+    """Several measurements of one image: operators on one in_shape give vectors (N, total), end to end.
+
+    Raises:
+        BadType: an argument is no operator.
+        BadValue: their in_shape, dtype, device or guide differ.
+    """
+    _require_operators("stack", first, *others)
+    return _linear_if_all_are(LinearStack, DifferentiableStack, first, *others)
+
+
+def _linear_if_all_are(linear: Any, differentiable: Any, *parts: LinearOrDifferentiableOperator) -> Any:
+    return (linear if all(isinstance(part, LinearOperator) for part in parts) else differentiable)(*parts)
+
+
+def _require_operators(symbol: str, *parts: Any) -> None:
+    for part in parts:
+        if not isinstance(part, LinearOrDifferentiableOperator):
+            advice = "apply an operator with A(x)" if isinstance(part, Tensor) else "wrap it in an operator of your own"
+            raise BadType(f"{_name(part)} beside {symbol}", "operators on both sides", advice)
+
+
+def _bracketed(operator: LinearOrDifferentiableOperator, *kinds: type) -> str:
+    return f"({operator!r})" if isinstance(operator, kinds) else repr(operator)
+
+
+def _name(thing: Any) -> str:
+    return "a tensor" if isinstance(thing, Tensor) else repr(thing)

@@ -1,0 +1,84 @@
+"""Operators that change the size of a picture."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dipops.errors import BadValue
+from dipops.operators.interface import LinearOperator
+
+
+class LanczosDownsampler(LinearOperator):
+    """Reduces a picture by a whole factor with a Lanczos kernel: super-resolution.
+
+    Along each axis output j weighs input pixel p by L(|p + 1/2 - t (j + 1/2)| / t) with L(d) = sinc(d) sinc(d / a) for
+    d < a, scaled to sum 1; beyond the border the nearest pixel is repeated. With ``lobes=2`` and an even factor it is the
+    operator of Ulyanov, Vedaldi and Lempitsky, "Deep Image Prior" (phase 1/2, stride t).
+
+    Args:
+        in_shape: (C, H, W), with H and W multiples of ``factor``.
+        factor: t, the ratio of the sizes, an integer from 2.
+        lobes: a, 2 or 3 in practice.
+
+    Raises:
+        BadValue: ``factor`` or ``lobes`` is no such integer, or does not divide the size.
+    """
+
+    kernel: Tensor
+
+    def __init__(self, in_shape: Sequence[int], factor: int, lobes: int = 2) -> None:
+        super().__init__(in_shape)
+        if not isinstance(factor, int) or factor < 2:
+            raise BadValue(f"factor = {factor}", "an integer from 2", "compose with a resize of your own for other ratios")
+        if not isinstance(lobes, int) or lobes < 1:
+            raise BadValue(f"lobes = {lobes}", "a positive integer", "use 2 or 3")
+        if len(self.in_shape) != 3 or any(side % factor for side in self.in_shape[1:]):
+            sides = " x ".join(str(side - side % factor) for side in self.in_shape[1:])
+            raise BadValue(
+                f"in_shape = {self.in_shape} for factor {factor}", f"(C, H, W) with sides that {factor} divides", f"crop to {sides}"
+            )
+        self.factor, self.lobes = factor, lobes
+        self.kernel = lanczos_kernel(factor, lobes)
+
+    @property
+    def padding(self) -> int:
+        """Pixels repeated beyond each border."""
+        return (len(self.kernel) - self.factor) // 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._reduce(self._reduce(x, -1), -2)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return self._spread(self._spread(y, -2), -1)
+
+    def __repr__(self) -> str:
+        return f"LanczosDownsampler({self.factor}{'' if self.lobes == 2 else f', lobes={self.lobes}'})"
+
+    def _reduce(self, x: Tensor, axis: int) -> Tensor:
+        lines = x.movedim(axis, -1)
+        rows = F.pad(lines.flatten(0, 1), (self.padding, self.padding), mode="replicate").flatten(0, 1)
+        reduced = F.conv1d(rows[:, None], self.kernel.view(1, 1, -1), stride=self.factor)
+        return reduced.view(*lines.shape[:-1], -1).movedim(-1, axis)
+
+    def _spread(self, y: Tensor, axis: int) -> Tensor:
+        lines = y.movedim(axis, -1)
+        rows = F.conv_transpose1d(lines.reshape(-1, 1, lines.shape[-1]), self.kernel.view(1, 1, -1), stride=self.factor)
+        before, inner, after = rows.split((self.padding, self.factor * lines.shape[-1], self.padding), dim=-1)
+        inner = torch.cat([inner[..., :1] + before.sum(-1, keepdim=True), inner[..., 1:]], dim=-1)
+        inner = torch.cat([inner[..., :-1], inner[..., -1:] + after.sum(-1, keepdim=True)], dim=-1)
+        return inner.view(*lines.shape[:-1], -1).movedim(-1, axis)
+
+
+def lanczos_kernel(factor: int, lobes: int) -> Tensor:
+    """The taps of one axis, in float64 rounded to the default dtype, summing to 1.
+
+    2 * lobes * factor of them for an even factor; one less for an odd factor, whose centre is a pixel.
+    """
+    count = 2 * lobes * factor - factor % 2
+    distance = (torch.arange(count, dtype=torch.float64) - (count - 1) / 2).abs() / factor
+    taps = torch.sinc(distance) * torch.sinc(distance / lobes)
+    return (taps / taps.sum()).to(torch.get_default_dtype())
+
+

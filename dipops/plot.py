@@ -1,0 +1,92 @@
+"""Figures worth putting on a slide."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from dipops.errors import BadValue
+from dipops.images import to_pil
+from dipops.metrics import psnr
+from dipops.solver import Result
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_WIDTH = 2.9
+
+
+def compare(images: Mapping[str, Tensor], truth: Tensor | None = None, columns: int | None = None) -> "Figure":
+    """Pictures side by side under their names, each with its PSNR where the truth is given.
+
+    Args:
+        images: name to picture (1 or 3, H, W) or (1, 1 or 3, H, W); sizes may differ.
+        truth: the true picture; pictures of its size are scored.
+        columns: pictures a row; all in one row by default, up to five.
+
+    Raises:
+        BadValue: there is no picture, or one is of another shape.
+    """
+    import matplotlib.pyplot as plt
+
+    if not images:
+        raise BadValue("no pictures", "at least one", 'pass {"noisy": y, "restored": x}')
+    columns = columns or min(len(images), 5)
+    rows = -(-len(images) // columns)
+    pictures = {name: to_pil(image) for name, image in images.items()}
+    ratio = max(picture.height / picture.width for picture in pictures.values())
+    size = (_WIDTH * columns, (_WIDTH * ratio + 0.5) * rows)
+    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for axes, (name, picture) in zip(grid.flat, pictures.items(), strict=False):
+        axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axes.set_title(name + _score(images[name], truth), fontsize=11)
+    return figure
+
+
+def trace(results: Mapping[str, Result]) -> "Figure":
+    """Objective, and PSNR where the truth was known, against the steps; one colour each result.
+
+    Thin lines are the PSNR of single outputs, thick ones of their average. For a batch the mean is drawn.
+
+    Args:
+        results: name to result.
+    """
+    import matplotlib.pyplot as plt
+
+    scored = any("psnr" in result.trace for result in results.values())
+    figure, grid = plt.subplots(1, 1 + scored, figsize=(5.2 * (1 + scored), 3.6), squeeze=False, layout="constrained")
+    left, right = grid[0, 0], grid[0, -1]
+    for number, (name, result) in enumerate(results.items()):
+        colour = f"C{number}"
+        curves = {key: curve.mean(1) for key, curve in result.trace.items()}
+        steps = torch.arange(1, result.steps + 1)
+        left.loglog(steps, curves["objective"], color=colour, label=name, linewidth=1)
+        if "psnr" in curves:
+            averaged = "psnr_average" in curves
+            right.plot(steps, curves["psnr"], color=colour, linewidth=0.6 if averaged else 2, alpha=0.5 if averaged else 1)
+            if averaged:
+                right.plot(steps, curves["psnr_average"], color=colour, linewidth=2)
+    left.set(xlabel="step", ylabel="objective")
+    if scored:
+        right.set(xlabel="step", ylabel="PSNR (dB)")
+        right.set_ylim(bottom=_floor(results))
+    for axes in grid.flat:
+        axes.grid(alpha=0.3)
+    left.legend(frameon=False)
+    return figure
+
+
+def _score(image: Tensor, truth: Tensor | None) -> str:
+    if truth is None or image.shape[-3:] != truth.shape[-3:]:
+        return ""
+    value = float(psnr(image.reshape(truth.shape[-3:]), truth.reshape(truth.shape[-3:])))
+    return "" if value == float("inf") else f"\n{value:.2f} dB"
+
+
+def _floor(results: Mapping[str, Result]) -> float:
+    """Leave out the first climb from noise, which would flatten all that matters."""
+    peaks = [float(result.trace["psnr"].mean(1).max()) for result in results.values() if "psnr" in result.trace]
+    return max(peaks) - 15

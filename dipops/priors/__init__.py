@@ -1,0 +1,1 @@
+"""How an image is parametrised, and what an image costs."""

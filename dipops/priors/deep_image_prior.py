@@ -1,0 +1,70 @@
+"""The deep image prior: a picture is what an untrained network makes of a fixed input."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from dipops.errors import BadValue
+from dipops.priors.generators import Generator, Hourglass, side_by_side
+from dipops.priors.inputs import Guide, Input, Noise
+from dipops.priors.interface import Prior
+from dipops.problem import Problem
+from dipops.seeds import stream
+
+
+class DeepImagePrior(Prior):
+    """x = network(z + noise) with θ the weights of a network that starts random and is fitted to this one measurement.
+
+    Ulyanov, Vedaldi and Lempitsky, "Deep Image Prior", CVPR 2018, equation 2. A batch of N images is N networks side by
+    side, which do not influence each other. Pictures of any size from 16 pixels: z is padded for the network and its
+    output cropped.
+
+    Args:
+        generator: config of the network; the paper's Hourglass by default.
+        input: where z comes from; by default the operator's guide where it has one, else Noise(32).
+        perturbation: standard deviation of the fresh normal noise that is added to z in each step.
+
+    Raises:
+        BadValue: the perturbation is negative; on start, an image that is not (C, H, W) or too small.
+    """
+
+    average_decay = 0.99
+    network: nn.Module
+    z: Tensor
+    noise: Tensor
+
+    def __init__(self, generator: Generator | None = None, input: Input | None = None, perturbation: float = 1 / 30) -> None:
+        super().__init__()
+        if not 0 <= perturbation < float("inf"):
+            raise BadValue(f"perturbation = {perturbation}", "a standard deviation of at least 0", "the paper uses 1/30")
+        self.generator: Generator = Hourglass() if generator is None else generator
+        self.input, self.perturbation = input, float(perturbation)
+
+    def start(self, problem: Problem, seeds: Sequence[int]) -> None:
+        in_shape = problem.operator.in_shape
+        if len(in_shape) != 3:
+            raise BadValue(f"images of shape {in_shape}", "(C, H, W)", "reshape inside your operator's forward")
+        source = self.input or (Noise() if problem.operator.guide is None else Guide())
+        size = self.generator.padded(in_shape[1:])
+        inputs = [source.sample(problem, size, stream(seed, "input")) for seed in seeds]
+        channels = len(inputs[0])
+        streams = [stream(seed, "weights").initial_seed() for seed in seeds]
+        self.network = side_by_side(self.generator, channels, in_shape[0], streams).to(problem.y)
+        self.register_buffer("z", torch.cat(inputs)[None].to(problem.y))
+        self.register_buffer("noise", torch.zeros_like(self.z))
+        self._members, self._shape = len(seeds), in_shape
+
+    def refresh(self, generators: Sequence[torch.Generator]) -> None:
+        if self.perturbation:
+            for part, generator in zip(self.noise[0].chunk(self._members), generators, strict=True):
+                part.normal_(generator=generator)
+
+    def forward(self) -> Tensor:
+        z = torch.add(self.z, self.noise, alpha=self.perturbation) if self.perturbation else self.z
+        images = self.network(z).unflatten(1, (self._members, -1))[0]
+        return images[..., : self._shape[1], : self._shape[2]]
+
+    def __repr__(self) -> str:
+        source = "" if self.input is None else f", {self.input!r}"
+        return f"DeepImagePrior({self.generator!r}{source}, perturbation={self.perturbation:.4g})"

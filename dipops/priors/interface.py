@@ -1,0 +1,122 @@
+"""What a prior is, the prior that knows nothing, and the sum of priors."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from dipops.errors import BadType, BadValue
+from dipops.problem import Problem
+from dipops.seeds import stream
+
+_START = 0.1
+
+
+class Prior(nn.Module):
+    """A parametrisation g(θ) of the image and a penalty R on it; θ are the parameters of the module.
+
+    ``solve`` works on a copy, so one prior serves many problems. ``a + b`` adds the penalties.
+
+    Attributes:
+        average_decay: decay of the exponential average that is the answer by default, or None for the last image.
+    """
+
+    average_decay: float | None = None
+
+    def start(self, problem: Problem, seeds: Sequence[int]) -> None:
+        """Set θ for a problem, member k of the batch from ``seeds[k]``, on the problem's device and in its dtype."""
+        raise NotImplementedError
+
+    def refresh(self, generators: Sequence[torch.Generator]) -> None:
+        """Draw what is random in a step, once a step; member k from ``generators[k]`` on the problem's device."""
+
+    def forward(self) -> Tensor:
+        """g(θ): the images (N, *in_shape)."""
+        raise NotImplementedError
+
+    def penalty(self, x: Tensor) -> Tensor:
+        """R of each image, differentiable: (N, *in_shape) to (N,)."""
+        return x.new_zeros(len(x))
+
+    def __add__(self, other: "Prior") -> "Prior":
+        """Add penalties: one of the two may have a generator.
+
+        Raises:
+            BadType: both have a generator, or ``other`` is no prior.
+        """
+        if not isinstance(other, Prior):
+            raise BadType(f"a prior + a {type(other).__name__}", "two priors", "add TotalVariation(weight), say")
+        if isinstance(other, PixelPrior):
+            return PenalisedPrior(self, other)
+        if isinstance(self, PixelPrior):
+            return PenalisedPrior(other, self)
+        raise BadType(f"{self!r} + {other!r}, two generators for one image", "at most one", "add a penalty such as TotalVariation")
+
+
+class PixelPrior(Prior):
+    """θ is the image itself.
+
+    Args:
+        initial: where to start, in_shape or (N, *in_shape); by default U(0, 0.1) from the seed, as in the paper.
+    """
+
+    pixels: nn.Parameter
+
+    def __init__(self, initial: Tensor | None = None) -> None:
+        super().__init__()
+        self.register_buffer("initial", initial)
+
+    def start(self, problem: Problem, seeds: Sequence[int]) -> None:
+        shape = (len(seeds), *problem.operator.in_shape)
+        if self.initial is None:
+            images = [_START * torch.rand(shape[1:], generator=stream(seed, "pixels")) for seed in seeds]
+            start = torch.stack(images)
+        else:
+            start = _expanded(self.initial, shape)
+        self.pixels = nn.Parameter(start.to(problem.y).clone())
+
+    def forward(self) -> Tensor:
+        return self.pixels.clone()
+
+    initial: Tensor | None
+
+
+class NoPrior(PixelPrior):
+    """Pixels, and no penalty: least squares.
+
+    Args:
+        initial: where to start, in_shape or (N, *in_shape); by default U(0, 0.1) from the seed, as in the paper.
+    """
+
+    def __repr__(self) -> str:
+        return "NoPrior()"
+
+
+class PenalisedPrior(Prior):
+    """The parametrisation of one prior with the penalties of two: what ``a + b`` gives."""
+
+    def __init__(self, parametrisation: Prior, penalty: PixelPrior) -> None:
+        super().__init__()
+        self.parametrisation, self.added = parametrisation, penalty
+        self.average_decay = parametrisation.average_decay
+
+    def start(self, problem: Problem, seeds: Sequence[int]) -> None:
+        self.parametrisation.start(problem, seeds)
+
+    def refresh(self, generators: Sequence[torch.Generator]) -> None:
+        self.parametrisation.refresh(generators)
+
+    def forward(self) -> Tensor:
+        return self.parametrisation()
+
+    def penalty(self, x: Tensor) -> Tensor:
+        return self.parametrisation.penalty(x) + self.added.penalty(x)
+
+    def __repr__(self) -> str:
+        return f"{self.parametrisation!r} + {self.added!r}"
+
+
+def _expanded(initial: Tensor, shape: tuple[int, ...]) -> Tensor:
+    if tuple(initial.shape) not in (shape, shape[1:], (1, *shape[1:])):
+        raise BadValue(f"an initial image of shape {tuple(initial.shape)}", f"{shape[1:]} or {shape}", "start from one that fits")
+    return initial.expand(shape)

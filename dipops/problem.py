@@ -1,0 +1,110 @@
+"""What is to be solved: an operator, a measurement, and what is known beside them."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dipops.errors import BadType, BadValue
+from dipops.operators.checks import kind, require_batch
+from dipops.operators.interface import LinearOrDifferentiableOperator
+from dipops.seeds import stream
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Find x from y = A(x) + noise.
+
+    Attributes:
+        operator: A.
+        y: measurements (N, *out_shape), or one measurement of shape out_shape, which becomes a batch of one.
+        truth: the pictures (N, *in_shape) where they are known, to score results; never used to find them.
+        sigma: standard deviation of the noise in image units, such as 25/255, or None where it is not known.
+
+    Raises:
+        BadType: the operator is none, or y or truth are no real floating-point tensors.
+        BadValue: their shapes, dtypes or devices do not fit, y is not finite, or sigma is negative.
+    """
+
+    operator: LinearOrDifferentiableOperator
+    y: Tensor
+    truth: Tensor | None = None
+    sigma: float | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.operator, LinearOrDifferentiableOperator):
+            raise BadType(f"a {type(self.operator).__name__} for an operator", "one such as Identity(in_shape)", "see dipops.check")
+        object.__setattr__(self, "y", self._batch(self.y, self.operator.out_shape, "y"))
+        _require_finite(self.y)
+        if self.truth is not None:
+            object.__setattr__(self, "truth", self._batch(self.truth, self.operator.in_shape, "truth"))
+            if len(self.truth) != len(self.y):
+                raise BadValue(f"{len(self.truth)} truths for {len(self.y)} measurements", "one each", "repeat the one")
+        if self.sigma is not None and not self.sigma >= 0:
+            raise BadValue(f"sigma = {self.sigma}", "a standard deviation of at least 0", "give it in image units: 25 / 255")
+        _require_one_kind(self.operator)
+
+    @classmethod
+    def simulate(
+        cls, operator: LinearOrDifferentiableOperator, x: Tensor, sigma: float = 0.0, seed: int = 0, clip: bool = False
+    ) -> "Problem":
+        """The problem y = A(x) + n with n normal of standard deviation ``sigma``, the same for a seed on every device.
+
+        Args:
+            operator: A.
+            x: the truth, (N, *in_shape) or in_shape.
+            sigma: in image units.
+            seed: of the noise; member k of a batch has seed + k.
+            clip: cut y to [0, 1], as 8-bit files do; the noise is then weaker than ``sigma`` near black and white.
+
+        Raises:
+            BadType, BadValue: as for the class.
+        """
+        if isinstance(x, Tensor) and tuple(x.shape) == operator.in_shape:
+            x = x[None]
+        with torch.no_grad():
+            clean = operator(x)
+        noise = [torch.randn(clean.shape[1:], generator=stream(seed + k, "measurement")) for k in range(len(clean))]
+        y = clean + sigma * torch.stack(noise).to(clean)
+        return cls(operator, y.clamp(0, 1) if clip else y, x, sigma)
+
+    def misfit(self, x: Tensor) -> Tensor:
+        """½ ‖A(x) - y‖² of each image: (N, *in_shape) gives (N,)."""
+        return 0.5 * (self.operator(x) - self.y).square().flatten(1).sum(1)
+
+    def repeat(self, runs: int) -> "Problem":
+        """The same problem ``runs`` times as a batch; each member of a solve starts from its own seed.
+
+        Raises:
+            BadValue: ``runs`` is no positive integer.
+        """
+        if not isinstance(runs, int) or runs < 1:
+            raise BadValue(f"runs = {runs}", "a positive integer", "4 runs of one picture are problem.repeat(4)")
+        truth = None if self.truth is None else self.truth.repeat_interleave(runs, 0)
+        return replace(self, y=self.y.repeat_interleave(runs, 0), truth=truth)
+
+    def to(self, target: Any) -> "Problem":
+        """The problem on a device, in a dtype, or like a tensor: as torch's ``.to``. The operator itself is moved."""
+        truth = None if self.truth is None else self.truth.to(target)
+        return replace(self, operator=self.operator.to(target), y=self.y.to(target), truth=truth)
+
+    def _batch(self, tensor: Tensor, shape: tuple[int, ...], name: str) -> Tensor:
+        if isinstance(tensor, Tensor) and tuple(tensor.shape) == shape:
+            tensor = tensor[None]
+        require_batch(tensor, shape, self.operator._like, name, repr(self.operator))
+        return tensor.detach()
+
+
+def _require_finite(y: Tensor) -> None:
+    bad = int((~y.isfinite()).sum())
+    if bad:
+        raise BadValue(f"y with {bad} of {y.numel()} values NaN or infinite", "finite measurements", "mask them out with Mask")
+
+
+def _require_one_kind(operator: LinearOrDifferentiableOperator) -> None:
+    for name, tensor in (*operator.named_parameters(), *operator.named_buffers()):
+        if tensor.is_floating_point() and kind(tensor) != kind(operator._like):
+            raise BadValue(
+                f"{name} of {operator!r} is {kind(tensor)}", f"{kind(operator._like)} like the rest", "move it with operator.to()"
+            )
