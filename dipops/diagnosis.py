@@ -27,7 +27,9 @@ def _moved(got: Tensor, truth: Tensor) -> str:
     axes = range(1, truth.ndim)
     for axis in axes:
         if _close(got, truth.flip(axis)):
-            return f"the adjoint looks mirrored along axis {axis - 1}" + (" (channels swapped)" if axis == truth.ndim - 3 else "")
+            return f"the adjoint looks mirrored along axis {axis - 1}" + (
+                " (channels swapped)" if axis == truth.ndim - 3 else ""
+            )
     if truth.ndim == 4 and truth.shape[1] > 1:
         order = torch.cdist(got[0].flatten(1), truth[0].flatten(1)).argmin(dim=1)
         if _close(got, truth[:, order]):

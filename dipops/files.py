@@ -27,15 +27,16 @@ def write_whole(path: str | Path, write: Callable[[BinaryIO], object]) -> None:
         raise BadFile(
             f"cannot write {path}: {error.strerror}", "a folder that exists and can be written to", "choose another path"
         ) from error
+    temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
     except BaseException:
-        os.unlink(name)
+        temporary.unlink()
         raise
 
 

@@ -109,7 +109,9 @@ def movable(operator: LinearOrDifferentiableOperator, generator: torch.Generator
             if name not in ("_parameters", "_buffers", "_modules") and _holds_tensor(value):
                 kind = type(value).__name__
                 where = f"{type(module).__name__}.{name}"
-                fault = f"{where} is a {kind} that holds tensors, which .to() does not move: assign each tensor to self by itself"
+                fault = (
+                    f"{where} is a {kind} that holds tensors, which .to() does not move: assign each tensor to self by itself"
+                )
                 return Verdict("movable", fault=fault)
     return Verdict("movable")
 
@@ -194,7 +196,7 @@ def taylor(operator: LinearOrDifferentiableOperator, generator: torch.Generator)
 
     A draw near a kink of ReLU or max-pooling is drawn again.
     """
-    order = 0.0
+    order = fine = 0.0
     for _ in range(_REDRAWS):
         x, u = _images(operator, generator, 1), torch.randn(1, *operator.in_shape, generator=generator).to(operator._like)
         with torch.no_grad():
@@ -214,7 +216,9 @@ def linearity(operator: LinearOperator, generator: torch.Generator) -> Verdict:
     x, y = _images(operator, generator), _images(operator, generator)
     offset = operator(torch.zeros_like(x))
     if offset.any():
-        return Verdict("linearity", fault="A(0) is not 0: it is affine; move the offset into y, or inherit DifferentiableOperator")
+        return Verdict(
+            "linearity", fault="A(0) is not 0: it is affine; move the offset into y, or inherit DifferentiableOperator"
+        )
     error = _distance(operator(2 * x - 3 * y), 2 * operator(x) - 3 * operator(y))
     fault = "A(2x - 3y) is not 2 A(x) - 3 A(y): inherit from DifferentiableOperator" if error > _TOLERANCE else ""
     return Verdict("linearity", error, fault)

@@ -1,5 +1,6 @@
 """What watches a solve: averages, stop rules, callbacks, the trace and the progress bar."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -153,7 +154,8 @@ class Trace:
 
 
 def progress_bar(steps: int, shown: bool) -> Any:
-    """A tqdm bar for a terminal or a notebook, or a silent one."""
+    """A tqdm bar for a terminal or a notebook, or a silent one; into a file it writes a line every half minute at most."""
     from tqdm.auto import tqdm
 
-    return tqdm(total=steps, disable=not shown, unit="step", dynamic_ncols=True)
+    watched = sys.stderr.isatty() or "ipykernel" in sys.modules
+    return tqdm(total=steps, disable=not shown, unit="step", dynamic_ncols=True, mininterval=0.1 if watched else 30)

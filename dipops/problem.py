@@ -34,7 +34,9 @@ class Problem:
 
     def __post_init__(self) -> None:
         if not isinstance(self.operator, LinearOrDifferentiableOperator):
-            raise BadType(f"a {type(self.operator).__name__} for an operator", "one such as Identity(in_shape)", "see dipops.check")
+            raise BadType(
+                f"a {type(self.operator).__name__} for an operator", "one such as Identity(in_shape)", "see dipops.check"
+            )
         object.__setattr__(self, "y", self._batch(self.y, self.operator.out_shape, "y"))
         _require_finite(self.y)
         if self.truth is not None:
@@ -106,5 +108,7 @@ def _require_one_kind(operator: LinearOrDifferentiableOperator) -> None:
     for name, tensor in (*operator.named_parameters(), *operator.named_buffers()):
         if tensor.is_floating_point() and kind(tensor) != kind(operator._like):
             raise BadValue(
-                f"{name} of {operator!r} is {kind(tensor)}", f"{kind(operator._like)} like the rest", "move it with operator.to()"
+                f"{name} of {operator!r} is {kind(tensor)}",
+                f"{kind(operator._like)} like the rest",
+                "move it with operator.to()",
             )

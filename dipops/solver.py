@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
 from dipops.errors import BadType, BadValue, Diverged
@@ -97,15 +96,14 @@ class _Run:
         self.average: Tensor | None = None
 
     def complete(self, progress: bool) -> Result:
-        stopped: str | None = None
+        index, stopped = 0, None
         with progress_bar(self.steps, progress) as bar:
-            for index in range(1, self.steps + 1):
+            while not stopped and index < self.steps:
+                index += 1
                 self._step(index)
                 bar.update()
                 if index % EVERY == 0 or index == self.steps:
                     stopped = self._speak(index, bar)
-                    if stopped:
-                        break
         return self._result(index, stopped)
 
     def _step(self, index: int) -> None:
@@ -125,8 +123,8 @@ class _Run:
         curves = self.trace.window((index - 1) // EVERY * EVERY, index)
         bad = (~curves["objective"].isfinite()).any(1).nonzero()
         if len(bad):
-            step = (index - 1) // EVERY * EVERY + int(bad[0]) + 1
-            raise Diverged(f"the objective is {float(curves['objective'][bad[0]].sum())} at step {step}", "finite values", "lower the rate")
+            first = (index - 1) // EVERY * EVERY + int(bad[0]) + 1
+            raise Diverged(f"an objective that is not finite at step {first}", "finite values", "lower the learning rate")
         score = curves.get("psnr_average", curves.get("psnr"))
         step = Step(
             index=index,
@@ -181,6 +179,6 @@ def _require_solvable(problem: Problem, prior: Prior, steps: int | None) -> None
     if not isinstance(problem, Problem):
         raise BadType(f"a {type(problem).__name__} for a problem", "Problem(operator, y)", "or Problem.simulate(operator, x)")
     if not isinstance(prior, Prior):
-        raise BadType(f"a {type(prior).__name__} for a prior", "a prior such as DeepImagePrior()", "make an instance of the class")
+        raise BadType(f"a {type(prior).__name__} for a prior", "one such as DeepImagePrior()", "make an instance of the class")
     if steps is not None and (not isinstance(steps, int) or steps < 1):
         raise BadValue(f"steps = {steps}", "a positive integer", "leave it out for the method's own number")

@@ -1,6 +1,7 @@
 """Hypothesis strategies: pictures, operators, and random expressions of operators. Needs the extra ``test``."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from hypothesis import strategies as st
@@ -58,39 +59,39 @@ def _endomorphism(draw: st.DrawFn, shape: tuple[int, ...]) -> LinearOrDifferenti
     return EXAMPLES[draw(st.sampled_from(keeps))](shape, draw(generators()))  # pyright: ignore[reportArgumentType]
 
 
-Step = Callable[[LinearOrDifferentiableOperator, st.DrawFn], LinearOrDifferentiableOperator]
+Step = Callable[[Any, st.DrawFn], LinearOrDifferentiableOperator]
 
 
-def _after(a: LinearOrDifferentiableOperator, draw: st.DrawFn) -> LinearOrDifferentiableOperator:
+def _after(a: Any, draw: st.DrawFn) -> LinearOrDifferentiableOperator:
     return _endomorphism(draw, a.out_shape) @ a
 
 
-def _before(a: LinearOrDifferentiableOperator, draw: st.DrawFn) -> LinearOrDifferentiableOperator:
+def _before(a: Any, draw: st.DrawFn) -> LinearOrDifferentiableOperator:
     return a @ _endomorphism(draw, a.in_shape)
 
 
-def _plus(a: LinearOrDifferentiableOperator, draw: st.DrawFn) -> LinearOrDifferentiableOperator:
+def _plus(a: Any, draw: st.DrawFn) -> LinearOrDifferentiableOperator:
     other = draw(st.sampled_from(_SCALARS)) * a @ _endomorphism(draw, a.in_shape)
     return a + other if draw(st.booleans()) else a - other
 
 
-def _times(a: LinearOrDifferentiableOperator, draw: st.DrawFn) -> LinearOrDifferentiableOperator:
+def _times(a: Any, draw: st.DrawFn) -> LinearOrDifferentiableOperator:
     return draw(st.sampled_from(_SCALARS)) * a
 
 
-def _stacked(a: LinearOrDifferentiableOperator, draw: st.DrawFn) -> LinearOrDifferentiableOperator:
+def _stacked(a: Any, draw: st.DrawFn) -> LinearOrDifferentiableOperator:
     return stack(a, _endomorphism(draw, a.in_shape))
 
 
-def _linearized(a: LinearOrDifferentiableOperator, draw: st.DrawFn) -> LinearOrDifferentiableOperator:
+def _linearized(a: Any, draw: st.DrawFn) -> LinearOrDifferentiableOperator:
     return a.linearize(draw(images(a.in_shape)))
 
 
-def _transposed(a: LinearOrDifferentiableOperator, draw: st.DrawFn) -> LinearOrDifferentiableOperator:
+def _transposed(a: Any, draw: st.DrawFn) -> LinearOrDifferentiableOperator:
     return a.T
 
 
-def _gram(a: LinearOrDifferentiableOperator, draw: st.DrawFn) -> LinearOrDifferentiableOperator:
+def _gram(a: Any, draw: st.DrawFn) -> LinearOrDifferentiableOperator:
     return a.gram
 
 

@@ -12,15 +12,15 @@ Function = Callable[[Tensor], Tensor]
 def pullback(forward: Function, x: Tensor, v: Tensor) -> Tensor:
     """The vector-Jacobian product Jᵀv of ``forward`` at ``x``; itself differentiable, also under no_grad and vmap."""
     with torch.inference_mode(False):
-        _, pull = vjp(forward, _usable(x))
+        pull = vjp(forward, _usable(x))[1]
         return pull(_usable(v))[0]
 
 
 def pushforward(forward: Function, x: Tensor, u: Tensor) -> Tensor:
     """The Jacobian-vector product Ju of ``forward`` at ``x``, as the transpose of v ↦ Jᵀv, which is linear in v."""
     with torch.inference_mode(False):
-        out, pull = vjp(forward, _usable(x))
-        _, push = vjp(lambda v: pull(v)[0], torch.zeros_like(out))
+        out, pull = vjp(forward, _usable(x))[:2]
+        push = vjp(lambda v: pull(v)[0], torch.zeros_like(out))[1]
         return push(_usable(u))[0]
 
 

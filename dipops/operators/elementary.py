@@ -85,8 +85,6 @@ class GuidedInput(LinearOperator):
         BadValue: it is not (C, H, W).
     """
 
-    guide: Tensor
-
     def __init__(self, guide: Tensor) -> None:
         if not isinstance(guide, Tensor) or not guide.is_floating_point():
             raise BadType(f"a guide that is {_said(guide)}", "a picture (C, H, W) with values in [0, 1]", "use images.load")

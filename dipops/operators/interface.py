@@ -203,11 +203,11 @@ class LinearOperator(LinearOrDifferentiableOperator):
 
             return product
 
-        return ScipyOperator(  # pyright: ignore[reportCallIssue]
+        return ScipyOperator(
             dtype=torch.empty(0, dtype=self._like.dtype).numpy().dtype,
             shape=(math.prod(self.out_shape), math.prod(self.in_shape)),
-            matvec=flat(self.forward, self.in_shape),
-            rmatvec=flat(self.adjoint, self.out_shape),
+            matvec=flat(self.forward, self.in_shape),  # pyright: ignore[reportCallIssue]
+            rmatvec=flat(self.adjoint, self.out_shape),  # pyright: ignore[reportCallIssue]
         )
 
 

@@ -37,7 +37,9 @@ class LanczosDownsampler(LinearOperator):
         if len(self.in_shape) != 3 or any(side % factor for side in self.in_shape[1:]):
             sides = " x ".join(str(side - side % factor) for side in self.in_shape[1:])
             raise BadValue(
-                f"in_shape = {self.in_shape} for factor {factor}", f"(C, H, W) with sides that {factor} divides", f"crop to {sides}"
+                f"in_shape = {self.in_shape} for factor {factor}",
+                f"(C, H, W) with sides that {factor} divides",
+                f"crop to {sides}",
             )
         self.factor, self.lobes = factor, lobes
         self.kernel = lanczos_kernel(factor, lobes)
@@ -80,5 +82,3 @@ def lanczos_kernel(factor: int, lobes: int) -> Tensor:
     distance = (torch.arange(count, dtype=torch.float64) - (count - 1) / 2).abs() / factor
     taps = torch.sinc(distance) * torch.sinc(distance / lobes)
     return (taps / taps.sum()).to(torch.get_default_dtype())
-
-

@@ -81,7 +81,9 @@ class Hourglass:
         for name in ("skips", "down_kernels", "up_kernels", "upsampling"):
             value = self.per_scale(name)
             if len(value) != len(self.channels):
-                raise BadValue(f"{len(value)} {name} for {len(self.channels)} scales", "one for all or one each", "match channels")
+                raise BadValue(
+                    f"{len(value)} {name} for {len(self.channels)} scales", "one for all or one each", "match channels"
+                )
         if not self.channels or min(self.channels) < 1 or min(self.per_scale("skips")) < 0:
             raise BadValue(f"{self}", "positive channels and skips from 0", "correct them")
         if any(k < 1 or k % 2 == 0 for k in self.per_scale("down_kernels") + self.per_scale("up_kernels")):
@@ -166,9 +168,7 @@ class _Scale(nn.Module):
 
 
 def _convolution(source: int, target: int, kernel: int, stride: int, padding: Padding, copies: int) -> nn.Conv2d:
-    return nn.Conv2d(
-        copies * source, copies * target, kernel, stride, kernel // 2, groups=copies, padding_mode=padding.value
-    )
+    return nn.Conv2d(copies * source, copies * target, kernel, stride, kernel // 2, groups=copies, padding_mode=padding.value)
 
 
 def _normalisation(channels: int, copies: int) -> nn.BatchNorm2d:

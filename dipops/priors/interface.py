@@ -50,7 +50,9 @@ class Prior(nn.Module):
             return PenalisedPrior(self, other)
         if isinstance(self, PixelPrior):
             return PenalisedPrior(other, self)
-        raise BadType(f"{self!r} + {other!r}, two generators for one image", "at most one", "add a penalty such as TotalVariation")
+        raise BadType(
+            f"{self!r} + {other!r}, two generators for one image", "at most one", "add a penalty such as TotalVariation"
+        )
 
 
 class PixelPrior(Prior):
@@ -118,5 +120,7 @@ class PenalisedPrior(Prior):
 
 def _expanded(initial: Tensor, shape: tuple[int, ...]) -> Tensor:
     if tuple(initial.shape) not in (shape, shape[1:], (1, *shape[1:])):
-        raise BadValue(f"an initial image of shape {tuple(initial.shape)}", f"{shape[1:]} or {shape}", "start from one that fits")
+        raise BadValue(
+            f"an initial image of shape {tuple(initial.shape)}", f"{shape[1:]} or {shape}", "start from one that fits"
+        )
     return initial.expand(shape)
