@@ -209,7 +209,7 @@ def demo(
     for name, picture in pictures.items():
         images.save(output / f"{name.replace(' ', '-').lower()}.png", picture)
         if name != "truth":
-            _say(quiet, f"  {name:<9} {float(psnr(picture.cpu(), x[None])):6.2f} dB")
+            _say(quiet, f"  {name:<9} {float(psnr(picture.clamp(0, 1).cpu(), x[None])):6.2f} dB")
     _draw(output / "demo.png", plot.compare(pictures, x))
     _draw(output / "curves.png", plot.trace(results))
     record = {name: _record(problem, result) for name, result in results.items()}
@@ -290,7 +290,7 @@ def _record(problem: Problem, result: Result) -> dict[str, Any]:
         "device": str(problem.y.device),
     }
     if problem.truth is not None:
-        record["psnr"] = float(psnr(result.image, problem.truth))
+        record["psnr"] = float(psnr(result.image.clamp(0, 1), problem.truth))
     return record
 
 

@@ -47,7 +47,7 @@ def load(path: str | Path) -> Tensor:
         if isinstance(error, BadFile):
             raise
         raise BadFile(f"{path} is cut off or damaged ({error})", "a whole picture", "copy it again") from error
-    return torch.from_numpy(np.ascontiguousarray(pixels, dtype=np.float32)).movedim(-1, 0).contiguous()
+    return torch.from_numpy(np.array(pixels, dtype=np.float32)).movedim(-1, 0).contiguous()
 
 
 def save(path: str | Path, image: Tensor) -> None:

@@ -36,13 +36,14 @@ def compare(images: Mapping[str, Tensor], truth: Tensor | None = None, columns: 
     rows = -(-len(images) // columns)
     pictures = {name: to_pil(image) for name, image in images.items()}
     ratio = max(picture.height / picture.width for picture in pictures.values())
-    size = (_WIDTH * columns, (_WIDTH * ratio + 0.5) * rows)
+    lines = 1 if truth is None else 2
+    size = (_WIDTH * columns, (_WIDTH * ratio + 0.22 * lines) * rows + 0.1)
     figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
     for axes in grid.flat:
         axes.set_axis_off()
     for axes, (name, picture) in zip(grid.flat, pictures.items(), strict=False):
         axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        axes.set_title(name + _score(images[name], truth), fontsize=11)
+        axes.set_title(f"{name}\n{_score(images[name], truth)}" if lines == 2 else name, fontsize=11)
     return figure
 
 
@@ -83,7 +84,7 @@ def _score(image: Tensor, truth: Tensor | None) -> str:
     if truth is None or image.shape[-3:] != truth.shape[-3:]:
         return ""
     value = float(psnr(image.reshape(truth.shape[-3:]), truth.reshape(truth.shape[-3:])))
-    return "" if value == float("inf") else f"\n{value:.2f} dB"
+    return "" if value == float("inf") else f"{value:.2f} dB"
 
 
 def _floor(results: Mapping[str, Result]) -> float:

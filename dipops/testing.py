@@ -39,7 +39,7 @@ def operators(draw: st.DrawFn, name: str | None = None) -> LinearOrDifferentiabl
 
 
 @st.composite
-def expressions(draw: st.DrawFn, depth: int = 3, name: str | None = None) -> LinearOrDifferentiableOperator:
+def expressions(draw: st.DrawFn, depth: int = 4, name: str | None = None) -> LinearOrDifferentiableOperator:
     """A random expression around one elementary operator: sums, multiples, compositions, stacks, transposes, Jacobians.
 
     Nothing is filtered away: each step draws operators that fit the shapes the expression has so far.

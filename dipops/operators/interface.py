@@ -128,6 +128,12 @@ class LinearOrDifferentiableOperator(nn.Module):
                     "super().__init__(in_shape) as the first line of __init__",
                     "move the assignment below it",
                 )
+            if hasattr(type(self), name):
+                raise BadType(
+                    f"{type(self).__name__}.{name} = tensor, beside a class attribute {name} that would hide it",
+                    "a name of its own",
+                    f"set self.{name} in __init__ instead of in the class",
+                )
             if name not in self._buffers:
                 self.__dict__.pop(name, None)
                 self.register_buffer(name, value.detach())

@@ -1,0 +1,1 @@
+"""Measurements: each task a row, each result one JSON under benchmarks/results."""

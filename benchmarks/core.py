@@ -1,0 +1,206 @@
+"""The core's measurements: ``python -m benchmarks.core`` with DIPOPS_DATA naming the folder of test pictures."""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from benchmarks.harness import RESULTS, Task, in_turn, run
+from dipops import Identity, NoPrior, Problem, TotalVariation, images, metrics, plot, recipes, solve
+from dipops.files import write_whole
+from dipops.monitor import Average
+from dipops.priors.deep_image_prior import DeepImagePrior
+from dipops.seeds import stream
+
+DATA = Path(os.environ.get("DIPOPS_DATA", "."))
+SIGMA = 25 / 255
+
+
+def f16(settings: dict[str, Any]) -> dict[str, Any]:
+    """The deep image prior, TV and no prior on one crop with the authors' own noise."""
+    top, left, size = settings["top"], settings["left"], settings["size"]
+    crop = (slice(None), slice(top, top + size), slice(left, left + size))
+    truth, noisy = (images.load(DATA / folder / "f16.png")[crop] for folder in ("denoising", "denoising_sigma25"))
+    problem = Problem(Identity(truth.shape), noisy, truth, SIGMA)
+    results = {
+        "none": solve(problem, NoPrior(), progress=False),
+        "TV, λ = σ": solve(problem, TotalVariation(SIGMA), progress=False),
+        "DIP": recipes.denoise(SIGMA).solve(problem, steps=settings["steps"], progress=False),
+    }
+    dip = results["DIP"]
+    pictures = {"noisy": problem.y, **{name: result.image for name, result in results.items()}, "truth": truth}
+    _figure("pictures/core-f16", plot.compare(pictures, truth))
+    _figure("core-f16-curves", plot.trace(results))
+    curve = dip.trace["psnr_average"][:, 0]
+    return {
+        "psnr_noisy": float(metrics.psnr(noisy, truth)),
+        "psnr": {name: float(metrics.psnr(result.image, truth)) for name, result in results.items()},
+        "ssim": {name: float(metrics.ssim(result.image, truth)) for name, result in results.items()},
+        "seconds": {name: result.seconds for name, result in results.items()},
+        "dip_average_every_100": {step: float(curve[step - 1]) for step in range(100, dip.steps + 1, 100)},
+        "dip_average_peak": [int(curve.argmax()) + 1, float(curve.max())],
+        "dip_last_output": float(metrics.psnr(dip.last, truth)),
+    }
+
+
+def x4(settings: dict[str, Any]) -> dict[str, Any]:
+    """``dipops upscale`` on a part of the zebra crop, against bicubic of the same small picture."""
+    top, left, size, steps = (settings[name] for name in ("top", "left", "size", "steps"))
+    truth = images.load(DATA / "sr" / "zebra_crop.png")[:, top : top + size, left : left + size]
+    small = images.resize(truth, (size // 4, size // 4), Image.Resampling.LANCZOS).clamp(0, 1)
+    with tempfile.TemporaryDirectory() as folder:
+        restored = _command(folder, ["upscale"], {"input": small, "truth": truth}, ["--factor", "4", "--steps", str(steps)])
+        small = images.load(Path(folder) / "input.png")
+    bicubic = images.resize(small, (size, size)).clamp(0, 1)
+    nearest = small.repeat_interleave(4, 1).repeat_interleave(4, 2)
+    _figure("pictures/core-x4", plot.compare({"LR": nearest, "bicubic": bicubic, "DIP": restored, "truth": truth}, truth))
+    return {name: float(metrics.psnr(x, truth)) for name, x in {"bicubic": bicubic, "dip": restored}.items()} | {
+        f"{name}_y": float(metrics.psnr_y(x, truth)) for name, x in {"bicubic": bicubic, "dip": restored}.items()
+    }
+
+
+def text(settings: dict[str, Any]) -> dict[str, Any]:
+    """``dipops inpaint`` on a crop of kate under letters, against biharmonic filling; scored inside the holes too."""
+    from skimage.restoration import inpaint_biharmonic
+
+    top, left, size, steps = (settings[name] for name in ("top", "left", "size", "steps"))
+    crop = (slice(None), slice(top, top + size), slice(left, left + size))
+    truth = images.load(DATA / "inpainting" / "reference" / "kate.png")[crop]
+    mask = (images.load(DATA / "inpainting" / "reference" / "kate_mask.png")[crop] > 0.5).float()
+    with tempfile.TemporaryDirectory() as folder:
+        extra = ["--mask", f"{folder}/mask.png", "--steps", str(steps)]
+        restored = _command(folder, ["inpaint"], {"input": truth * mask, "mask": mask, "truth": truth}, extra)
+    filled = inpaint_biharmonic((truth * mask).movedim(0, -1).numpy(), mask[0].numpy() == 0, channel_axis=-1)
+    biharmonic = torch.from_numpy(np.asarray(filled, dtype=np.float32)).movedim(-1, 0).clamp(0, 1)
+    candidates = {"biharmonic": biharmonic, "DIP": restored}
+    _figure("pictures/core-text", plot.compare({"masked": truth * mask, **candidates, "truth": truth}, truth))
+    holes = (mask == 0).expand_as(truth)
+
+    def inside(x: Tensor) -> float:
+        return float(-10 * (x - truth)[holes].square().mean().log10())
+
+    return {
+        "holes_share": float(holes.float().mean()),
+        "psnr_in_holes": {name: inside(x) for name, x in candidates.items()},
+    } | {"psnr": {name: float(metrics.psnr(x, truth)) for name, x in candidates.items()}}
+
+
+def flash_pair(settings: dict[str, Any]) -> dict[str, Any]:
+    """``dipops flash`` on the cave pair, reduced; there is no truth, so there is a picture."""
+    top, left, size, factor = (settings[name] for name in ("top", "left", "size", "factor"))
+    pair = []
+    for name in ("cave01_00_flash.jpg", "cave01_01_noflash.jpg"):
+        picture = images.load(DATA / "flash" / name)
+        picture = images.resize(picture, [side // factor for side in picture.shape[1:]], Image.Resampling.LANCZOS)
+        pair.append(picture.clamp(0, 1)[:, top : top + size, left : left + size])
+    with tempfile.TemporaryDirectory() as folder:
+        restored = _command(folder, ["flash"], {"flash": pair[0], "noflash": pair[1]}, [])
+    _figure("pictures/core-flash", plot.compare({"flash": pair[0], "no flash": pair[1], "DIP": restored}))
+    return {"spread_noflash": float(_roughness(pair[1])), "spread_restored": float(_roughness(restored))}
+
+
+def overhead(settings: dict[str, Any]) -> dict[str, Any]:
+    """Seconds of ``solve`` against a plain loop over the same network, in turn."""
+    torch.set_num_threads(settings["threads"])
+    loops = {"plain loop": _plain_loop(settings), "solve": _solve(settings)}
+    return in_turn(loops, rounds=5) | {"peak_megabytes": {name: _peak(name, settings) for name in loops}}
+
+
+def import_seconds(settings: dict[str, Any]) -> dict[str, Any]:
+    """What ``import dipops`` adds to torch's own import, the median of several fresh processes."""
+    added, torchs = [], []
+    for _ in range(settings["rounds"]):
+        command = [sys.executable, "-X", "importtime", "-c", "import dipops"]
+        lines = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+        found = {name: int(total) / 1e6 for total, name in re.findall(r"\|\s*(\d+) \|\s*(torch|dipops)$", lines, re.M)}
+        added.append(found["dipops"] - found["torch"])
+        torchs.append(found["torch"])
+    return {"added_seconds": float(np.median(added)), "torch_seconds": float(np.median(torchs))}
+
+
+def _problem(size: int) -> Problem:
+    return Problem.simulate(Identity((3, size, size)), images.portrait(size), SIGMA, clip=True)
+
+
+def _solve(settings: dict[str, Any]) -> Any:
+    problem = _problem(settings["size"])
+    return lambda: solve(problem, DeepImagePrior(), steps=settings["steps"], monitors=(Average(0.99),), progress=False)
+
+
+def _plain_loop(settings: dict[str, Any]) -> Any:
+    """What one would write by hand: noise on z, forward, loss, backward, Adam, and the running average."""
+    problem = _problem(settings["size"])
+
+    def loop() -> Tensor | None:
+        prior = DeepImagePrior()
+        prior.start(problem, [0])
+        network, generator = prior.network, stream(0, "perturbation")
+        adam = torch.optim.Adam(network.parameters(), lr=0.01)
+        noise, average = torch.zeros_like(prior.z), None
+        for _ in range(settings["steps"]):
+            noise.normal_(generator=generator)
+            adam.zero_grad()
+            out = network(prior.z + prior.perturbation * noise)
+            (0.5 * (out - problem.y).square().sum()).backward()
+            adam.step()
+            average = out.detach() if average is None else 0.99 * average + 0.01 * out.detach()
+        return average
+
+    return loop
+
+
+def _peak(name: str, settings: dict[str, Any]) -> float:
+    """Peak memory in a process of its own, in megabytes."""
+    make = {"plain loop": "_plain_loop", "solve": "_solve"}[name]
+    code = (
+        "import resource, torch; from benchmarks import core; "
+        f"torch.set_num_threads({settings['threads']}); core.{make}({settings!r})(); "
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+    )
+    return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+
+
+def _command(folder: str, command: list[str], pictures: dict[str, Tensor], options: list[str]) -> Tensor:
+    """Run the command line on pictures written to a folder, and load what it wrote."""
+    for name, picture in pictures.items():
+        images.save(Path(folder) / f"{name}.png", picture)
+    inputs = [f"{folder}/{name}.png" for name in ("input", "flash", "noflash") if name in pictures]
+    truth = ["--truth", f"{folder}/truth.png"] if "truth" in pictures else []
+    output = f"{folder}/output.png"
+    subprocess.run([sys.executable, "-m", "dipops", *command, *inputs, output, *truth, *options], check=True)
+    return images.load(output)
+
+
+def _figure(name: str, figure: Any) -> None:
+    """Curves are committed; what shows test pictures goes to the ignored folder pictures, for they are not ours to share."""
+    path = RESULTS / f"{name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, lambda file: figure.savefig(file, format="png", dpi=100))
+
+
+def _roughness(x: Tensor) -> Tensor:
+    """Standard deviation of the second difference, which noise dominates."""
+    return (x[..., 2:] - 2 * x[..., 1:-1] + x[..., :-2]).std()
+
+
+TASKS = (
+    Task("core-import", import_seconds, {"rounds": 7}, 7, 3.0),
+    Task("core-overhead", overhead, {"size": 128, "steps": 20, "threads": 2}, 280, 0.2),
+    Task("core-f16", f16, {"top": 200, "left": 200, "size": 128, "steps": 1500}, 1500, 0.2),
+    Task("core-flash", flash_pair, {"top": 10, "left": 20, "size": 128, "factor": 4}, 601, 0.2),
+    Task("core-x4", x4, {"top": 16, "left": 64, "size": 128, "steps": 2000}, 2000, 0.2),
+    Task("core-text", text, {"top": 60, "left": 200, "size": 128, "steps": 2000}, 2000, 0.3),
+)
+
+if __name__ == "__main__":
+    chosen = sys.argv[1:]
+    for name, record in run([task for task in TASKS if not chosen or task.name in chosen]).items():
+        sys.stdout.write(f"{name} {record['result']}\n")

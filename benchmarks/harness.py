@@ -1,0 +1,88 @@
+"""Runs rows of measurements once each, in turn, and keeps what they found with what it was found on.
+
+A finished task is not run again: its file is named by its name and a hash of its settings. Delete the file to repeat it.
+"""
+
+import hashlib
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from dipops.files import environment, write_json
+
+RESULTS = Path(__file__).parent / "results"
+LOCK = Path(tempfile.gettempdir()) / "dipops-timing.lock"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One measurement.
+
+    Attributes:
+        name: becomes part of the file's name.
+        settings: plain values, handed to ``run``; another value makes another task.
+        run: does the work and returns plain values.
+        steps, seconds_per_step: the expected cost, printed before the start.
+    """
+
+    name: str
+    run: Callable[[dict[str, Any]], dict[str, Any]]
+    settings: dict[str, Any] = field(default_factory=dict)
+    steps: int = 1
+    seconds_per_step: float = 1.0
+
+    @property
+    def key(self) -> str:
+        digest = hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()
+        return f"{self.name}-{digest[:8]}"
+
+    @property
+    def seconds(self) -> float:
+        return self.steps * self.seconds_per_step
+
+
+def run(tasks: Iterable[Task], folder: Path = RESULTS, say: Callable[[str], None] = print) -> dict[str, dict[str, Any]]:
+    """Run what is not finished yet, one at a time and alone on the machine; returns every record by the task's name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    records: dict[str, dict[str, Any]] = {}
+    tasks = list(tasks)
+    missing = [task for task in tasks if not (folder / f"{task.key}.json").exists()]
+    for task in missing:
+        say(f"{task.key}: {task.steps} steps of {task.seconds_per_step:g} s, about {task.seconds:.0f} s")
+    if missing:
+        say(f"{len(missing)} of {len(tasks)} tasks to run, about {sum(task.seconds for task in missing) / 60:.1f} minutes")
+    for task in tasks:
+        path = folder / f"{task.key}.json"
+        with FileLock(LOCK):
+            if not path.exists():
+                start = time.perf_counter()
+                result = task.run(task.settings)
+                seconds = round(time.perf_counter() - start, 2)
+                record = {"task": task.name, "settings": task.settings, "result": result, "seconds": seconds}
+                write_json(path, {**record, "environment": environment()})
+                say(f"{task.key}: done in {seconds:.0f} s")
+        records[task.name] = json.loads(path.read_text())
+    return records
+
+
+def in_turn(candidates: dict[str, Callable[[], object]], rounds: int = 5) -> dict[str, Any]:
+    """Seconds of each candidate, run A B A B ... after one warm-up each: medians, all values, and ratios to the first."""
+    for function in candidates.values():
+        function()
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    for _ in range(rounds):
+        for name, function in candidates.items():
+            start = time.perf_counter()
+            function()
+            seconds[name].append(time.perf_counter() - start)
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    first = next(iter(medians.values()))
+    ratios = {name: median / first for name, median in medians.items()}
+    return {"median_seconds": medians, "ratio_to_first": ratios, "seconds": seconds}

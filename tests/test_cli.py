@@ -1,0 +1,155 @@
+"""The command line, as a user types it."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from dipops import cli, images, metrics
+from dipops.operators.resampling import LanczosDownsampler
+
+
+def run(*arguments: object) -> int:
+    """Exit code of ``dipops`` with these arguments, in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["dipops", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+    return int(stopped.value.code or 0)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A small photograph, noisy, reduced, masked, and its mask."""
+    truth = images.portrait(32)
+    images.save(tmp_path / "truth.png", truth)
+    images.save(tmp_path / "noisy.png", truth + 0.1 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(0)))
+    images.save(tmp_path / "small.png", LanczosDownsampler((3, 32, 32), 4)(truth[None]))
+    mask = images.random_mask(32, 32, 0.7)
+    images.save(tmp_path / "mask.png", mask[None])
+    images.save(tmp_path / "holes.png", truth * mask)
+    return tmp_path
+
+
+COMMANDS = {
+    "denoise": lambda f: ("denoise", f / "noisy.png", f / "out.png", "--sigma", 25),
+    "upscale": lambda f: ("upscale", f / "small.png", f / "out.png", "--factor", 4),
+    "inpaint": lambda f: ("inpaint", f / "holes.png", f / "out.png", "--mask", f / "mask.png"),
+    "flash": lambda f: ("flash", f / "truth.png", f / "noisy.png", f / "out.png"),
+}
+
+
+@pytest.mark.parametrize("prior", ["tv", "none"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_restores(command: str, prior: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    extra = ("--prior", prior, "--truth", folder / "truth.png", "--figure", folder / "figure.png", "--steps", 150, "--seed", 3)
+    assert run(*COMMANDS[command](folder), *extra) == 0
+    restored = images.load(folder / "out.png")
+    record = json.loads((folder / "out.json").read_text())
+    assert restored.shape == (3, 32, 32)
+    assert record["psnr"] == pytest.approx(float(metrics.psnr(restored, images.load(folder / "truth.png"))), abs=0.05)
+    assert (record["command"], record["seed"], record["steps"]) == (command, 3, 150)
+    assert record["environment"]["packages"]["torch"] == str(torch.__version__)
+    assert all(len(digest) == 64 for digest in record["inputs"].values())
+    assert images.load(folder / "figure.png").shape[0] == 3
+    assert "PSNR" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_fits_a_deep_image_prior(command: str, folder: Path) -> None:
+    assert run(*COMMANDS[command](folder), "--steps", 2, "--quiet") == 0
+    assert "DeepImagePrior" in json.loads((folder / "out.json").read_text())["prior"]
+
+
+def test_quiet_is_silent(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(*COMMANDS["denoise"](folder), "--prior", "tv", "--steps", 30, "--quiet") == 0
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_same_seed_writes_the_same_picture(folder: Path) -> None:
+    command = (*COMMANDS["denoise"](folder), "--steps", 3, "--quiet", "--seed", 1)
+    assert run(*command) == 0
+    first = (folder / "out.png").read_bytes()
+    assert run(*command) == 0
+    assert (folder / "out.png").read_bytes() == first
+
+
+BAD = {
+    "missing": (lambda f: ("denoise", f / "absent.png", f / "out.png"), "no file at"),
+    "text": (lambda f: ("denoise", f / "text.png", f / "out.png"), "no picture that can be read"),
+    "suffix": (lambda f: ("denoise", f / "noisy.png", f / "out.xyz"), "suffix '.xyz'"),
+    "folder": (lambda f: ("denoise", f / "noisy.png", f / "no" / "out.png"), "a folder that exists"),
+    "truth": (lambda f: ("denoise", f / "noisy.png", f / "out.png", "--truth", f / "small.png"), "truth has shape"),
+    "factor 0": (lambda f: ("upscale", f / "small.png", f / "out.png", "--factor", 0), "factor = 0"),
+    "factor 1": (lambda f: ("upscale", f / "small.png", f / "out.png", "--factor", 1), "factor = 1"),
+    "factor 2.5": (lambda f: ("upscale", f / "small.png", f / "out.png", "--factor", 2.5), "factor = 2.5"),
+    "mask": (lambda f: ("inpaint", f / "holes.png", f / "out.png", "--mask", f / "small.png"), "a mask of 8 x 8"),
+    "black": (lambda f: ("inpaint", f / "holes.png", f / "out.png", "--mask", f / "black.png"), "no known pixel"),
+    "tiny": (lambda f: ("denoise", f / "small.png", f / "out.png"), "sides from 16 pixels"),
+    "guide": (lambda f: ("flash", f / "small.png", f / "noisy.png", f / "out.png"), "y has shape"),
+    "weight": (lambda f: ("denoise", f / "noisy.png", f / "out.png", "--prior", "tv", "--weight", -1), "weight = -1"),
+    "class": (lambda f: ("check", f"{f / 'op.py'}:Absent"), "no class Absent.*Right"),
+    "file": (lambda f: ("check", f"{f / 'absent.py'}:Right"), "no file at"),
+    "no colon": (lambda f: ("check", f / "op.py"), "FILE.py:Class"),
+    "shape": (lambda f: ("check", f"{f / 'op.py'}:Right", "--shape", "3,a"), "shape = a"),
+}
+if not torch.cuda.is_available():
+    BAD["cuda"] = (lambda f: ("denoise", f / "noisy.png", f / "out.png", "--device", "cuda"), "use --device auto or cpu")
+
+OPERATOR = """
+from dipops import LinearOperator
+
+class Right(LinearOperator):
+    def forward(self, x):
+        return 2 * x
+
+class Wrong(Right):
+    def adjoint(self, y):
+        return 4 * y
+"""
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_and_exit_code_2(case: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "text.png").write_text("no picture")
+    (folder / "op.py").write_text(OPERATOR)
+    images.save(folder / "black.png", torch.zeros(1, 32, 32))
+    before = sorted(entry.name for entry in folder.iterdir())
+    arguments, words = BAD[case]
+    assert run(*arguments(folder)) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("dipops: ")
+    assert len(told.strip().splitlines()) == 1
+    assert re.search(words, told)
+    assert sorted(entry.name for entry in folder.iterdir() if entry.name != "__pycache__") == before
+
+
+def test_check_proves_a_users_operator(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "op.py").write_text(OPERATOR)
+    assert run("check", f"{tmp_path / 'op.py'}:Right", "--shape", "3,9,13") == 0
+    assert "all 12 laws hold" in capsys.readouterr().out
+    assert run("check", f"{tmp_path / 'op.py'}:Wrong") == 1
+    assert "✗ adjoint" in (told := capsys.readouterr().out)
+    assert "the adjoint looks scaled by 2" in told
+
+
+def test_check_alone_proves_every_operator(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("check") == 0
+    assert "LanczosDownsampler" in capsys.readouterr().out
+
+
+def test_the_demo_leaves_pictures_and_a_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("demo", "--output", tmp_path / "demo", "--steps", 2) == 0
+    names = {"noisy.png", "no-prior.png", "tv.png", "dip.png", "truth.png", "demo.png", "curves.png", "demo.json"}
+    assert {entry.name for entry in (tmp_path / "demo").iterdir()} == names
+    shown = capsys.readouterr().out
+    assert all(f"  {name}" in shown for name in ("noisy", "TV", "DIP"))
+
+
+def test_version_and_module(tmp_path: Path) -> None:
+    shown = subprocess.run([sys.executable, "-m", "dipops", "version"], capture_output=True, text=True, check=True).stdout
+    assert shown.strip()[0].isdigit()

@@ -1,0 +1,143 @@
+"""Every kind of file ends as float32 in [0, 1]; broken ones are refused in one line; saving is whole or not at all."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dipops import BadFile, BadValue, images
+
+
+@pytest.fixture
+def rgb() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".webp"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_save_and_load_without_loss(tmp_path: Path, suffix: str, channels: int) -> None:
+    x = torch.randint(0, 256, (channels, 6, 9)) / 255
+    images.save(tmp_path / f"x{suffix}", x[None])
+    loaded = images.load(tmp_path / f"x{suffix}")
+    assert loaded.dtype == torch.float32
+    torch.testing.assert_close(loaded if suffix != ".webp" else loaded[:channels], x)
+
+
+def test_jpeg_is_close(tmp_path: Path) -> None:
+    x = images.portrait(64)
+    images.save(tmp_path / "x.jpg", x)
+    assert float((images.load(tmp_path / "x.jpg") - x).abs().mean()) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix", "channels"),
+    [
+        *[("L", s, 1) for s in ("png", "tif", "jpg")],
+        *[("RGB", s, 3) for s in ("png", "tif", "jpg", "webp")],
+        *[("LA", s, 1) for s in ("png", "tif")],
+        *[("RGBA", s, 3) for s in ("png", "tif", "webp")],
+        *[("P", s, 3) for s in ("png", "tif")],
+        *[("CMYK", s, 3) for s in ("tif", "jpg")],
+        *[("1", s, 1) for s in ("png", "tif")],
+        *[("I;16", s, 1) for s in ("png", "tif")],
+        *[("F", s, 1) for s in ("tif",)],
+    ],
+)
+def test_every_mode_ends_as_float32(tmp_path: Path, rgb: np.ndarray, mode: str, suffix: str, channels: int) -> None:
+    picture = Image.fromarray(rgb)
+    if mode == "I;16":
+        picture = Image.fromarray(rgb[..., 0].astype(np.uint16) * 257)
+    elif mode == "F":
+        picture = Image.fromarray(rgb[..., 0].astype(np.float32) / 255)
+    else:
+        picture = picture.convert(mode)
+    path = tmp_path / f"x.{suffix}"
+    picture.save(path)
+    x = images.load(path)
+    assert x.shape == (channels, 6, 9)
+    assert x.dtype == torch.float32
+    assert 0 <= float(x.min()) <= float(x.max()) <= 1
+    if mode in ("RGB", "RGBA") and suffix in ("png", "tif"):
+        np.testing.assert_allclose(x.movedim(0, -1).numpy() * 255, rgb, atol=1e-3)
+    if mode in ("I;16", "F"):
+        np.testing.assert_allclose(x[0].numpy() * 255, rgb[..., 0], atol=1e-3)
+
+
+def test_sixteen_bits_keep_their_precision(tmp_path: Path) -> None:
+    values = np.arange(60, dtype=np.uint16).reshape(6, 10) + 30000
+    Image.fromarray(values).save(tmp_path / "x.png")
+    np.testing.assert_allclose(images.load(tmp_path / "x.png")[0].numpy(), values / 65535, atol=1e-7)
+
+
+def test_transparent_pixels_lie_over_white(tmp_path: Path) -> None:
+    Image.new("RGBA", (4, 3), (255, 0, 0, 0)).save(tmp_path / "x.png")
+    assert images.load(tmp_path / "x.png").eq(1).all()
+    Image.new("LA", (4, 3), (0, 128)).save(tmp_path / "y.png")
+    assert float(images.load(tmp_path / "y.png").mean()) == pytest.approx(0.5, abs=0.01)
+
+
+def test_exif_rotation_is_applied(tmp_path: Path, rgb: np.ndarray) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(rgb).save(tmp_path / "x.png", exif=exif)
+    np.testing.assert_allclose(images.load(tmp_path / "x.png").movedim(0, -1).numpy() * 255, np.rot90(rgb, -1), atol=1e-3)
+
+
+def test_bad_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "text.png").write_text("no picture")
+    images.save(tmp_path / "good.png", images.portrait(64))
+    whole = (tmp_path / "good.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    Image.fromarray(np.full((3, 3), 7, np.float32)).save(tmp_path / "hdr.tif")
+    cases = {"absent.png": "no file at", "empty.png": "is empty", "text.png": "no picture that can be read"}
+    for name, words in (cases | {"cut.png": "cut off or damaged", "hdr.tif": r"outside \[0, 1\]"}).items():
+        with pytest.raises(BadFile, match=words):
+            images.load(tmp_path / name)
+    monkeypatch.setattr(images, "MAX_PIXELS", 64 * 63)
+    with pytest.raises(BadFile, match="has 64 x 64; expected at most"):
+        images.load(tmp_path / "good.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(BadFile, match="far too many pixels"):
+        images.load(tmp_path / "good.png")
+
+
+def test_a_failed_save_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "x.png"
+    images.save(path, torch.zeros(3, 4, 4))
+    before = path.read_bytes()
+    for bad, words in (
+        (torch.full((3, 4, 4), float("nan")), "NaN or infinity"),
+        (torch.zeros(2, 4, 4), "one picture"),
+        (torch.zeros(2, 3, 4, 4), "save a batch one by one"),
+    ):
+        with pytest.raises(BadValue, match=words):
+            images.save(path, bad)
+    with pytest.raises(BadValue, match="suffix '.gif'"):
+        images.save(tmp_path / "x.gif", torch.zeros(3, 4, 4))
+    with pytest.raises(BadFile, match="a folder that exists"):
+        images.save(tmp_path / "nowhere" / "x.png", torch.zeros(3, 4, 4))
+    assert path.read_bytes() == before
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["x.png"]
+
+
+def test_the_bundled_photograph() -> None:
+    assert images.photograph().shape == (3, 512, 512)
+    assert images.portrait(128).shape == (3, 128, 128)
+    with pytest.raises(BadValue, match="32, 64, 128 or 256"):
+        images.portrait(100)
+
+
+def test_crops_masks_and_resizing() -> None:
+    x = torch.arange(30.0).view(1, 5, 6)
+    assert images.centre_crop(x, (3, 2)).equal(x[:, 1:4, 2:4])
+    with pytest.raises(BadValue, match="at least 6 x 2"):
+        images.centre_crop(x, (6, 2))
+    mask = images.random_mask(100, 100, 0.3, seed=1)
+    assert mask.equal(images.random_mask(100, 100, 0.3, seed=1))
+    assert 0.27 < float(mask.mean()) < 0.33
+    with pytest.raises(BadValue, match="keep = 0"):
+        images.random_mask(4, 4, 0)
+    assert images.resize(torch.rand(3, 8, 6), (4, 3)).shape == (3, 4, 3)

@@ -1,0 +1,284 @@
+"""The interface and its algebra, against SciPy and torch as referees."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from scipy.sparse.linalg import lsmr, svds
+from torch import Tensor
+from torch.func import vmap
+
+from dipops import (
+    BadType,
+    BadValue,
+    DifferentiableOperator,
+    FeatureMap,
+    FiniteDifferences,
+    GuidedInput,
+    Identity,
+    LanczosDownsampler,
+    LinearOperator,
+    Mask,
+    NotLinear,
+    check,
+    stack,
+)
+from dipops.testing import images
+
+
+class MotionBlur(LinearOperator):
+    """A student's operator, as the README writes it."""
+
+    def __init__(self, in_shape: tuple[int, ...], length: int = 7) -> None:
+        super().__init__(in_shape)
+        self.kernel = torch.full((in_shape[0], 1, 1, length), 1 / length)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.kernel, groups=len(self.kernel))
+
+
+class Sine(DifferentiableOperator):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.sin() + 0.1 * x.square()
+
+
+@pytest.fixture
+def blur(device: torch.device) -> MotionBlur:
+    return MotionBlur((3, 9, 13)).double().to(device)
+
+
+def test_a_students_operator_is_whole(blur: MotionBlur) -> None:
+    assert blur.out_shape == (3, 9, 7)
+    assert "kernel" in dict(blur.named_buffers())
+    assert check(blur).passed
+
+
+def test_adjoint_is_an_operator_whose_adjoint_is_the_operator(blur: MotionBlur) -> None:
+    assert blur.T.T is blur
+    assert (blur.T.in_shape, blur.T.out_shape) == (blur.out_shape, blur.in_shape)
+    combined = 2 * (blur @ Identity(blur.in_shape).to(blur.kernel))
+    assert combined.T.T is combined
+
+
+def test_default_adjoint_is_differentiable(blur: MotionBlur) -> None:
+    y = torch.rand(1, *blur.out_shape, dtype=torch.float64, device=blur.kernel.device, requires_grad=True)
+    assert torch.autograd.gradcheck(blur.adjoint, (y,))
+
+
+def test_derivatives_can_be_differentiated_again() -> None:
+    sine = Sine((1, 2, 3)).double()
+    x, u = (torch.rand(1, 1, 2, 3, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    assert torch.autograd.gradcheck(sine.vjp, (x, u))
+    assert torch.autograd.gradcheck(sine.jvp, (x, u))
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_derivatives_hold_without_gradients(mode: type, blur: MotionBlur) -> None:
+    sine = Sine(blur.in_shape).to(blur.kernel)
+    with mode():
+        x = torch.rand(2, *blur.in_shape).to(blur.kernel)
+        y = torch.rand(2, *blur.out_shape).to(blur.kernel)
+        back, slope, pulled = blur.adjoint(y), sine.jvp(x, x), sine.vjp(x, x)
+    derivative = x.cos() + 0.2 * x
+    torch.testing.assert_close(slope, derivative * x)
+    torch.testing.assert_close(pulled, derivative * x)
+    torch.testing.assert_close((blur(x.clone()) * y).sum(), (x * back).sum())
+
+
+def test_derivatives_hold_under_vmap(blur: MotionBlur) -> None:
+    sine = Sine(blur.in_shape).to(blur.kernel)
+    x, u = (torch.rand(4, 2, *blur.in_shape).to(blur.kernel) for _ in range(2))
+    y = torch.rand(4, 2, *blur.out_shape).to(blur.kernel)
+    torch.testing.assert_close(vmap(sine.vjp)(x, u), torch.stack([sine.vjp(*pair) for pair in zip(x, u, strict=True)]))
+    torch.testing.assert_close(vmap(sine.jvp)(x, u), torch.stack([sine.jvp(*pair) for pair in zip(x, u, strict=True)]))
+    torch.testing.assert_close(vmap(blur.adjoint)(y), torch.stack([blur.adjoint(part) for part in y]))
+
+
+def test_lsmr_solves_with_the_operator() -> None:
+    operator = stack(MotionBlur((1, 5, 9)), 0.3 * FiniteDifferences((1, 5, 9))).double()
+    assert isinstance(operator, LinearOperator)
+    truth = np.random.default_rng(0).random(45)
+    found = lsmr(operator.scipy(), operator.matrix().numpy() @ truth, atol=1e-14, btol=1e-14, maxiter=1000)[0]
+    expected = np.linalg.lstsq(operator.matrix().numpy(), operator.matrix().numpy() @ truth, rcond=None)[0]
+    np.testing.assert_allclose(operator.matrix().numpy() @ found, operator.matrix().numpy() @ expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("shape", [(1, 16, 18), (3, 24, 16)])
+def test_norm_agrees_with_svds(shape: tuple[int, int, int]) -> None:
+    for operator in (MotionBlur(shape).double(), LanczosDownsampler(shape, 2).double(), FiniteDifferences(shape).double()):
+        expected = svds(operator.scipy(), k=1, return_singular_vectors=False, random_state=0)[0]
+        assert operator.norm() <= expected * (1 + 1e-9)
+        assert expected <= 1.01 * operator.norm()
+
+
+@given(images((3, 9, 13)))
+def test_algebra_is_pointwise(x: Tensor) -> None:
+    a, b = Sine((3, 9, 13)), Mask(torch.arange(117).view(9, 13) % 3 > 0, channels=3)
+    torch.testing.assert_close((a @ b)(x), a(b(x)))
+    torch.testing.assert_close((a + b)(x), a(x) + b(x))
+    torch.testing.assert_close((a - 2 * b)(x), a(x) - 2 * b(x))
+    torch.testing.assert_close((-b)(x), -b(x))
+    torch.testing.assert_close(stack(a, b)(x), torch.cat([a(x).flatten(1), b(x).flatten(1)], 1))
+    torch.testing.assert_close(b.gram(x), b.adjoint(b(x)))
+
+
+def test_sums_are_linear_only_where_every_part_is(blur: MotionBlur) -> None:
+    identity, sine = Identity((1, 2, 3)), Sine((1, 2, 3))
+    assert isinstance(identity @ identity + identity, LinearOperator)
+    for operator in (sine @ identity, identity + sine, 2 * sine, stack(identity, sine), identity - sine):
+        assert isinstance(operator, DifferentiableOperator)
+        assert not hasattr(operator, "T")
+
+
+@pytest.mark.parametrize("name", ["T", "adjoint", "gram", "norm", "matrix", "scipy"])
+def test_a_nonlinear_operator_has_no_adjoint_and_says_what_to_do(name: str) -> None:
+    with pytest.raises(NotLinear, match=r"use vjp\(x, v\) or linearize\(x\).T") as caught:
+        getattr(Sine((1, 2, 3)), name)
+    assert isinstance(caught.value, TypeError)
+    assert isinstance(caught.value, AttributeError)
+
+
+def test_the_jacobian_is_a_linear_operator() -> None:
+    sine = Sine((1, 3, 4)).double()
+    x = torch.rand(1, 3, 4, dtype=torch.float64)
+    jacobian = sine.linearize(x)
+    torch.testing.assert_close(jacobian.matrix(), torch.diag((x.cos() + 0.2 * x).flatten()))
+    assert Identity((1, 3, 4)).linearize(x).matrix().equal(torch.eye(12))
+    with pytest.raises(BadValue, match="a batch of 2 images"):
+        sine.linearize(torch.stack([x, x]))
+
+
+def test_repr_is_algebra() -> None:
+    lanczos, mask = LanczosDownsampler((3, 256, 256), 4), Mask(torch.ones(64, 64), channels=3)
+    assert repr(mask @ lanczos) == "Mask(3, 64, 64) @ LanczosDownsampler(4)"
+    assert repr((mask + 2 * mask).T) == "(Mask(3, 64, 64) + 2 * Mask(3, 64, 64)).T"
+    assert repr((mask - mask) @ lanczos) == "(Mask(3, 64, 64) - Mask(3, 64, 64)) @ LanczosDownsampler(4)"
+    assert repr(stack(mask, mask.T)) == "stack(Mask(3, 64, 64), Mask(3, 64, 64).T)"
+    assert repr(Sine((1, 2, 3)).linearize(torch.zeros(1, 2, 3))) == "Sine(1, 2, 3).linearize(x)"
+
+
+def test_moving_a_composite_moves_its_parts() -> None:
+    blur = MotionBlur((1, 4, 9))
+    (2 * blur).double()
+    assert blur.kernel.dtype == torch.float64
+    assert pickle.loads(pickle.dumps(blur @ Identity((1, 4, 9)).double())).out_shape == (1, 4, 3)
+
+
+def test_a_stack_splits_its_measurement() -> None:
+    both = stack(MotionBlur((1, 4, 9)), Identity((1, 4, 9)))
+    x = torch.rand(2, 1, 4, 9)
+    first, second = both.split(both(x))
+    assert first.shape == (2, 1, 4, 3)
+    assert second.equal(x)
+
+
+def test_guides_pass_through_the_algebra() -> None:
+    guided, other = GuidedInput(torch.rand(1, 4, 4)), GuidedInput(torch.rand(1, 4, 4))
+    identity = Identity((1, 4, 4))
+    assert guided.guide is not None
+    for operator in (identity @ guided, 2 * guided, guided + identity, stack(identity, guided)):
+        assert operator.guide is not None
+        assert operator.guide.equal(guided.guide)
+    assert (guided @ identity).guide is None
+    with pytest.raises(BadValue, match="different guides"):
+        guided + other
+
+
+BAD_CALLS = [
+    (lambda a: a(np.zeros((1, 3, 9, 13))), BadType, "x is a ndarray.*torch.as_tensor"),
+    (lambda a: a(torch.zeros(1, 3, 9, 13, dtype=torch.uint8)), BadType, r"x.float\(\) / 255"),
+    (lambda a: a(torch.zeros(1, 3, 9, 13, dtype=torch.complex64)), BadType, "real and imaginary"),
+    (lambda a: a(torch.zeros(3, 9, 13)), BadValue, r"add a batch dimension: x\[None\]"),
+    (lambda a: a(torch.zeros(1, 3, 9, 12)), BadValue, r"\(1, 3, 9, 12\).*\(N, 3, 9, 13\)"),
+    (lambda a: a(torch.zeros(1, 3, 9, 13, dtype=torch.float64)), BadValue, "float64 on cpu; expected float32 on cpu"),
+    (lambda a: a(torch.zeros(1, 3, 9, 13, device="meta")), BadValue, "float32 on meta"),
+    (lambda a: a @ torch.zeros(1, 3, 9, 13), BadType, r"apply an operator with A\(x\)"),
+    (lambda a: a @ a, BadValue, "gives .3, 9, 7. and the left takes .3, 9, 13."),
+    (lambda a: a + Identity((3, 9, 13)), BadValue, r"use stack\(A, B\)"),
+    (lambda a: a + 1, BadType, "wrap it in an operator"),
+    (lambda a: a * "2", BadType, "a finite real number"),
+    (lambda a: a * float("nan"), BadType, "a finite real number"),
+    (lambda a: stack(a, Identity((3, 9, 12))), BadValue, "one in_shape"),
+    (lambda a: a + 2 * a.double(), None, ""),
+    (lambda a: Identity((3, 9, 7)).double() @ a, BadValue, "float32 on cpu and float64 on cpu"),
+    (lambda a: Identity(()), BadValue, "the shape of one image"),
+    (lambda a: Identity((3, 0, 4)), BadValue, "the shape of one image"),
+]
+
+
+@pytest.mark.parametrize(("call", "kind", "words"), BAD_CALLS)
+def test_bad_calls_are_told_what_to_do(call, kind, words) -> None:
+    blur = MotionBlur((3, 9, 13))
+    if kind is None:
+        call(blur)
+        return
+    with pytest.raises(kind, match=words):
+        call(blur)
+
+
+def test_tensors_before_init_or_beside_a_class_attribute_are_refused() -> None:
+    class Early(LinearOperator):
+        def __init__(self) -> None:
+            self.kernel = torch.ones(1)
+            super().__init__((1, 2, 2))
+
+    class Hidden(LinearOperator):
+        kernel = None
+
+        def __init__(self) -> None:
+            super().__init__((1, 2, 2))
+            self.kernel = torch.ones(1)
+
+    with pytest.raises(BadType, match="move the assignment below it"):
+        Early()
+    with pytest.raises(BadType, match="would hide it"):
+        Hidden()
+
+
+def test_forward_without_a_batch_or_a_tensor_is_refused() -> None:
+    class NoBatch(LinearOperator):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.sum()
+
+    class Listed(LinearOperator):
+        def forward(self, x: Tensor) -> Tensor:
+            return [x]  # pyright: ignore[reportReturnType]
+
+    class Misspelt(LinearOperator):
+        def forward(self, x: Tensor) -> Tensor:
+            return self.kernle * x
+
+    with pytest.raises(BadType, match="keep the batch dimension"):
+        _ = NoBatch((1, 2, 2)).out_shape
+    with pytest.raises(BadType, match="gives a list"):
+        _ = Listed((1, 2, 2)).out_shape
+    with pytest.raises(RuntimeError, match="kernle"):
+        _ = Misspelt((1, 2, 2)).out_shape
+
+
+def test_features_stop_at_their_layer_and_leave_the_network_alone(device: torch.device) -> None:
+    class Fails(torch.nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            raise AssertionError("past the layer")
+
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.ReLU(), Fails()).eval()
+    operator = FeatureMap((3, 6, 7), network, "2").to(device)
+    assert operator.out_shape == (4, 4, 5)
+    operator.train()
+    assert not any(module.training for module in operator.network.modules())
+    assert not any(parameter.requires_grad for parameter in operator.parameters())
+    assert all(parameter.requires_grad for parameter in network.parameters())
+    assert check(operator).passed
+
+
+def test_features_refuse_what_they_cannot_use() -> None:
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU()).eval()
+    with pytest.raises(BadValue, match="layer 'relu'.*the nearest are"):
+        FeatureMap((3, 6, 7), network, "relu")
+    with pytest.raises(BadValue, match=r"network.eval\(\)"):
+        FeatureMap((3, 6, 7), network.train(), "0")
+    with pytest.raises(BadType, match="torch.nn.Module"):
+        FeatureMap((3, 6, 7), torch.sin, "0")  # pyright: ignore[reportArgumentType]

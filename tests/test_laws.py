@@ -1,0 +1,114 @@
+"""Every operator and every random expression obeys every law; every wrong operator is told what is wrong with it."""
+
+import re
+from collections import Counter
+
+import pytest
+import torch
+from hypothesis import given, settings
+
+from dipops import BadType, Identity, LawError, LinearOperator, LinearOrDifferentiableOperator, check
+from dipops.operators.examples import EXAMPLES
+from dipops.testing import expressions
+from tests.zoo import SHAPE, ZOO, Blur
+
+PER_EXAMPLE = 50
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_example_obeys_every_law(name: str, device: torch.device) -> None:
+    report = check(EXAMPLES[name]((3, 5, 7), torch.Generator().manual_seed(0)).to(device))
+    assert report.passed
+    assert len(report.verdicts) >= 8
+
+
+def test_random_expressions_obey_every_law(device: torch.device) -> None:
+    """At least 300 draws, each elementary operator the root of at least 20, half of them of depth 2 or more."""
+    roots: Counter[str] = Counter()
+    depths: list[int] = []
+    for name in EXAMPLES:
+        for expression in _proven(name, device):
+            roots[name] += 1
+            depths.append(_depth(expression))
+    assert sum(roots.values()) >= 300
+    assert min(roots[name] for name in EXAMPLES) >= 20
+    assert sum(depth >= 2 for depth in depths) >= len(depths) / 2
+
+
+@pytest.mark.parametrize("kind", ZOO, ids=lambda kind: kind.__name__)
+def test_every_wrong_operator_is_told_its_fault(kind: type, device: torch.device) -> None:
+    law, words = ZOO[kind]
+    report = check(kind(SHAPE).to(device), strict=False)
+    faults = {verdict.law: verdict.fault for verdict in report.verdicts if verdict.fault}
+    assert words in faults[law]
+
+
+def test_the_zoo_is_made_of_a_right_operator() -> None:
+    assert check(Blur(SHAPE)).passed
+
+
+def test_a_broken_law_raises_with_the_report() -> None:
+    kind = next(iter(ZOO))
+    with pytest.raises(LawError, match="breaks .*adjoint.*scaled by 4") as caught:
+        check(kind(SHAPE))
+    assert "✗ adjoint" in str(caught.value.report)
+
+
+def test_check_leaves_the_operator_as_it_was() -> None:
+    operator = Blur(SHAPE)
+    check(operator)
+    assert operator.kernel.dtype == torch.float32
+
+
+def test_check_is_quick_on_a_picture_too_large_for_a_matrix() -> None:
+    report = check(Blur((3, 64, 64)))
+    notes = {verdict.law: verdict.note for verdict in report.verdicts}
+    assert "64 random columns" in notes["dense"]
+    assert "large for an SVD" in notes["norm"]
+
+
+def test_large_pictures_show_a_wrong_adjoint_too() -> None:
+    kind = next(iter(ZOO))
+    faults = [verdict.law for verdict in check(kind((3, 64, 64)), strict=False).verdicts if verdict.fault]
+    assert {"adjoint", "dense", "gradient"} <= set(faults)
+
+
+def test_an_error_in_forward_is_shown_as_itself() -> None:
+    class Broken(LinearOperator):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            raise ZeroDivisionError("mine")
+
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        check(Broken((3, 4, 5)))
+
+
+def test_check_wants_an_operator() -> None:
+    with pytest.raises(BadType, match="inherit from LinearOperator"):
+        check(torch.nn.Identity())  # pyright: ignore[reportArgumentType]
+
+
+def test_the_report_is_a_table() -> None:
+    lines = str(check(Identity((1, 3, 4)))).splitlines()
+    assert lines[0] == "Identity(1, 3, 4)"
+    assert all(re.match(r"  ✓ \w+", line) for line in lines[1:-1])
+    assert lines[-1] == "  all 12 laws hold"
+
+
+def _proven(name: str, device: torch.device) -> list[LinearOrDifferentiableOperator]:
+    """Random expressions around one elementary operator, each checked."""
+    drawn = []
+
+    @settings(max_examples=PER_EXAMPLE)
+    @given(expressions(name=name))
+    def draw(expression: LinearOrDifferentiableOperator) -> None:
+        drawn.append(expression.to(device))
+        check(expression)
+
+    draw()
+    return drawn
+
+
+def _depth(operator: LinearOrDifferentiableOperator) -> int:
+    """How many algebraic steps stand between an expression and its deepest leaf."""
+    parts = [part for part in operator.modules() if isinstance(part, LinearOrDifferentiableOperator) and part is not operator]
+    return 1 + max(map(_depth, parts)) if parts else 0

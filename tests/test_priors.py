@@ -1,0 +1,228 @@
+"""The priors: parameter counts of the paper, any size, independent members, penalties."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dipops import (
+    BadType,
+    BadValue,
+    DeepImagePrior,
+    Downsampling,
+    Guide,
+    GuidedInput,
+    Hourglass,
+    Identity,
+    Meshgrid,
+    Noise,
+    NoPrior,
+    Padding,
+    Problem,
+    TotalVariation,
+    Upsampling,
+)
+from dipops.priors.generators import side_by_side
+from dipops.testing import images
+
+NEAREST, BILINEAR = Upsampling.NEAREST, Upsampling.BILINEAR
+AVERAGE, ZEROS = Downsampling.AVERAGE, Padding.ZEROS
+SIX = (16, 32, 64, 128, 128, 128)
+TINY = Hourglass((4, 6), skips=(2, 0))
+
+PAPER = {
+    "default": (Hourglass(), 32, 3, 2_217_831),
+    "JPEG": (Hourglass((8, 16, 32, 64, 128), (0, 0, 0, 4, 4)), 3, 3, 572_827),
+    "zebra": (Hourglass(), 3, 3, 2_184_307),
+    "text": (Hourglass(skips=128, upsampling=NEAREST), 32, 3, 3_002_627),
+    "50% missing": (Hourglass(), 32, 1, 2_217_573),
+    "98% missing": (Hourglass((16, 32, 64, 128, 128), 0, downsampling=AVERAGE), 32, 3, 1_027_379),
+    "vase": (Hourglass(skips=0, upsampling=NEAREST), 2, 3, 2_157_955),
+    "library, depth 6": (Hourglass(SIX, 0, 5, 3, NEAREST, pointwise=False), 1, 3, 2_996_467),
+    "library, depth 4": (Hourglass(SIX[:4], 0, 5, 3, NEAREST, pointwise=False), 1, 3, 1_060_339),
+    "library, depth 2": (Hourglass(SIX[:2], 0, 5, 3, NEAREST, pointwise=False), 1, 3, 59_635),
+    "pre-image": (Hourglass(SIX, 4, (7, 7, 5, 5, 3, 3), (7, 7, 5, 5, 3, 3), NEAREST, AVERAGE, ZEROS), 32, 3, 2_606_763),
+    "activation": (
+        Hourglass(SIX, (0, 4, 4, 4, 4, 4), (5, 3, 5, 5, 3, 5), (5, 3, 5, 3, 5, 3), BILINEAR, AVERAGE),
+        *(32, 3, 2_948_567),
+    ),
+    "flash": (Hourglass(upsampling=(NEAREST, NEAREST, BILINEAR, BILINEAR, BILINEAR)), 3, 3, 2_184_307),
+}
+
+
+@pytest.mark.parametrize("row", PAPER)
+def test_the_hourglass_has_the_papers_parameters(row: str) -> None:
+    config, inputs, outputs, count = PAPER[row]
+    assert sum(parameter.numel() for parameter in config.build(inputs, outputs).parameters()) == count
+
+
+@pytest.mark.parametrize("row", PAPER)
+def test_the_padded_size_is_the_smallest_that_works(row: str) -> None:
+    config, inputs, outputs, _ = PAPER[row]
+    height, width = config.padded((16, 70))
+    unit = 2 ** len(config.channels)
+    assert height >= 16
+    assert width >= 70
+    assert height % unit == width % unit == 0
+    with torch.no_grad():
+        assert config.build(inputs, outputs)(torch.rand(1, inputs, height, width)).shape == (1, outputs, height, width)
+        if height // unit > -(-16 // unit) and config.padding is Padding.REFLECT:
+            with pytest.raises((RuntimeError, ValueError)):
+                config.build(inputs, outputs)(torch.rand(1, inputs, height - unit, height - unit))
+
+
+@given(st.integers(16, 40), st.integers(16, 40), st.sampled_from([1, 2, 3]), st.sampled_from([1, 2]))
+def test_pictures_of_any_size_channels_and_batch(height: int, width: int, channels: int, batch: int) -> None:
+    problem = Problem(Identity((channels, height, width)), torch.rand(batch, channels, height, width))
+    prior = DeepImagePrior(TINY)
+    prior.start(problem, list(range(batch)))
+    assert prior().shape == problem.y.shape
+
+
+@pytest.mark.parametrize(("size", "words"), [((15, 40), "Hourglass of 2 scales would fit"), ((3, 3), "enlarge it")])
+def test_a_picture_too_small_is_refused(size: tuple[int, int], words: str) -> None:
+    with pytest.raises(BadValue, match=rf"{size[0]} x {size[1]}.*{words}"):
+        Hourglass().padded(size)
+
+
+def test_the_advised_number_of_scales_fits() -> None:
+    for side in range(4, 16):
+        fitting = side.bit_length() - 2
+        assert Hourglass((8,) * fitting).padded((side, side))[0] >= side
+
+
+def test_members_are_what_single_networks_are(device: torch.device) -> None:
+    """K networks side by side: the same outputs as alone, and no gradient from one to another."""
+    seeds = [5, 6, 7]
+    together = side_by_side(TINY, 4, 3, seeds).double().to(device)
+    z = torch.rand(1, 12, 16, 24, dtype=torch.float64, device=device)
+    out = together(z).unflatten(1, (3, 3))
+    for k, seed in enumerate(seeds):
+        alone = side_by_side(TINY, 4, 3, [seed]).double().to(device)
+        torch.testing.assert_close(out[:, k], alone(z[:, 4 * k : 4 * k + 4]), rtol=1e-10, atol=1e-10)
+    out[:, 1].square().sum().backward()
+    for parameter in together.parameters():
+        assert parameter.grad is not None
+        others = torch.cat([parameter.grad.chunk(3)[0], parameter.grad.chunk(3)[2]])
+        assert not others.any()
+
+
+def test_building_leaves_the_global_random_state() -> None:
+    before = torch.get_rng_state()
+    side_by_side(TINY, 4, 3, [0, 1])
+    assert torch.get_rng_state().equal(before)
+
+
+def test_normalisation_keeps_no_running_statistics() -> None:
+    names = dict(Hourglass().build(32, 3).named_buffers())
+    assert not any("running" in name for name in names)
+
+
+def test_the_input_is_noise_unless_the_operator_has_a_guide() -> None:
+    guide = torch.rand(3, 17, 20)
+    prior = DeepImagePrior(TINY, perturbation=0)
+    prior.start(Problem(GuidedInput(guide), torch.rand(1, 3, 17, 20)), [0])
+    assert prior.z[0, :, :17, :20].equal(guide)
+    prior.start(Problem(Identity((3, 17, 20)), torch.rand(1, 3, 17, 20)), [0])
+    assert prior.z.shape == (1, 32, 20, 20)
+    assert 0 <= float(prior.z.min()) <= float(prior.z.max()) <= 0.1
+
+
+def test_a_meshgrid_holds_coordinates() -> None:
+    z = Meshgrid().sample(Problem(Identity((1, 16, 20)), torch.rand(1, 1, 16, 20)), (16, 20), torch.Generator())
+    assert z[0, 3].equal(torch.linspace(0, 1, 20))
+    assert z[1, :, 3].equal(torch.linspace(0, 1, 16))
+
+
+def test_fresh_noise_comes_with_refresh_only() -> None:
+    prior = DeepImagePrior(TINY)
+    prior.start(Problem(Identity((1, 16, 16)), torch.rand(1, 1, 16, 16)), [0])
+    generator = torch.Generator().manual_seed(0)
+    first = prior().detach()
+    assert prior().equal(first)
+    prior.refresh([generator])
+    assert not prior().equal(first)
+    assert float(prior.noise.std()) == pytest.approx(1, abs=0.05)
+
+
+@given(images((3, 6, 7), count=2), st.sampled_from([-3.0, 0.0, 0.5, 10.0]), st.booleans())
+def test_total_variation_is_homogeneous(x: torch.Tensor, factor: float, isotropic: bool) -> None:
+    tv = TotalVariation(0.7, isotropic)
+    torch.testing.assert_close(tv.value(factor * x), abs(factor) * tv.value(x))
+
+
+def test_total_variation_of_a_step_is_its_length_times_its_height() -> None:
+    x = torch.zeros(1, 2, 5, 8)
+    x[..., 4:] = 0.5
+    for isotropic in (True, False):
+        assert float(TotalVariation(2.0, isotropic).value(x)) == pytest.approx(2.0 * 2 * 5 * 0.5)
+    corner = torch.zeros(1, 1, 3, 3)
+    corner[..., 0, 0] = 1
+    assert float(TotalVariation(1.0).value(corner)) == pytest.approx(2**0.5)
+    assert float(TotalVariation(1.0, isotropic=False).value(corner)) == pytest.approx(2)
+
+
+@pytest.mark.parametrize("isotropic", [True, False])
+def test_the_smoothed_value_has_gradients_where_it_is_flat(isotropic: bool) -> None:
+    tv = TotalVariation(1.0, isotropic)
+    x = torch.full((1, 1, 4, 4), 0.3, requires_grad=True)
+    tv.penalty(x).sum().backward()
+    assert x.grad is not None
+    assert x.grad.isfinite().all()
+    y = torch.rand(1, 3, 32, 32)
+    assert float(tv.penalty(y)) == pytest.approx(float(tv.value(y)), rel=5e-3)
+    assert float(tv.penalty(y)) <= float(tv.value(y))
+
+
+def test_priors_add_penalties_and_only_one_generator() -> None:
+    x = torch.rand(1, 3, 16, 16)
+    dip, tv = DeepImagePrior(TINY), TotalVariation(0.1)
+    for both in (dip + tv, tv + dip):
+        both.start(Problem(Identity((3, 16, 16)), x), [0])
+        assert both.penalty(x).equal(tv.penalty(x))
+        assert both.average_decay == dip.average_decay
+    assert (tv + NoPrior()).penalty(x).equal(tv.penalty(x))
+    assert (tv + tv).penalty(x).equal(2 * tv.penalty(x))
+    with pytest.raises(BadType, match="two generators for one image"):
+        dip + deepcopy(dip)
+    with pytest.raises(BadType, match="a prior \\+ a int"):
+        dip + 1  # pyright: ignore[reportOperatorIssue]
+
+
+def test_the_start_is_small_noise_or_the_given_image() -> None:
+    problem = Problem(Identity((1, 16, 16)), torch.rand(2, 1, 16, 16))
+    prior = NoPrior()
+    prior.start(problem, [0, 1])
+    assert 0 <= float(prior().detach().min()) <= float(prior().detach().max()) <= 0.1
+    assert not prior.pixels[0].equal(prior.pixels[1])
+    initial = torch.rand(1, 16, 16)
+    given_start = NoPrior(initial)
+    given_start.start(problem, [0, 1])
+    assert given_start.pixels[1].equal(initial)
+    with pytest.raises(BadValue, match="an initial image of shape"):
+        NoPrior(torch.rand(1, 16, 15)).start(problem, [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: TotalVariation(-1), "weight = -1"),
+        (lambda: TotalVariation(float("nan")), "weight = nan"),
+        (lambda: DeepImagePrior(perturbation=-0.1), "perturbation = -0.1"),
+        (lambda: Noise(0), "at least one channel"),
+        (lambda: Noise(3, 0), "positive scale"),
+        (lambda: Hourglass((8, 8), skips=(4,)), "1 skips for 2 scales"),
+        (lambda: Hourglass((8, 8), down_kernels=4), "odd kernels"),
+        (lambda: Hourglass((8, 0)), "positive channels"),
+        (lambda: DeepImagePrior(TINY).start(Problem(Identity((16,)), torch.rand(1, 16)), [0]), r"\(C, H, W\)"),
+        (
+            lambda: DeepImagePrior(TINY, Guide()).start(Problem(Identity((1, 16, 16)), torch.rand(1, 1, 16, 16)), [0]),
+            "no guide",
+        ),
+    ],
+)
+def test_priors_refuse(make, words: str) -> None:
+    with pytest.raises(BadValue, match=words):
+        make()

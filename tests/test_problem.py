@@ -1,0 +1,89 @@
+"""Problems refuse what cannot be solved, and simulate the same noise everywhere."""
+
+import math
+
+import pytest
+import torch
+
+from dipops import BadType, BadValue, Identity, LanczosDownsampler, LinearOperator, Problem, consistency, images, metrics
+from dipops.seeds import stream
+
+IDENTITY = Identity((3, 8, 8))
+Y = torch.rand(1, 3, 8, 8)
+
+
+class TwoKinds(LinearOperator):
+    def __init__(self) -> None:
+        super().__init__((1, 4, 4))
+        self.kernel = torch.ones(1, dtype=torch.float64)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.kernel.to(x)
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "words"),
+    [
+        (lambda: Problem(torch.nn.Identity(), Y), BadType, "see dipops.check"),
+        (lambda: Problem(IDENTITY, Y.double()), BadValue, "float64 on cpu; expected float32"),
+        (lambda: Problem(IDENTITY, (Y * 255).byte()), BadType, r"x.float\(\) / 255"),
+        (lambda: Problem(IDENTITY, Y.to(torch.complex64)), BadType, "real"),
+        (lambda: Problem(IDENTITY, Y.numpy()), BadType, "y is a ndarray"),
+        (lambda: Problem(IDENTITY, Y[..., 1:]), BadValue, r"y has shape \(1, 3, 8, 7\).*\(N, 3, 8, 8\)"),
+        (lambda: Problem(LanczosDownsampler((3, 8, 8), 2), Y), BadValue, r"\(N, 3, 4, 4\)"),
+        (lambda: Problem(IDENTITY, Y * math.nan), BadValue, "192 of 192 values NaN"),
+        (lambda: Problem(IDENTITY, Y / 0), BadValue, "NaN or infinite.*mask them out"),
+        (lambda: Problem(IDENTITY, Y, truth=Y[..., 1:]), BadValue, "truth has shape"),
+        (lambda: Problem(IDENTITY, Y, truth=torch.cat([Y, Y])), BadValue, "2 truths for 1"),
+        (lambda: Problem(IDENTITY, Y, sigma=-0.1), BadValue, "25 / 255"),
+        (lambda: Problem(IDENTITY, Y, sigma=math.nan), BadValue, "sigma = nan"),
+        (lambda: Problem(TwoKinds(), Y[:, :1, :4, :4]), BadValue, "kernel of TwoKinds.* is float64 on cpu"),
+        (lambda: Problem(IDENTITY, Y).repeat(0), BadValue, "runs = 0"),
+    ],
+)
+def test_a_problem_refuses(make, kind: type, words: str) -> None:
+    with pytest.raises(kind, match=words):
+        make()
+
+
+def test_one_measurement_becomes_a_batch_of_one() -> None:
+    assert Problem(IDENTITY, Y[0], Y[0]).y.equal(Y)
+
+
+def test_simulate_adds_the_noise_it_says(device: torch.device) -> None:
+    x = torch.full((3, 128, 128), 0.5)
+    operator = Identity(x.shape).to(device)
+    problem = Problem.simulate(operator, x.to(device), 25 / 255, seed=3)
+    assert float((problem.y - 0.5).std()) == pytest.approx(25 / 255, rel=0.01)
+    assert problem.y.cpu().equal(Problem.simulate(Identity(x.shape), x, 25 / 255, seed=3).y)
+    assert not problem.y.equal(Problem.simulate(operator, x.to(device), 25 / 255, seed=4).y)
+
+
+def test_simulate_clips_only_on_request() -> None:
+    x = torch.zeros(2, 1, 32, 32)
+    operator = Identity((1, 32, 32))
+    assert Problem.simulate(operator, x, 0.1).y.min() < 0
+    clipped = Problem.simulate(operator, x, 0.1, clip=True).y
+    assert clipped.min() == 0
+    assert not clipped[0].equal(clipped[1])
+
+
+def test_streams_from_one_seed_share_no_numbers() -> None:
+    first, second = (torch.randn(100, generator=stream(0, purpose)) for purpose in ("measurement", "perturbation"))
+    assert not first.equal(second)
+    assert first.equal(torch.randn(100, generator=stream(0, "measurement")))
+
+
+def test_repeat_makes_a_batch() -> None:
+    problem = Problem(IDENTITY, Y, Y).repeat(3)
+    assert problem.truth is not None
+    assert (len(problem.y), len(problem.truth)) == (3, 3)
+
+
+def test_consistency_is_the_psnr_of_the_measurement() -> None:
+    x = images.portrait(32)[None]
+    operator = LanczosDownsampler((3, 32, 32), 2)
+    y = operator(x) + 0.01
+    assert float(consistency(operator, x, y)) == pytest.approx(40, abs=1e-3)
+    assert float(consistency(operator, x, y)) == pytest.approx(float(metrics.psnr(operator(x), y)), abs=1e-4)
+    assert consistency(operator, x, operator(x)).isinf()

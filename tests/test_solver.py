@@ -1,0 +1,267 @@
+"""The loop: it solves, repeats itself to the bit, averages, stops, and says why."""
+
+import io
+from functools import partial
+
+import pytest
+import torch
+
+from dipops import (
+    BadType,
+    BadValue,
+    DeepImagePrior,
+    Descent,
+    DifferentiableOperator,
+    Diverged,
+    Hourglass,
+    Identity,
+    LanczosDownsampler,
+    Mask,
+    NoPrior,
+    Problem,
+    TotalVariation,
+    images,
+    metrics,
+    recipes,
+    solve,
+)
+from dipops.monitor import Average, Residual, Step
+
+TINY = Hourglass((8, 8), skips=2)
+LBFGS = partial(torch.optim.LBFGS, lr=1.0, line_search_fn="strong_wolfe", max_iter=10)
+quiet = partial(solve, progress=False)
+
+
+def noisy(size: int = 32, sigma: float = 0.1) -> Problem:
+    return Problem.simulate(Identity((3, size, size)), images.portrait(size), sigma)
+
+
+def test_least_squares_finds_the_measurement(device: torch.device) -> None:
+    problem = Problem.simulate(LanczosDownsampler((3, 16, 16), 2), images.portrait(32)[:, :16, :16]).to(device)
+    result = quiet(problem, NoPrior(), steps=400)
+    assert float(result.trace["objective"][-1]) < 1e-3
+    assert result.answer == "last"
+    assert result.stopped == "all 400 steps are done"
+
+
+def test_total_variation_removes_noise() -> None:
+    problem = noisy()
+    result = quiet(problem, TotalVariation(0.1), steps=300)
+    assert float(metrics.psnr(result.image, problem.truth)) > float(metrics.psnr(problem.y, problem.truth)) + 3
+
+
+def test_the_deep_image_prior_removes_noise(device: torch.device) -> None:
+    problem = noisy(64).to(device)
+    result = quiet(problem, DeepImagePrior(Hourglass((16, 16, 16))), steps=250)
+    assert problem.truth is not None
+    assert result.answer == "average"
+    assert float(metrics.psnr(result.image, problem.truth)) > float(metrics.psnr(problem.y, problem.truth)) + 2
+
+
+def test_a_nonlinear_operator_is_solved_as_any_other() -> None:
+    class Gamma(DifferentiableOperator):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return (x.clamp(min=0) + 0.01) ** 0.5
+
+    truth = images.portrait(32)
+    problem = Problem.simulate(Gamma(truth.shape), truth)
+    assert float(metrics.psnr(quiet(problem, NoPrior(), steps=400).image, problem.truth)) > 35
+
+
+@pytest.mark.parametrize("prior", [DeepImagePrior(TINY), TotalVariation(0.1)], ids=["dip", "tv"])
+def test_the_same_seed_gives_the_same_bits(prior) -> None:
+    state = torch.get_rng_state()
+    first, second = (quiet(noisy(), prior, steps=8, seed=3) for _ in range(2))
+    assert first.image.equal(second.image)
+    assert first.trace["objective"].equal(second.trace["objective"])
+    assert not first.image.equal(quiet(noisy(), prior, steps=8, seed=4).image)
+    assert torch.get_rng_state().equal(state)
+
+
+def test_a_batch_is_separate_solves() -> None:
+    """In float64 a batch of three equals three solves with seeds s, s + 1, s + 2."""
+    truth = images.portrait(32).double()
+    batch = torch.stack([truth, truth.flip(-1), truth.flip(-2)])
+    operator = Mask(images.random_mask(32, 32, 0.7), channels=3).double()
+    problem = Problem.simulate(operator, batch, 0.05)
+    for prior in (DeepImagePrior(TINY), TotalVariation(0.1)):
+        together = quiet(problem, prior, steps=15, seed=2)
+        for k in range(3):
+            alone = quiet(Problem(operator, problem.y[k], batch[k]), prior, steps=15, seed=2 + k)
+            torch.testing.assert_close(together.last[k], alone.last[0], rtol=0, atol=1e-9)
+            torch.testing.assert_close(together.trace["objective"][:, k], alone.trace["objective"][:, 0], rtol=1e-9, atol=1e-9)
+
+
+def test_repeated_runs_differ_by_their_seeds() -> None:
+    result = quiet(noisy().repeat(2), DeepImagePrior(TINY), steps=5)
+    assert not result.image[0].equal(result.image[1])
+
+
+def test_one_evaluation_a_step_and_the_image_belongs_to_the_objective() -> None:
+    calls = []
+
+    class Counting(Identity):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            calls.append(len(calls))
+            return x.clone()
+
+    problem = Problem(Counting((3, 16, 16)), images.portrait(32)[:, :16, :16])
+    before = len(calls)
+    result = quiet(problem, NoPrior(), steps=7)
+    assert len(calls) - before == 7
+    assert float(result.trace["objective"][-1]) == pytest.approx(float(problem.misfit(result.last)), rel=1e-6)
+
+
+def test_lbfgs_yields_the_accepted_point_and_refuses_a_batch() -> None:
+    problem = noisy()
+    result = quiet(problem, TotalVariation(0.1), Descent(LBFGS), steps=20)
+    total = problem.misfit(result.last) + TotalVariation(0.1).penalty(result.last)
+    assert float(result.trace["objective"][-1]) == pytest.approx(float(total), rel=1e-5)
+    adam = quiet(problem, TotalVariation(0.1), steps=500)
+    assert float(result.trace["objective"][-1]) < 1.01 * float(adam.trace["objective"].min())
+    with pytest.raises(BadValue, match="solve them one by one"):
+        quiet(problem.repeat(2), TotalVariation(0.1), Descent(LBFGS))
+
+
+def test_a_schedule_lowers_the_rate() -> None:
+    rates = []
+
+    class Recorded(torch.optim.SGD):
+        def step(self, closure=None):  # pyright: ignore[reportIncompatibleMethodOverride]
+            rates.append(self.param_groups[0]["lr"])
+            return super().step(closure)
+
+    method = Descent(partial(Recorded, lr=0.1), partial(torch.optim.lr_scheduler.ExponentialLR, gamma=0.5))
+    quiet(noisy(), NoPrior(), method, steps=3)
+    assert rates == pytest.approx([0.1, 0.05, 0.025])
+
+
+def test_an_iteration_goes_on_from_its_state() -> None:
+    problem = noisy()
+
+    def begin():
+        prior = DeepImagePrior(TINY)
+        prior.start(problem, [0])
+        return Descent().start(problem, prior, [torch.Generator().manual_seed(0)])
+
+    first = begin()
+    for _ in range(3):
+        first.step()
+    kept = torch.load(_saved(first.state_dict()), weights_only=True)
+    expected = [first.step() for _ in range(3)]
+    second = begin()
+    second.load_state_dict(kept)
+    for image, objective in expected:
+        again = second.step()
+        assert again[0].equal(image)
+        assert again[1].equal(objective)
+
+
+def _saved(state: dict):
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    return file
+
+
+def test_the_average_is_exponential() -> None:
+    outputs = []
+    result = quiet(noisy(), NoPrior(), steps=6, monitors=(Average(0.5),))
+    assert result.answer == "average"
+    for steps in range(1, 7):
+        outputs.append(quiet(noisy(), NoPrior(), steps=steps).last)
+    expected = outputs[0]
+    for output in outputs[1:]:
+        expected = 0.5 * expected + 0.5 * output
+    torch.testing.assert_close(result.average, expected)
+    torch.testing.assert_close(result.last, outputs[-1])
+
+
+def test_the_trace_holds_every_step() -> None:
+    problem = noisy()
+    result = quiet(problem, DeepImagePrior(TINY), steps=30)
+    assert set(result.trace) == {"objective", "psnr", "psnr_average"}
+    assert {tuple(curve.shape) for curve in result.trace.values()} == {(30, 1)}
+    assert all(curve.isfinite().all() for curve in result.trace.values())
+    assert float(result.trace["psnr"][-1]) == pytest.approx(float(metrics.psnr(result.last, problem.truth)), abs=1e-4)
+    assert float(result.trace["psnr_average"][-1]) == pytest.approx(float(metrics.psnr(result.image, problem.truth)), abs=1e-4)
+    assert set(quiet(Problem(problem.operator, problem.y), NoPrior(), steps=2).trace) == {"objective"}
+
+
+def test_the_residual_stops_and_keeps_the_image(device: torch.device) -> None:
+    problem = noisy(sigma=0.1).to(device)
+    result = quiet(problem, NoPrior(), steps=500, monitors=(Residual(0.1),))
+    residual = float((result.image - problem.y).square().mean().sqrt())
+    assert result.answer == "stopped"
+    assert "the residual fell to σ = 0.1 at step" in result.stopped
+    assert result.steps < 500
+    assert 0.09 < residual <= 0.1
+    never = quiet(problem, NoPrior(), steps=30, monitors=(Residual(1e-6),))
+    assert never.answer == "last"
+
+
+def test_callbacks_speak_every_25_steps_and_stop() -> None:
+    steps: list[Step] = []
+
+    def stop_at_50(step: Step) -> str | None:
+        steps.append(step)
+        return "enough" if step.index >= 50 else None
+
+    result = quiet(noisy(), DeepImagePrior(TINY), steps=200, monitors=(stop_at_50,))
+    assert [step.index for step in steps] == [25, 50]
+    assert (result.steps, result.stopped, len(result.trace["objective"])) == (50, "enough", 50)
+    assert steps[0].psnr is not None
+    assert steps[0].average is not None
+    with pytest.raises(AttributeError):
+        steps[0].index = 3  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_diverging_solve_is_an_error() -> None:
+    with pytest.raises(Diverged, match=r"not finite at step \d+; .*lower the learning rate"):
+        quiet(noisy(), NoPrior(), Descent(partial(torch.optim.SGD, lr=1e6)), steps=100)
+
+
+def test_solve_leaves_the_prior_as_it_was() -> None:
+    prior = DeepImagePrior(TINY)
+    quiet(noisy(), prior, steps=2)
+    assert not list(prior.parameters())
+
+
+def test_the_bar_can_be_turned_off(capsys: pytest.CaptureFixture[str]) -> None:
+    solve(noisy(), NoPrior(), steps=30, progress=False)
+    assert capsys.readouterr() == ("", "")
+    solve(noisy(), NoPrior(), steps=30)
+    shown = capsys.readouterr().err
+    assert "30/30" in shown
+    assert "PSNR" in shown
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "words"),
+    [
+        (lambda: quiet(Identity((1, 2, 2)), NoPrior()), BadType, r"Problem\(operator, y\)"),
+        (lambda: quiet(noisy(), NoPrior), BadType, "an instance"),
+        (lambda: quiet(noisy(), NoPrior(), steps=0), BadValue, "steps = 0"),
+        (lambda: quiet(noisy(), NoPrior(), steps=2.5), BadValue, "steps = 2.5"),
+        (lambda: quiet(noisy(), NoPrior(), monitors=(3,)), BadType, "a monitor that is a int"),
+        (lambda: Residual(0), BadValue, "stop by steps"),
+        (lambda: Average(1.0), BadValue, "decay = 1.0"),
+        (lambda: recipes.denoise(0), BadValue, "give 25 / 255"),
+        (lambda: recipes.upscale(1), BadValue, "factor = 1"),
+        (lambda: recipes.upscale(2.5), BadValue, "factor = 2.5"),
+    ],
+)
+def test_solve_refuses(call, kind: type, words: str) -> None:
+    with pytest.raises(kind, match=words):
+        call()
+
+
+@pytest.mark.parametrize("shape", [(3, 45, 70), (1, 33, 40)])
+def test_recipes_run_on_odd_sizes(shape: tuple[int, int, int]) -> None:
+    problem = Problem(Identity(shape), torch.rand(1, *shape))
+    for recipe in (recipes.denoise(25 / 255), recipes.denoise(50 / 255), recipes.upscale(4), recipes.inpaint_text()):
+        result = recipe.solve(problem, steps=1, progress=False)
+        assert result.image.shape == (1, *shape)
+        assert recipe.source
+    assert recipes.denoise(50 / 255).prior.perturbation == 1 / 20  # pyright: ignore[reportAttributeAccessIssue]
+    assert (recipes.denoise(25 / 255).steps, recipes.upscale(4).steps, recipes.upscale(8).steps) == (3000, 2000, 4000)

@@ -1,0 +1,199 @@
+"""Wrong operators, each after a bug that real libraries have had, with the words that ``check`` must say of it."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dipops import DifferentiableOperator, LinearOperator
+
+SHAPE = (3, 7, 9)
+
+
+class Blur(LinearOperator):
+    """A right operator, to be made wrong: an uneven blur that keeps the size."""
+
+    def __init__(self, in_shape: Sequence[int] = SHAPE) -> None:
+        super().__init__(in_shape)
+        taps = torch.tensor([[0.1, 0.2, 0.05], [0.15, 0.3, 0.02], [0.0, 0.08, 0.1]])
+        self.kernel = taps.expand(self.in_shape[0], 1, 3, 3).clone()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.kernel, padding=1, groups=len(self.kernel))
+
+    def right(self, y: Tensor) -> Tensor:
+        return F.conv_transpose2d(y, self.kernel, padding=1, groups=len(self.kernel))
+
+
+class Scaled(Blur):
+    def adjoint(self, y: Tensor) -> Tensor:
+        return 4 * self.right(y)
+
+
+class Mirrored(Blur):
+    def adjoint(self, y: Tensor) -> Tensor:
+        return self.right(y).flip(-1)
+
+
+class OneOff(Blur):
+    def adjoint(self, y: Tensor) -> Tensor:
+        return self.right(y).roll(1, -2)
+
+
+class Swapped(Blur):
+    def adjoint(self, y: Tensor) -> Tensor:
+        return self.right(y)[:, [1, 0, 2]]
+
+
+class HalfBorder(Blur):
+    def adjoint(self, y: Tensor) -> Tensor:
+        back = self.right(y)
+        weight = torch.full_like(back, 0.5)
+        weight[..., 1:-1, 1:-1] = 1
+        return back * weight
+
+
+class NotFlipped(Blur):
+    """Convolves with the same kernel instead of the turned one."""
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return self.forward(y)
+
+
+class MeanStack(Blur):
+    """Two measurements whose adjoint takes the mean where the sum belongs."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([super().forward(x), x], dim=1)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        first, second = y.split(self.in_shape[0], dim=1)
+        return torch.stack([self.right(first), second]).mean(0)
+
+
+class WrongShape(Blur):
+    def adjoint(self, y: Tensor) -> Tensor:
+        return self.right(y)[..., 1:]
+
+
+class Remembers(LinearOperator):
+    """A mask that is made of the first picture it sees."""
+
+    known: Tensor | None
+
+    def __init__(self, in_shape: Sequence[int] = SHAPE) -> None:
+        super().__init__(in_shape)
+        self.known = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.known is None:
+            self.known = (x[:1] > 0.3).to(x)
+        return x * self.known
+
+
+class Random(LinearOperator):
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.rand_like(x)
+
+
+class Counts(LinearOperator):
+    """Right, but it keeps a number."""
+
+    def __init__(self, in_shape: Sequence[int] = SHAPE) -> None:
+        super().__init__(in_shape)
+        self.calls = [0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls[0] += 1
+        return x.clone()
+
+
+class InPlace(LinearOperator):
+    def forward(self, x: Tensor) -> Tensor:
+        x[..., 0] = 0
+        return x.clone()
+
+
+class Coupled(LinearOperator):
+    def forward(self, x: Tensor) -> Tensor:
+        return x - x.mean(0, keepdim=True) if len(x) > 1 else x.clone()
+
+
+class Affine(LinearOperator):
+    def forward(self, x: Tensor) -> Tensor:
+        return x + 1
+
+
+class Squares(LinearOperator):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.square()
+
+
+class HiddenKernel(LinearOperator):
+    def __init__(self, in_shape: Sequence[int] = SHAPE) -> None:
+        super().__init__(in_shape)
+        self.kernels = [torch.ones(1)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.kernels[0]
+
+
+class SinglePrecision(LinearOperator):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.float() * 2
+
+
+class WrongNorm(Blur):
+    def norm(self) -> float:
+        return 2.0
+
+
+class WrongVjp(DifferentiableOperator):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.sin()
+
+    def vjp(self, x: Tensor, v: Tensor) -> Tensor:
+        return 2 * v * x.cos()
+
+
+class WrongJvp(DifferentiableOperator):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.sin()
+
+    def jvp(self, x: Tensor, u: Tensor) -> Tensor:
+        return 1.01 * u * x.cos()
+
+
+class Loses(Blur):
+    """Forgets its kernel when it is copied."""
+
+    def __deepcopy__(self, memo: dict) -> "Loses":
+        copy = Loses(self.in_shape).to(self.kernel)
+        copy.kernel = self.kernel * (0.5 if self.kernel.dtype == torch.float64 else 1)
+        return copy
+
+
+ZOO: dict[type, tuple[str, str]] = {
+    Scaled: ("adjoint", "scaled by 4"),
+    Mirrored: ("adjoint", "mirrored along axis 2"),
+    OneOff: ("adjoint", "one pixel off along axis 1"),
+    Swapped: ("adjoint", "channels swapped"),
+    HalfBorder: ("adjoint", "on the border, where its weight is about 0.5"),
+    NotFlipped: ("adjoint", "the adjoint is wrong, most at pixel"),
+    MeanStack: ("adjoint", "scaled by 0.5"),
+    WrongShape: ("shape", "adjoint gives (2, 3, 7, 8) instead of (2, 3, 7, 9)"),
+    Remembers: ("purity", "applying it changes known: it remembers"),
+    Random: ("purity", "remembers or is random"),
+    Counts: ("purity", "applying it changes calls"),
+    InPlace: ("purity", "changes its input"),
+    Coupled: ("batch", "influence each other"),
+    Affine: ("linearity", "affine"),
+    Squares: ("linearity", "inherit from DifferentiableOperator"),
+    HiddenKernel: ("movable", "HiddenKernel.kernels is a list that holds tensors"),
+    SinglePrecision: ("dtype", "torch.float64 in, torch.float32 out"),
+    WrongNorm: ("norm", "norm() is 2, the largest singular value"),
+    WrongVjp: ("gradient", "the vjp looks scaled by 2"),
+    WrongJvp: ("taylor", "jvp is not the derivative"),
+    Loses: ("copies", "deepcopy changes"),
+}
