@@ -109,7 +109,8 @@ def test_lsmr_solves_with_the_operator() -> None:
 @pytest.mark.parametrize("shape", [(1, 16, 18), (3, 24, 16)])
 def test_norm_agrees_with_svds(shape: tuple[int, int, int]) -> None:
     for operator in (MotionBlur(shape).double(), LanczosDownsampler(shape, 2).double(), FiniteDifferences(shape).double()):
-        expected = svds(operator.scipy(), k=1, return_singular_vectors=False, random_state=0)[0]
+        start = np.random.default_rng(0).random(min(operator.scipy().shape))
+        expected = float(np.max(svds(operator.scipy(), k=1, return_singular_vectors=False, v0=start)))
         assert operator.norm() <= expected * (1 + 1e-9)
         assert expected <= 1.01 * operator.norm()
 
@@ -249,7 +250,7 @@ def test_forward_without_a_batch_or_a_tensor_is_refused() -> None:
 
     class Misspelt(LinearOperator):
         def forward(self, x: Tensor) -> Tensor:
-            return self.kernle * x
+            return self.kernle * x  # pyright: ignore[reportOperatorIssue]
 
     with pytest.raises(BadType, match="keep the batch dimension"):
         _ = NoBatch((1, 2, 2)).out_shape
