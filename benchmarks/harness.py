@@ -86,3 +86,19 @@ def in_turn(candidates: dict[str, Callable[[], object]], rounds: int = 5) -> dic
     first = next(iter(medians.values()))
     ratios = {name: median / first for name, median in medians.items()}
     return {"median_seconds": medians, "ratio_to_first": ratios, "seconds": seconds}
+
+
+def markdown(header: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
+    """A Markdown table."""
+    lines = [list(map(str, row)) for row in (header, *rows)]
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def provenance(record: dict[str, Any], command: str) -> str:
+    """One sentence: which command, on what, with which versions."""
+    machine = record["environment"]
+    return (
+        f"Made by `{command}` on {machine['gpu'] or machine['processor']}, {machine['cores']} cores, "
+        f"torch {machine['packages']['torch']}, Python {machine['python']}."
+    )

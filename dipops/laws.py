@@ -1,6 +1,7 @@
 """The laws of operators: one function a law, and ``check``, which tries them all on one operator."""
 
 import pickle
+import sys
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
@@ -274,9 +275,9 @@ def copies(operator: LinearOrDifferentiableOperator, generator: torch.Generator)
     x = _images(operator, generator)
     out, note = operator(x), ""
     made = {"deepcopy": (deepcopy(operator), _TOLERANCE), ".to(float32) and back": (deepcopy(operator).float().double(), 1e-5)}
-    local = [type(part).__name__ for part in operator.modules() if "<locals>" in type(part).__qualname__]
-    if local:
-        note = f"not pickled: {local[0]} is defined inside a function"
+    hidden = [type(part).__name__ for part in operator.modules() if not _importable(type(part))]
+    if hidden:
+        note = f"not pickled: {hidden[0]} cannot be imported by its name"
     else:
         made["pickle"] = (pickle.loads(pickle.dumps(operator)), _TOLERANCE)
     for name, (copy, tolerance) in made.items():
@@ -326,6 +327,11 @@ def _state(operator: nn.Module) -> dict[str, Any]:
             elif name not in ("_modules", "_out_shape"):
                 held[f"{path}.{name}".lstrip(".")] = deepcopy(value)
     return held
+
+
+def _importable(kind: type) -> bool:
+    """Whether pickle can find the class again: one defined inside a function it cannot."""
+    return getattr(sys.modules.get(kind.__module__), kind.__qualname__, None) is kind
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _WIDTH = 2.9
+_NOTHING = 1e-7
 
 
 def compare(images: Mapping[str, Tensor], truth: Tensor | None = None, columns: int | None = None) -> "Figure":
@@ -71,6 +72,7 @@ def trace(results: Mapping[str, Result]) -> "Figure":
             if averaged:
                 right.plot(steps, curves["psnr_average"], color=colour, linewidth=2)
     left.set(xlabel="step", ylabel="objective")
+    left.set_ylim(bottom=max(left.get_ylim()[0], _NOTHING * left.get_ylim()[1]))
     if scored:
         right.set(xlabel="step", ylabel="PSNR (dB)")
         right.set_ylim(bottom=_floor(results))
