@@ -244,7 +244,7 @@ Roughness is the standard deviation of the second difference along rows.
 
 `solve` takes {over["ratio_to_first"]["solve"]:.3f} times a plain loop over the same network (medians of
 {len(over["seconds"]["solve"])} runs in turn), and {over["peak_megabytes"]["solve"]:.0f} MB at its peak where the plain loop
-takes {over["peak_megabytes"]["plain loop"]:.0f} MB. `import dipops` adds {found["import"]["added_seconds"]:.2f} s to torch's own
+takes {over["peak_megabytes"]["plain loop"]:.0f} MB. `import dipops` adds {found["import"]["added_seconds"]:.2f} s to torch's
 {found["import"]["torch_seconds"]:.2f} s.
 """
 

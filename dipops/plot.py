@@ -39,7 +39,7 @@ def compare(images: Mapping[str, Tensor], truth: Tensor | None = None, columns: 
     ratio = max(picture.height / picture.width for picture in pictures.values())
     lines = 1 if truth is None else 2
     size = (_WIDTH * columns, (_WIDTH * ratio + 0.22 * lines) * rows + 0.1)
-    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="compressed")
     for axes in grid.flat:
         axes.set_axis_off()
     for axes, (name, picture) in zip(grid.flat, pictures.items(), strict=False):
