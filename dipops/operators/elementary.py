@@ -71,7 +71,7 @@ class Mask(LinearOperator):
         return 1.0
 
 
-class GuidedInput(LinearOperator):
+class GuidedInput(Identity):
     """The identity, with a second picture of the same scene at hand: the flash photograph of a flash / no-flash pair.
 
     The measurement does not involve the guide. Guidance enters through the prior: a DeepImagePrior that was given no
@@ -93,15 +93,6 @@ class GuidedInput(LinearOperator):
         super().__init__(guide.shape)
         self.guide = guide
         self._like = guide.new_empty(0)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.clone()
-
-    def adjoint(self, y: Tensor) -> Tensor:
-        return y.clone()
-
-    def norm(self) -> float:
-        return 1.0
 
 
 def _said(thing: object) -> str:
