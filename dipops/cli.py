@@ -20,6 +20,7 @@ from dipops.consistency import consistency
 from dipops.errors import BadFile, BadType, BadValue, DipopsError
 from dipops.files import environment, write_json, write_whole
 from dipops.laws import check as check_laws
+from dipops.methods.default import default_method
 from dipops.metrics import psnr
 from dipops.operators.elementary import GuidedInput, Identity, Mask
 from dipops.operators.examples import EXAMPLES
@@ -42,6 +43,7 @@ DEMO_SIGMA = 25.0
 DEMO_SIZE = 128
 DEMO_STEPS = 750
 NOISE_FREE_WEIGHT = 0.001
+SHAPES = "3,9,13 3,10,14"
 
 
 class PriorName(StrEnum):
@@ -76,12 +78,15 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse, before hours of work, what could not be written after them."""
-        for path in (self.output, self.figure):
-            if path is not None:
-                if path is self.output:
-                    images.image_format(path)
-                if not path.parent.is_dir():
-                    raise BadFile(f"no folder {path.parent} for {path.name}", "a folder that exists", "make it first")
+        images.image_format(self.output)
+        _require_writable(self.output)
+        if self.figure is not None:
+            _figure_kind(self.figure)
+            _require_writable(self.figure)
+            if self.figure.resolve() == self.output.resolve():
+                raise BadValue(f"--figure {self.figure}", "another file than the output", "choose another name")
+        if self.weight is not None and self.prior is not PriorName.tv:
+            raise BadValue(f"--weight with --prior {self.prior.value}", "--prior tv", "leave --weight out")
 
 
 Picture = Annotated[Path, typer.Argument(help="PNG, JPEG, TIFF or WebP.")]
@@ -195,6 +200,8 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Add noise of σ = 25 to the bundled photograph and restore it with each prior."""
+    if output.exists() and not output.is_dir():
+        raise BadFile(f"{output} is a file", "a folder", "choose another --output")
     output.mkdir(parents=True, exist_ok=True)
     x = images.portrait(DEMO_SIZE)
     sigma = DEMO_SIGMA / 255
@@ -220,15 +227,24 @@ def demo(
 @app.command()
 def check(
     target: Annotated[str | None, typer.Argument(help="FILE.py:Class, an operator of yours; all of ours without it.")] = None,
-    shape: Annotated[str, typer.Option(help="in_shape for its constructor; small and odd shows most.")] = "3,9,13",
+    shape: Annotated[str, typer.Option(help="in_shape for its constructor, or several; odd and even ones show most.")] = SHAPES,
 ) -> None:
     """Prove an operator: try every law on it, and say what is wrong."""
-    in_shape = tuple(_whole(side, "shape") for side in shape.split(","))
-    operators = _examples(in_shape) if target is None else [_construct(target, in_shape)]
-    reports = [check_laws(operator, strict=False) for operator in operators]
-    for report in reports:
-        typer.echo(str(report))
-    if not all(report.passed for report in reports):
+    shapes = [tuple(_whole(side, "shape") for side in text.split(",")) for text in shape.split(" ")]
+    operators = [
+        made for in_shape in shapes for made in (_examples(in_shape) if target is None else [_construct(target, in_shape)])
+    ]
+    passed = True
+    for operator in operators:
+        try:
+            report = check_laws(operator, strict=False)
+        except Exception as error:  # whatever a user's forward raises is the diagnosis
+            typer.echo(f"{operator!r}\n  ✗ forward fails on a zero image: {type(error).__name__}: {error}")
+            passed = False
+        else:
+            typer.echo(str(report))
+            passed = passed and report.passed
+    if not passed:
         raise typer.Exit(1)
 
 
@@ -248,22 +264,24 @@ def main() -> None:
 
 
 def _restore(problem: Problem, recipe: Recipe, settings: Settings, task: dict[str, Any], inputs: Sequence[Path]) -> None:
+    read = [path for path in (*inputs, settings.truth) if path is not None]
+    digests = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in read}
     problem = problem.to(_place(settings.device))
-    bar = not settings.quiet
-    if settings.prior is PriorName.dip:
-        result = recipe.solve(problem, settings.seed, settings.steps, progress=bar)
-        prior = recipe.prior
-    else:
-        default = problem.sigma or NOISE_FREE_WEIGHT
-        weight = default if settings.weight is None else settings.weight
+    if settings.prior is not PriorName.dip:
+        weight = (problem.sigma or NOISE_FREE_WEIGHT) if settings.weight is None else settings.weight
         prior = TotalVariation(weight) if settings.prior is PriorName.tv else NoPrior()
-        result = solve(problem, prior, steps=settings.steps, seed=settings.seed, progress=bar)
+        method = default_method(problem, prior)
+        recipe = Recipe(prior, method, method.steps, (), "the prior's default method")
+    result = recipe.solve(problem, settings.seed, settings.steps, progress=not settings.quiet)
     images.save(settings.output, result.image)
     record = {
         **task,
-        "inputs": {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in inputs},
+        "files": digests,
         "output": str(settings.output),
-        "prior": repr(prior),
+        "prior": repr(recipe.prior),
+        "method": repr(recipe.method),
+        "monitors": list(map(repr, recipe.monitors)),
+        "source": recipe.source,
         **_record(problem, result),
         "environment": environment(),
     }
@@ -312,13 +330,26 @@ def _place(device: Device) -> torch.device:
     return torch.device(chosen)
 
 
+def _require_writable(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise BadFile(f"no folder {path.parent} for {path.name}", "a folder that exists", "make it first")
+    if path.is_dir():
+        raise BadFile(f"{path} is a folder", "the name of a file", "add a file name")
+
+
+def _figure_kind(path: Path) -> str:
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    kind = path.suffix.lstrip(".").lower()
+    if kind not in FigureCanvasBase.get_supported_filetypes():
+        raise BadValue(f"{path} with suffix {path.suffix!r}", "a figure such as .png, .svg or .pdf", "choose such a name")
+    return kind
+
+
 def _draw(path: Path, figure: Any) -> None:
     import matplotlib.pyplot as plt
 
-    kind = path.suffix.lstrip(".").lower() or "png"
-    if kind not in figure.canvas.get_supported_filetypes():
-        raise BadValue(f"{path} with suffix {path.suffix!r}", "a figure such as .png, .svg or .pdf", "choose such a name")
-    write_whole(path, lambda file: figure.savefig(file, format=kind, dpi=150))
+    write_whole(path, lambda file: figure.savefig(file, format=_figure_kind(path), dpi=150))
     plt.close(figure)
 
 
@@ -332,6 +363,7 @@ def _whole(text: str, name: str) -> int:
 def _examples(in_shape: tuple[int, ...]) -> list[LinearOrDifferentiableOperator]:
     if len(in_shape) != 3:
         raise BadValue(f"shape = {in_shape}", "C,H,W", "use 3,9,13")
+    in_shape = (in_shape[0], in_shape[1], in_shape[2])
     return [example(in_shape, torch.Generator().manual_seed(0)) for example in EXAMPLES.values()]
 
 
@@ -359,11 +391,13 @@ def _construct(target: str, in_shape: tuple[int, ...]) -> LinearOrDifferentiable
 def _module(path: Path) -> ModuleType:
     if not path.is_file():
         raise BadFile(f"no file at {path}", "a Python file", "check the path")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    name = f"checked_{path.stem}"  # a name of its own: copy.py must not hide the library's copy
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise BadFile(f"{path} is no Python file", "a name that ends in .py", "rename it")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
+    sys.modules[name] = module
+    sys.path.append(str(path.resolve().parent))
     try:
         spec.loader.exec_module(module)
     except Exception as error:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 _CLOSE = 1e-8
+_SINGLE = 1e-5
 
 
 def diagnose_adjoint(got: Tensor, truth: Tensor) -> str:
@@ -12,8 +13,19 @@ def diagnose_adjoint(got: Tensor, truth: Tensor) -> str:
         return f"the adjoint gives shape {tuple(got.shape[1:])} instead of {tuple(truth.shape[1:])}"
     if not got.isfinite().all():
         return "the adjoint gives values that are not finite"
-    sentences = (_scaled(got, truth), _moved(got, truth), _border(got, truth), _worst(got, truth))
+    if not truth.any():
+        return "forward has no derivative: something inside cuts the graph, such as detach(), no_grad() or numpy"
+    sentences = (_rounded(got, truth), _scaled(got, truth), _moved(got, truth), _border(got, truth), _worst(got, truth))
     return next(sentence for sentence in sentences if sentence)
+
+
+def in_single_precision(error: float) -> str:
+    """A sentence where a relative error is that of float32 in a computation that should be float64, else empty."""
+    return "it computes in float32 inside: make constants in the dtype of the input" if error < _SINGLE else ""
+
+
+def _rounded(got: Tensor, truth: Tensor) -> str:
+    return in_single_precision(float((got - truth).norm() / truth.norm()))
 
 
 def _scaled(got: Tensor, truth: Tensor) -> str:
@@ -24,20 +36,18 @@ def _scaled(got: Tensor, truth: Tensor) -> str:
 
 
 def _moved(got: Tensor, truth: Tensor) -> str:
-    axes = range(1, truth.ndim)
-    for axis in axes:
+    for axis in range(1, truth.ndim):
         if _close(got, truth.flip(axis)):
-            return f"the adjoint looks mirrored along axis {axis - 1}" + (
-                " (channels swapped)" if axis == truth.ndim - 3 else ""
-            )
+            channels = " (channels swapped)" if truth.ndim == 4 and axis == 1 else ""
+            return f"the adjoint looks mirrored along axis {axis - 1}{channels}"
     if truth.ndim == 4 and truth.shape[1] > 1:
         order = torch.cdist(got[0].flatten(1), truth[0].flatten(1)).argmin(dim=1)
-        if _close(got, truth[:, order]):
+        if len(order.unique()) == len(order) and _close(got, truth[:, order]):
             return f"the adjoint looks right but for its channels swapped: it gives channels {order.tolist()} in this order"
-    for axis in axes:
+    for axis in range(1, truth.ndim):
         for step in (1, -1):
             inner = truth.roll(step, axis).narrow(axis, 1, max(truth.shape[axis] - 2, 0))
-            if inner.numel() and inner.norm() > 0 and _close(got.narrow(axis, 1, inner.shape[axis]), inner):
+            if inner.any() and _close(got.narrow(axis, 1, inner.shape[axis]), inner):
                 return f"the adjoint looks one pixel off along axis {axis - 1} (moved by {step})"
     return ""
 
@@ -47,11 +57,12 @@ def _border(got: Tensor, truth: Tensor) -> str:
         return ""
     inside = torch.zeros_like(truth, dtype=torch.bool)
     inside[..., 1:-1, 1:-1] = True
-    if truth[inside].norm() == 0 or not _close(got[inside], truth[inside]):
+    if not truth[inside].any() or not _close(got[inside], truth[inside]):
         return ""
-    wrong = ~torch.isclose(got, truth, rtol=_CLOSE, atol=_CLOSE) & (truth.abs() > _CLOSE)
-    weight = float((got[wrong] * truth[wrong]).sum() / truth[wrong].square().sum())
-    return f"the adjoint looks right inside and wrong on the border, where its weight is about {weight:.3g}"
+    wrong = ~torch.isclose(got, truth, rtol=_CLOSE, atol=_CLOSE)
+    power = float(truth[wrong].square().sum())
+    weight = f"its weight is about {float((got[wrong] * truth[wrong]).sum()) / power:.3g}" if power else "it should be 0"
+    return f"the adjoint looks right inside and wrong on the border, where {weight}"
 
 
 def _worst(got: Tensor, truth: Tensor) -> str:

@@ -1,5 +1,6 @@
 """Pictures in and out: files, crops, masks, and the bundled photograph."""
 
+import warnings
 from collections.abc import Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -9,14 +10,15 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from dipops.errors import BadFile, BadValue
+from dipops.errors import BadFile, BadType, BadValue
 from dipops.files import write_whole
 from dipops.seeds import stream
 
 MAX_PIXELS = 64 * 1024 * 1024
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP"}
 _OPTIONS = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}
-_GREY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+_DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+_GREY_MODES = ("1", "L", "LA", "La")
 
 
 def load(path: str | Path) -> Tensor:
@@ -34,7 +36,7 @@ def load(path: str | Path) -> Tensor:
     if path.stat().st_size == 0:
         raise BadFile(f"{path} is empty", "a picture", "save or copy it again")
     try:
-        with Image.open(path) as picture:
+        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning), Image.open(path) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise _too_large(path, f"{picture.width} x {picture.height}")
             picture.load()
@@ -76,6 +78,11 @@ def image_format(path: str | Path) -> str:
 
 def to_pil(image: Tensor) -> Image.Image:
     """The picture as 8-bit Pillow image; shapes and errors as in :func:`save`."""
+    if not isinstance(image, Tensor) or not image.is_floating_point():
+        came = f"a tensor of {image.dtype}" if isinstance(image, Tensor) else f"a {type(image).__name__}"
+        raise BadType(
+            f"a picture that is {came}", "a floating-point tensor with values in [0, 1]", "divide 8-bit values by 255"
+        )
     planes = image[0] if image.ndim == 4 and len(image) == 1 else image
     if planes.ndim != 3 or planes.shape[0] not in (1, 3):
         raise BadValue(f"a tensor of shape {tuple(image.shape)}", "one picture (1 or 3, H, W)", "save a batch one by one")
@@ -135,7 +142,7 @@ def random_mask(height: int, width: int, keep: float, seed: int = 0) -> Tensor:
 
 def _pixels(picture: Image.Image) -> np.ndarray:
     """Values (H, W, 1 or 3) in [0, 1]."""
-    if picture.mode in ("I", "I;16", "I;16B", "I;16L", "I;16N"):
+    if picture.mode in _DEEP_MODES:
         return np.asarray(picture, dtype=np.float32)[..., None].clip(0, 65535) / 65535
     if picture.mode == "F":
         values = np.asarray(picture)

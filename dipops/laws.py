@@ -1,7 +1,6 @@
 """The laws of operators: one function a law, and ``check``, which tries them all on one operator."""
 
 import pickle
-import sys
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
@@ -9,9 +8,10 @@ from math import log10, prod
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from dipops.diagnosis import diagnose_adjoint
+from dipops import probes
+from dipops.diagnosis import diagnose_adjoint, in_single_precision
 from dipops.errors import BadType, LawError
 from dipops.operators.autodiff import pullback
 from dipops.operators.interface import LinearOperator, LinearOrDifferentiableOperator
@@ -21,6 +21,7 @@ _DENSE_ENTRIES = 10**7
 _SVD_ENTRIES = 10**6
 _COLUMNS = 64
 _REDRAWS = 8
+_UNUSUAL_SEED = 8_675_309
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,10 @@ class Report:
 def check(operator: LinearOrDifferentiableOperator, strict: bool = True) -> Report:
     """Try every law on a float64 copy of the operator, where it is, from a fixed seed.
 
-    Small odd shapes such as (3, 9, 13) show most: there one wrong pixel is a large error. An exception raised by the
-    operator's own ``forward`` on a zero image comes through as it is.
+    Small shapes show most, for there one wrong pixel is a large error; try an odd one such as (3, 9, 13) and an even one
+    such as (3, 10, 14), since strides and centres err on one of them only. Nonlinear operators are tried on values in
+    [-1, 2] where they are finite there, else in [0, 1]. An exception raised by the operator's own ``forward`` on a zero
+    image comes through as it is.
 
     Args:
         operator: any operator; it is left as it was.
@@ -87,11 +90,9 @@ def check(operator: LinearOrDifferentiableOperator, strict: bool = True) -> Repo
 def _verdicts(operator: LinearOrDifferentiableOperator) -> Iterator[Verdict]:
     operator = deepcopy(operator)
     _ = deepcopy(operator).out_shape  # on a copy: tracing would hide from purity what the first call changes
-    for first in (movable, dtype):
-        verdict = _judge(first, deepcopy(operator))
-        yield verdict
-        if verdict.fault:
-            return
+    yield (verdict := _judge(movable, operator))
+    if verdict.fault:
+        return
     linear = isinstance(operator, LinearOperator)
     for law in (*COMMON_LAWS, *(LINEAR_LAWS if linear else ())):
         yield _judge(law, deepcopy(operator).double())
@@ -101,96 +102,124 @@ def _judge(law: Callable[[Any, torch.Generator], Verdict], operator: LinearOrDif
     try:
         return law(operator, torch.Generator().manual_seed(0))
     except Exception as error:  # whatever a user's operator raises is the diagnosis
-        return Verdict(law.__name__, fault=f"{type(error).__name__}: {error}")
+        return Verdict(law.__name__, fault=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
 
 
 def movable(operator: LinearOrDifferentiableOperator, generator: torch.Generator) -> Verdict:
     """Every tensor and module is registered, so that ``.to()`` moves it."""
     for module in operator.modules():
         for name, value in vars(module).items():
-            if name not in ("_parameters", "_buffers", "_modules") and _holds_tensor(value):
-                kind = type(value).__name__
-                where = f"{type(module).__name__}.{name}"
-                fault = (
-                    f"{where} is a {kind} that holds tensors, which .to() does not move: assign each tensor to self by itself"
-                )
-                return Verdict("movable", fault=fault)
+            if name not in ("_parameters", "_buffers", "_modules") and probes.holds_tensor(value):
+                where = f"{type(module).__name__}.{name} is a {type(value).__name__} that holds tensors"
+                return Verdict("movable", fault=f"{where}, which .to() does not move: assign each tensor to self by itself")
     return Verdict("movable")
 
 
-def dtype(operator: LinearOrDifferentiableOperator, generator: torch.Generator) -> Verdict:
-    """float32 in, float32 out; float64 in, float64 out."""
-    for kind in (torch.float32, torch.float64):
-        moved = operator.to(kind)
-        x = _images(moved, generator)
-        with torch.no_grad():
-            out = moved(x)
-        if out.dtype != kind:
-            return Verdict("dtype", fault=f"{kind} in, {out.dtype} out: create tensors like the input")
-    return Verdict("dtype")
-
-
-def shape(operator: LinearOrDifferentiableOperator, generator: torch.Generator) -> Verdict:
-    """(N, *in_shape) gives (N, *out_shape), vjp and adjoint give (N, *in_shape), all finite and in the dtype of the input."""
-    x, v = _images(operator, generator), _measurements(operator, generator)
-    results = {"forward": (operator(x), operator.out_shape)}
-    if isinstance(operator, LinearOperator):
-        results["adjoint"] = (operator.adjoint(v), operator.in_shape)
-    results["vjp"] = (operator.vjp(x, v), operator.in_shape)
-    for name, (out, expected) in results.items():
-        if tuple(out.shape) != (len(x), *expected):
-            return Verdict("shape", fault=f"{name} gives {tuple(out.shape)} instead of {(len(x), *expected)}")
-        if out.dtype != x.dtype or not out.isfinite().all():
-            return Verdict("shape", fault=f"{name} gives {out.dtype}, or values that are not finite")
-    return Verdict("shape")
-
-
 def purity(operator: LinearOrDifferentiableOperator, generator: torch.Generator) -> Verdict:
-    """The same input gives the same output, and neither the input nor the operator changes."""
-    before = _state(operator)
-    calls: list[tuple[str, Callable[[Tensor], Tensor], Tensor]] = [("forward", operator, _images(operator, generator))]
+    """The same input gives the same output, and neither the input, the operator nor the global random state changes."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(_UNUSUAL_SEED)
+        return _purity(operator, generator)
+
+
+def _purity(operator: LinearOrDifferentiableOperator, generator: torch.Generator) -> Verdict:
+    before, drawn = probes.state(operator), torch.get_rng_state()
+    calls: list[tuple[str, Callable[[Tensor], Tensor], Tensor]] = [("forward", operator, probes.pictures(operator, generator))]
     if isinstance(operator, LinearOperator):
-        calls.append(("adjoint", operator.adjoint, _measurements(operator, generator)))
+        calls.append(("adjoint", operator.adjoint, probes.measurements(operator, generator)))
     worst = 0.0
     for name, function, x in calls:
-        kept, other = x.clone(), torch.randn_like(x)
+        kept, other = x.clone(), torch.randn(x.shape, generator=generator).to(x)
         with torch.no_grad():
             once = function(x).clone()
             function(other)
             again = function(kept.clone())
         if not torch.equal(x, kept):
             return Verdict("purity", fault=f"{name} changes its input: work on a copy, x.clone()")
-        worst = max(worst, _distance(once, again))
+        worst = max(worst, probes.distance(once, again))
         if worst > _TOLERANCE:
             return Verdict("purity", worst, f"{name} gives another output for the same input: it remembers or is random")
-    changed = [name for name, value in _state(operator).items() if name not in before or not _same(before[name], value)]
+    if not torch.equal(drawn, torch.get_rng_state()):
+        return Verdict("purity", fault="applying it changes the global random state: use a torch.Generator of its own")
+    after = probes.state(operator)
+    changed = [name for name, value in after.items() if name not in before or not probes.same(before[name], value)]
     if changed:
         return Verdict("purity", fault=f"applying it changes {', '.join(changed)}: it remembers; keep nothing between calls")
     return Verdict("purity", worst)
 
 
+def dtype(operator: LinearOrDifferentiableOperator, generator: torch.Generator) -> Verdict:
+    """float32 in, float32 out; float64 in, float64 out: forward, adjoint and derivatives."""
+    for kind in (torch.float32, torch.float64):
+        for name, out, _ in _outputs(operator.to(kind), generator):
+            if out.dtype != kind:
+                return Verdict("dtype", fault=f"{kind} in, {out.dtype} out of {name}: create tensors like the input")
+    return Verdict("dtype")
+
+
+def _outputs(
+    operator: LinearOrDifferentiableOperator, generator: torch.Generator
+) -> Iterator[tuple[str, Tensor, tuple[int, ...]]]:
+    """What every map of an operator gives for a batch of two: name, output, and the shape it should have."""
+    x, v = probes.pictures(operator, generator), probes.measurements(operator, generator)
+    yield "forward", operator(x), (2, *operator.out_shape)
+    if isinstance(operator, LinearOperator):
+        yield "adjoint", operator.adjoint(v), (2, *operator.in_shape)
+    yield "vjp", operator.vjp(x, v), (2, *operator.in_shape)
+    yield "jvp", operator.jvp(x, x), (2, *operator.out_shape)
+
+
+def shape(operator: LinearOrDifferentiableOperator, generator: torch.Generator) -> Verdict:
+    """(N, *in_shape) gives (N, *out_shape), vjp and adjoint give (N, *in_shape), and all are finite."""
+    for name, out, expected in _outputs(operator, generator):
+        if tuple(out.shape) != expected:
+            return Verdict("shape", fault=f"{name} gives {tuple(out.shape)} instead of {expected}")
+        if not out.isfinite().all():
+            return Verdict("shape", fault=f"{name} gives values that are not finite")
+    return Verdict("shape")
+
+
+def layout(operator: LinearOrDifferentiableOperator, generator: torch.Generator) -> Verdict:
+    """Where a picture lies in memory does not matter: a transposed or cropped view gives the same."""
+    x, v = probes.pictures(operator, generator), probes.measurements(operator, generator)
+    pairs = [("forward", operator, x), ("vjp", lambda v: operator.vjp(x, v), v)]
+    for name, function, tensor in pairs:
+        strided = tensor.flatten(1).T.contiguous().T.view_as(tensor) if tensor.ndim == 2 else tensor.mT.contiguous().mT
+        try:
+            error = probes.distance(function(strided), function(tensor))
+        except RuntimeError as problem:
+            return Verdict("layout", fault=f"{name} wants contiguous memory ({str(problem).splitlines()[0]}): use reshape")
+        if error > _TOLERANCE:
+            return Verdict("layout", error, f"{name} depends on how the picture lies in memory")
+    return Verdict("layout")
+
+
 def batch(operator: LinearOrDifferentiableOperator, generator: torch.Generator) -> Verdict:
     """A batch gives what its images give one by one."""
-    x, v = _images(operator, generator, 3), _measurements(operator, generator, 3)
+    x, v = probes.pictures(operator, generator, 3), probes.measurements(operator, generator, 3)
     singles = range(len(x))
     pairs = {
         "forward": (operator(x), [operator(x[k : k + 1]) for k in singles]),
         "vjp": (operator.vjp(x, v), [operator.vjp(x[k : k + 1], v[k : k + 1]) for k in singles]),
     }
-    worst = max(_distance(together, torch.cat(apart)) for together, apart in pairs.values())
+    worst = max(probes.distance(together, torch.cat(apart)) for together, apart in pairs.values())
     return Verdict("batch", worst, "the images of a batch influence each other" if worst > _TOLERANCE else "")
 
 
 def gradient(operator: LinearOrDifferentiableOperator, generator: torch.Generator) -> Verdict:
-    """vjp is the derivative by automatic differentiation, and ⟨Ju, v⟩ = ⟨u, Jᵀv⟩."""
-    x, u, v = _images(operator, generator), _images(operator, generator), _measurements(operator, generator)
+    """vjp is the derivative by automatic differentiation, ⟨Ju, v⟩ = ⟨u, Jᵀv⟩, and linearize(x) is J."""
+    x, u = probes.pictures(operator, generator), probes.pictures(operator, generator)
+    v = probes.measurements(operator, generator)
     by_autograd, by_vjp = pullback(operator.forward, x, v), operator.vjp(x, v)
-    error = _distance(by_vjp, by_autograd)
+    error = probes.distance(by_vjp, by_autograd)
     if error > _TOLERANCE:
         return Verdict("gradient", error, diagnose_adjoint(by_vjp[:1], by_autograd[:1]).replace("adjoint", "vjp"))
     forward = operator.jvp(x, u)
-    error = max(error, _mismatch(forward, v, u, by_vjp))
-    return Verdict("gradient", error, "⟨Ju, v⟩ differs from ⟨u, Jᵀv⟩: jvp is wrong" if error > _TOLERANCE else "")
+    error = max(error, probes.mismatch(forward, v, u, by_vjp))
+    if error > _TOLERANCE:
+        return Verdict("gradient", error, "⟨Ju, v⟩ differs from ⟨u, Jᵀv⟩: jvp is wrong")
+    error = max(error, probes.distance(operator.linearize(x[:1])(u[:1]), forward[:1]))
+    return Verdict("gradient", error, "linearize(x) is not the Jacobian at x" if error > _TOLERANCE else "")
 
 
 def taylor(operator: LinearOrDifferentiableOperator, generator: torch.Generator) -> Verdict:
@@ -200,7 +229,7 @@ def taylor(operator: LinearOrDifferentiableOperator, generator: torch.Generator)
     """
     order = fine = 0.0
     for _ in range(_REDRAWS):
-        x, u = _images(operator, generator, 1), torch.randn(1, *operator.in_shape, generator=generator).to(operator._like)
+        x, u = probes.pictures(operator, generator, 1), probes.direction(operator, generator)
         with torch.no_grad():
             base, slope = operator(x), operator.jvp(x, u)
             scale = float(base.norm() + slope.norm()) or 1.0
@@ -214,29 +243,29 @@ def taylor(operator: LinearOrDifferentiableOperator, generator: torch.Generator)
 
 
 def linearity(operator: LinearOperator, generator: torch.Generator) -> Verdict:
-    """A(2x - 3y) = 2 A(x) - 3 A(y) and A(0) = 0."""
-    x, y = _images(operator, generator), _images(operator, generator)
+    """A(2x - 3y) = 2 A(x) - 3 A(y) and A(0) = 0, for values of any size."""
+    x, y = 10 * probes.pictures(operator, generator), probes.pictures(operator, generator)
     offset = operator(torch.zeros_like(x))
     if offset.any():
         return Verdict(
             "linearity", fault="A(0) is not 0: it is affine; move the offset into y, or inherit DifferentiableOperator"
         )
-    error = _distance(operator(2 * x - 3 * y), 2 * operator(x) - 3 * operator(y))
-    fault = "A(2x - 3y) is not 2 A(x) - 3 A(y): inherit from DifferentiableOperator" if error > _TOLERANCE else ""
-    return Verdict("linearity", error, fault)
+    error = probes.distance(operator(2 * x - 3 * y), 2 * operator(x) - 3 * operator(y))
+    wrong = in_single_precision(error) or "A(2x - 3y) is not 2 A(x) - 3 A(y): inherit from DifferentiableOperator"
+    return Verdict("linearity", error, wrong if error > _TOLERANCE else "", "" if operator(x).any() else "it gives 0")
 
 
 def adjoint(operator: LinearOperator, generator: torch.Generator) -> Verdict:
-    """⟨Ax, y⟩ = ⟨x, Aᵀy⟩, relative to ‖Ax‖ ‖y‖, and Aᵀ is the transpose by automatic differentiation."""
-    x, y = _images(operator, generator), _measurements(operator, generator)
+    """⟨Ax, y⟩ = ⟨x, Aᵀy⟩, relative to ‖Ax‖ ‖y‖, Aᵀ is the transpose by automatic differentiation, and gram is AᵀA."""
+    x, y = probes.pictures(operator, generator), probes.measurements(operator, generator)
     back, by_autograd = operator.adjoint(y), pullback(operator.forward, torch.zeros_like(x), y)
-    if back.shape == by_autograd.shape:
-        error = max(_mismatch(operator(x), y, x, back), _distance(back, by_autograd))
-        if error <= _TOLERANCE:
-            return Verdict("adjoint", error)
-    else:
-        error = None
-    return Verdict("adjoint", error, diagnose_adjoint(back[:1], by_autograd[:1]))
+    if back.shape != by_autograd.shape:
+        return Verdict("adjoint", fault=diagnose_adjoint(back, by_autograd))
+    error = max(probes.mismatch(operator(x), y, x, back), probes.distance(back, by_autograd))
+    if error > _TOLERANCE:
+        return Verdict("adjoint", error, diagnose_adjoint(back[:1], by_autograd[:1]))
+    error = max(error, probes.distance(operator.gram(x), operator.adjoint(operator(x))))
+    return Verdict("adjoint", error, "gram is not AᵀA" if error > _TOLERANCE else "")
 
 
 def dense(operator: LinearOperator, generator: torch.Generator) -> Verdict:
@@ -247,7 +276,7 @@ def dense(operator: LinearOperator, generator: torch.Generator) -> Verdict:
         forward, back = operator.matrix(), operator.T.matrix().T
     else:
         note, pixels = f"{_COLUMNS} random columns of {columns}", torch.randint(columns, (_COLUMNS,), generator=generator)
-        y = _measurements(operator, generator, 1)
+        y = probes.measurements(operator, generator, 1)
         forward = (operator(operator.unit_images(pixels)) * y).flatten(1).sum(1)[None]
         back = operator.adjoint(y).flatten()[pixels.to(y.device)][None]
     error = float((forward - back).abs().max() / forward.abs().max().clamp(min=torch.finfo(forward.dtype).tiny))
@@ -256,7 +285,7 @@ def dense(operator: LinearOperator, generator: torch.Generator) -> Verdict:
     row, column = torch.nonzero((forward - back).abs() > _TOLERANCE * forward.abs().max())[0].tolist()
     place = f"A[{row}, {column}]" if pixels is None else f"⟨A e, y⟩ for e at {int(pixels[column])}"
     came, expected = float(back[row, column]), float(forward[row, column])
-    return Verdict("dense", error, f"{place} is {expected:.6g} but {came:.6g} by the adjoint")
+    return Verdict("dense", error, in_single_precision(error) or f"{place} is {expected:.6g} but {came:.6g} by the adjoint")
 
 
 def norm(operator: LinearOperator, generator: torch.Generator) -> Verdict:
@@ -266,75 +295,26 @@ def norm(operator: LinearOperator, generator: torch.Generator) -> Verdict:
         return Verdict("norm", note=f"not compared: a matrix of {rows} x {columns} is large for an SVD")
     truth, came = float(torch.linalg.matrix_norm(operator.matrix(), 2)), operator.norm()
     error = abs(truth - came) / truth if truth else came
-    right = came <= truth * (1 + 1e-9) and truth <= 1.01 * came
+    right = came <= truth * (1 + 1e-7) and truth <= 1.01 * came
     return Verdict("norm", error, "" if right else f"norm() is {came:.6g}, the largest singular value {truth:.6g}")
 
 
 def copies(operator: LinearOrDifferentiableOperator, generator: torch.Generator) -> Verdict:
     """deepcopy, pickle and a round trip by ``.to()`` keep what the operator does."""
-    x = _images(operator, generator)
+    x = probes.pictures(operator, generator)
     out, note = operator(x), ""
-    made = {"deepcopy": (deepcopy(operator), _TOLERANCE), ".to(float32) and back": (deepcopy(operator).float().double(), 1e-5)}
-    hidden = [type(part).__name__ for part in operator.modules() if not _importable(type(part))]
+    there_and_back = deepcopy(operator).to(torch.float32).to(torch.float64)
+    made = {"deepcopy": (deepcopy(operator), _TOLERANCE), ".to(float32) and back": (there_and_back, 1e-5)}
+    hidden = [type(part).__name__ for part in operator.modules() if not probes.importable(type(part))]
     if hidden:
         note = f"not pickled: {hidden[0]} cannot be imported by its name"
     else:
         made["pickle"] = (pickle.loads(pickle.dumps(operator)), _TOLERANCE)
     for name, (copy, tolerance) in made.items():
-        if (error := _distance(copy(x), out)) > tolerance:
+        if (error := probes.distance(copy(x), out)) > tolerance:
             return Verdict("copies", error, f"{name} changes what the operator does")
     return Verdict("copies", note=note)
 
 
-COMMON_LAWS = (purity, shape, batch, gradient, taylor, copies)
+COMMON_LAWS = (purity, dtype, shape, layout, batch, gradient, taylor, copies)
 LINEAR_LAWS = (linearity, adjoint, dense, norm)
-
-
-def _images(operator: LinearOrDifferentiableOperator, generator: torch.Generator, count: int = 2) -> Tensor:
-    return torch.rand(count, *operator.in_shape, generator=generator, dtype=torch.float64).to(operator._like)
-
-
-def _measurements(operator: LinearOrDifferentiableOperator, generator: torch.Generator, count: int = 2) -> Tensor:
-    return torch.randn(count, *operator.out_shape, generator=generator, dtype=torch.float64).to(operator._like)
-
-
-def _distance(a: Tensor, b: Tensor) -> float:
-    """‖a - b‖ relative to the larger norm."""
-    return float((a - b).norm() / max(a.norm(), b.norm()).clamp(min=torch.finfo(a.dtype).tiny))
-
-
-def _mismatch(image: Tensor, y: Tensor, x: Tensor, back: Tensor) -> float:
-    """|⟨Ax, y⟩ - ⟨x, Aᵀy⟩| relative to ‖Ax‖ ‖y‖: relative to the inner product a correct operator fails by chance."""
-    scale = max(image.norm() * y.norm(), x.norm() * back.norm()).clamp(min=torch.finfo(y.dtype).tiny)
-    return float(((image * y).sum() - (x * back).sum()).abs() / scale)
-
-
-def _holds_tensor(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(map(_holds_tensor, value.values()))
-    if isinstance(value, list | tuple | set):
-        return any(map(_holds_tensor, value))
-    return isinstance(value, Tensor | nn.Module)
-
-
-def _state(operator: nn.Module) -> dict[str, Any]:
-    """Everything that an operator and its parts remember, as copies."""
-    held: dict[str, Any] = {}
-    for path, module in operator.named_modules():
-        for name, value in vars(module).items():
-            if name in ("_parameters", "_buffers"):
-                held |= {f"{path}.{key}".lstrip("."): deepcopy(tensor) for key, tensor in value.items()}
-            elif name not in ("_modules", "_out_shape"):
-                held[f"{path}.{name}".lstrip(".")] = deepcopy(value)
-    return held
-
-
-def _importable(kind: type) -> bool:
-    """Whether pickle can find the class again: one defined inside a function it cannot."""
-    return getattr(sys.modules.get(kind.__module__), kind.__qualname__, None) is kind
-
-
-def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, Tensor) and isinstance(b, Tensor):
-        return torch.equal(a, b)
-    return bool(a == b) or repr(a) == repr(b)

@@ -1,10 +1,10 @@
-"""How close a picture is to the truth: pure functions, one figure for each image of a batch."""
+"""How close a picture is to the truth: pure functions, one figure for each image of a batch. They do not clip."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dipops.errors import BadValue
+from dipops.errors import BadType, BadValue
 
 _LUMA = (65.481, 128.553, 24.966)
 _WINDOW, _SPREAD, _K1, _K2 = 11, 1.5, 0.01, 0.03
@@ -96,6 +96,9 @@ def _smooth(x: Tensor) -> Tensor:
 
 
 def _same_shape(image: Tensor, truth: Tensor) -> None:
+    for tensor in (image, truth):
+        if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
+            raise BadType("a picture that is no floating-point tensor", "values in [0, 1]", "divide 8-bit values by 255")
     if image.ndim < 3 or image.shape[-3:] != truth.shape[-3:]:
         raise BadValue(
             f"an image of shape {tuple(image.shape)} and a truth of shape {tuple(truth.shape)}",

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 _WIDTH = 2.9
 _NOTHING = 1e-7
+_HEIGHT = 15.0
 
 
 def compare(images: Mapping[str, Tensor], truth: Tensor | None = None, columns: int | None = None) -> "Figure":
-    """Pictures side by side under their names, each with its PSNR where the truth is given.
+    """Pictures side by side under their names, each with its PSNR, clipped to [0, 1] as shown, where the truth is given.
 
     Args:
         images: name to picture (1 or 3, H, W) or (1, 1 or 3, H, W); sizes may differ.
@@ -33,6 +34,8 @@ def compare(images: Mapping[str, Tensor], truth: Tensor | None = None, columns: 
 
     if not images:
         raise BadValue("no pictures", "at least one", 'pass {"noisy": y, "restored": x}')
+    if truth is not None and truth[..., 0, 0, 0].numel() != 1:
+        raise BadValue(f"{len(truth)} truths", "one", "draw the members of a batch one by one")
     columns = columns or min(len(images), 5)
     rows = -(-len(images) // columns)
     pictures = {name: to_pil(image) for name, image in images.items()}
@@ -85,11 +88,13 @@ def trace(results: Mapping[str, Result]) -> "Figure":
 def _score(image: Tensor, truth: Tensor | None) -> str:
     if truth is None or image.shape[-3:] != truth.shape[-3:]:
         return ""
-    value = float(psnr(image.reshape(truth.shape[-3:]), truth.reshape(truth.shape[-3:])))
+    shown, true = (picture.reshape(truth.shape[-3:]).clamp(0, 1).cpu() for picture in (image, truth))
+    value = float(psnr(shown, true))
     return "" if value == float("inf") else f"{value:.2f} dB"
 
 
 def _floor(results: Mapping[str, Result]) -> float:
     """Leave out the first climb from noise, which would flatten all that matters."""
-    peaks = [float(result.trace["psnr"].mean(1).max()) for result in results.values() if "psnr" in result.trace]
-    return max(peaks) - 15
+    curves = [result.trace["psnr"].mean(1) for result in results.values() if "psnr" in result.trace]
+    finite = [float(curve[curve.isfinite()].max()) for curve in curves if curve.isfinite().any()]
+    return max(finite, default=_HEIGHT) - _HEIGHT

@@ -1,6 +1,8 @@
 """What is to be solved: an operator, a measurement, and what is known beside them."""
 
+from copy import deepcopy
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any
 
 import torch
@@ -38,13 +40,16 @@ class Problem:
                 f"a {type(self.operator).__name__} for an operator", "one such as Identity(in_shape)", "see dipops.check"
             )
         object.__setattr__(self, "y", self._batch(self.y, self.operator.out_shape, "y"))
-        _require_finite(self.y)
+        _require_finite(self.y, "y")
         if self.truth is not None:
             object.__setattr__(self, "truth", self._batch(self.truth, self.operator.in_shape, "truth"))
             if len(self.truth) != len(self.y):
                 raise BadValue(f"{len(self.truth)} truths for {len(self.y)} measurements", "one each", "repeat the one")
-        if self.sigma is not None and not self.sigma >= 0:
-            raise BadValue(f"sigma = {self.sigma}", "a standard deviation of at least 0", "give it in image units: 25 / 255")
+            _require_finite(self.truth, "truth")
+        if len(self.y) == 0:
+            raise BadValue("an empty batch", "at least one measurement", "look at y.shape")
+        if self.sigma is not None and not (isinstance(self.sigma, Real) and 0 <= self.sigma < float("inf")):
+            raise BadValue(f"sigma = {self.sigma!r}", "a standard deviation of at least 0", "give it in image units: 25 / 255")
         _require_one_kind(self.operator)
 
     @classmethod
@@ -63,6 +68,7 @@ class Problem:
         Raises:
             BadType, BadValue: as for the class.
         """
+        _require_operator(operator)
         if isinstance(x, Tensor) and tuple(x.shape) == operator.in_shape:
             x = x[None]
         with torch.no_grad():
@@ -87,9 +93,9 @@ class Problem:
         return replace(self, y=self.y.repeat_interleave(runs, 0), truth=truth)
 
     def to(self, target: Any) -> "Problem":
-        """The problem on a device, in a dtype, or like a tensor: as torch's ``.to``. The operator itself is moved."""
+        """The problem on a device, in a dtype, or like a tensor, as torch's ``.to``, with a copy of the operator."""
         truth = None if self.truth is None else self.truth.to(target)
-        return replace(self, operator=self.operator.to(target), y=self.y.to(target), truth=truth)
+        return replace(self, operator=deepcopy(self.operator).to(target), y=self.y.to(target), truth=truth)
 
     def _batch(self, tensor: Tensor, shape: tuple[int, ...], name: str) -> Tensor:
         if isinstance(tensor, Tensor) and tuple(tensor.shape) == shape:
@@ -98,10 +104,16 @@ class Problem:
         return tensor.detach()
 
 
-def _require_finite(y: Tensor) -> None:
-    bad = int((~y.isfinite()).sum())
+def _require_finite(tensor: Tensor, name: str) -> None:
+    bad = int((~tensor.isfinite()).sum())
     if bad:
-        raise BadValue(f"y with {bad} of {y.numel()} values NaN or infinite", "finite measurements", "mask them out with Mask")
+        came = f"{name} with {bad} of {tensor.numel()} values NaN or infinite"
+        raise BadValue(came, "finite values", "mask them out with Mask")
+
+
+def _require_operator(operator: object) -> None:
+    if not isinstance(operator, LinearOrDifferentiableOperator):
+        raise BadType(f"a {type(operator).__name__} for an operator", "one such as Identity(in_shape)", "see dipops.check")
 
 
 def _require_one_kind(operator: LinearOrDifferentiableOperator) -> None:

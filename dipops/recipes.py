@@ -40,7 +40,7 @@ class Recipe:
             problem,
             self.prior,
             self.method,
-            steps=steps or self.steps,
+            steps=self.steps if steps is None else steps,
             seed=seed,
             monitors=self.monitors,
             progress=progress,
@@ -74,21 +74,22 @@ def upscale(factor: int) -> Recipe:
     if not isinstance(factor, int) or factor < 2:
         raise BadValue(f"factor = {factor}", "an integer from 2", "the paper has 4 and 8")
     steps, perturbation = (2000, 0.03) if factor <= 4 else (4000, 0.05)
-    return _recipe(DeepImagePrior(perturbation=perturbation), 0.01, steps, "section 3.2")
+    return _recipe(DeepImagePrior(perturbation=perturbation), 0.01, steps, "section 3.2 (averaging is ours)")
 
 
 def inpaint_text() -> Recipe:
     """Thin holes such as letters: 128 skip channels at every scale, nearest upsampling, 6001 steps."""
     generator = Hourglass(skips=128, upsampling=Upsampling.NEAREST)
-    return _recipe(DeepImagePrior(generator, perturbation=0.03), 0.01, 6001, "section 3.3, text")
+    return _recipe(DeepImagePrior(generator, perturbation=0.03), 0.01, 6001, "section 3.3, text (averaging is ours)")
 
 
 def flash() -> Recipe:
     """Flash / no-flash: the flash picture is the input of the generator, 601 steps of Adam at 0.1."""
     modes = (Upsampling.NEAREST, Upsampling.NEAREST, *(Upsampling.BILINEAR,) * 3)
-    return _recipe(DeepImagePrior(Hourglass(upsampling=modes), perturbation=0.0), 0.1, 601, "section 3.7")
+    return _recipe(DeepImagePrior(Hourglass(upsampling=modes), perturbation=0.0), 0.1, 601, "section 3.7 (averaging is ours)")
 
 
-def _recipe(prior: Prior, rate: float, steps: int, section: str) -> Recipe:
+def _recipe(prior: Prior, rate: float, steps: int, source: str) -> Recipe:
+    """Averaging is the paper's for denoising; for the other tasks it is ours, and ``Result.last`` is the paper's."""
     method = Descent(partial(torch.optim.Adam, lr=rate))
-    return Recipe(prior, method, steps, (Average(0.99),), f"{_PAPER}, {section}, and the authors' code")
+    return Recipe(prior, method, steps, (Average(0.99),), f"{_PAPER}, {source}, and the authors' code")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from dipops.errors import BadType, BadValue, Diverged
@@ -22,7 +23,8 @@ class Result:
 
     Attributes:
         image: the answer, (N, *in_shape); which one it is, ``answer`` says.
-        answer: "stopped" for what a stop rule kept, "average" for the exponential average, "last" for the last output.
+        answer: "stopped" for what a stop rule kept, "average" for the exponential average, "last" for the last output; of a
+            batch where the rule stopped some members only, it says how many.
         last: the last output.
         average: the exponential average at the end, or None where there was none.
         trace: curves of shape (steps, N): "objective", and with a known truth "psnr" of the output and "psnr_average".
@@ -72,7 +74,7 @@ def solve(
         BadValue: steps is not positive, or prior and problem do not fit.
         Diverged: the objective is no longer finite.
     """
-    _require_solvable(problem, prior, steps)
+    _require_solvable(problem, prior, method, steps)
     started = deepcopy(prior)
     started.start(problem, [seed + k for k in range(len(problem.y))])
     run = _Run(problem, started, method or default_method(problem, prior), steps, seed, monitors)
@@ -130,7 +132,7 @@ class _Run:
             index=index,
             steps=self.steps,
             image=self.last,
-            average=self.average,
+            average=None if self.average is None else self.average.clone(),
             objective=curves["objective"][-1],
             psnr=None if score is None else score[-1],
             seconds=time.perf_counter() - self.started,
@@ -143,10 +145,16 @@ class _Run:
         return next((reason for reason in reasons if reason), None)
 
     def _result(self, index: int, stopped: str | None) -> Result:
-        kept = next((watch.kept for watch in self.watches if bool(watch.done.all())), None)
+        image, answer = self._answer, "last" if self.average is None else "average"
+        for watch in self.watches:
+            if bool(watch.done.any()):
+                image = torch.where(watch.done.view(-1, *[1] * (image.ndim - 1)), watch.kept, image)
+                done, members = int(watch.done.sum()), len(watch.done)
+                answer = "stopped" if done == members else f"stopped for {done} of {members}, else {answer}"
+                break
         return Result(
-            image=self._answer if kept is None else kept,
-            answer="stopped" if kept is not None else "last" if self.average is None else "average",
+            image=image,
+            answer=answer,
             last=self.last,
             average=self.average,
             trace=self.trace.upto(index),
@@ -162,7 +170,11 @@ def _sorted(
 ) -> tuple[float | None, list[Watch], list[Callback]]:
     watches: list[Watch] = []
     callbacks: list[Callback] = []
+    if not isinstance(monitors, Sequence):
+        raise BadType(f"monitors = {monitors!r}", "a sequence", "write monitors=(Average(0.99),)")
     for monitor in monitors:
+        if isinstance(monitor, type):
+            raise BadType(f"the class {monitor.__name__} as a monitor", "an instance", f"write {monitor.__name__}(...)")
         if isinstance(monitor, Average):
             decay = monitor.decay
         elif callable(monitor):
@@ -175,10 +187,14 @@ def _sorted(
     return decay, watches, callbacks
 
 
-def _require_solvable(problem: Problem, prior: Prior, steps: int | None) -> None:
+def _require_solvable(problem: Problem, prior: Prior, method: Method | None, steps: int | None) -> None:
     if not isinstance(problem, Problem):
         raise BadType(f"a {type(problem).__name__} for a problem", "Problem(operator, y)", "or Problem.simulate(operator, x)")
     if not isinstance(prior, Prior):
         raise BadType(f"a {type(prior).__name__} for a prior", "one such as DeepImagePrior()", "make an instance of the class")
+    if method is not None and (isinstance(method, type) or not hasattr(method, "start")):
+        raise BadType(
+            f"{method!r} for a method", "one such as Descent()", "wrap an optimiser: Descent(partial(torch.optim.SGD, lr=1))"
+        )
     if steps is not None and (not isinstance(steps, int) or steps < 1):
         raise BadValue(f"steps = {steps}", "a positive integer", "leave it out for the method's own number")

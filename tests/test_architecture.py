@@ -11,7 +11,7 @@ PACKAGE = Path(dipops.__file__).parent
 LEVELS = {
     "errors": 0, "files": 0, "seeds": 0, "metrics": 0,
     "images": 1, "operators": 1,
-    "diagnosis": 2, "laws": 2, "problem": 2,
+    "probes": 2, "diagnosis": 2, "laws": 2, "problem": 2,
     "testing": 3, "priors": 3,
     "methods": 4, "monitor": 4,
     "consistency": 5,

@@ -54,7 +54,7 @@ def test_each_command_restores(command: str, prior: str, folder: Path, capsys: p
     assert record["psnr"] == pytest.approx(float(metrics.psnr(restored, images.load(folder / "truth.png"))), abs=0.05)
     assert (record["command"], record["seed"], record["steps"]) == (command, 3, 150)
     assert record["environment"]["packages"]["torch"] == str(torch.__version__)
-    assert all(len(digest) == 64 for digest in record["inputs"].values())
+    assert all(len(digest) == 64 for digest in record["files"].values())
     assert images.load(folder / "figure.png").shape[0] == 3
     assert "PSNR" in capsys.readouterr().out
 
@@ -92,6 +92,14 @@ BAD = {
     "tiny": (lambda f: ("denoise", f / "small.png", f / "out.png"), "sides from 16 pixels"),
     "guide": (lambda f: ("flash", f / "small.png", f / "noisy.png", f / "out.png"), "y has shape"),
     "weight": (lambda f: ("denoise", f / "noisy.png", f / "out.png", "--prior", "tv", "--weight", -1), "weight = -1"),
+    "weight for DIP": (lambda f: ("denoise", f / "noisy.png", f / "out.png", "--weight", 1), "leave --weight out"),
+    "figure": (lambda f: ("denoise", f / "noisy.png", f / "out.png", "--figure", f / "f.xyz"), "a figure such as"),
+    "figure over output": (lambda f: ("denoise", f / "noisy.png", f / "o.png", "--figure", f / "o.png"), "another file than"),
+    "output folder": (lambda f: ("denoise", f / "noisy.png", f / "folder.png"), "is a folder"),
+    "demo file": (lambda f: ("demo", "--output", f / "noisy.png"), "is a file"),
+    "seed": (lambda f: ("denoise", f / "noisy.png", f / "out.png", "--seed", -1, "--quiet"), "seed = -1"),
+    "python": (lambda f: ("check", f"{f / 'broken.py'}:Right"), "broken.py raises SyntaxError"),
+    "constructor": (lambda f: ("check", f"{f / 'op.py'}:Late"), "Late.* raises AttributeError"),
     "class": (lambda f: ("check", f"{f / 'op.py'}:Absent"), "no class Absent.*Right"),
     "file": (lambda f: ("check", f"{f / 'absent.py'}:Right"), "no file at"),
     "no colon": (lambda f: ("check", f / "op.py"), "FILE.py:Class"),
@@ -107,6 +115,15 @@ class Right(LinearOperator):
     def forward(self, x):
         return 2 * x
 
+class Late(LinearOperator):
+    def __init__(self, in_shape):
+        self.kernel = 3
+        self.missing()
+
+class Fails(Right):
+    def forward(self, x):
+        return x @ x.new_zeros(7, 7)
+
 class Wrong(Right):
     def adjoint(self, y):
         return 4 * y
@@ -117,6 +134,8 @@ class Wrong(Right):
 def test_bad_input_is_one_line_and_exit_code_2(case: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "text.png").write_text("no picture")
     (folder / "op.py").write_text(OPERATOR)
+    (folder / "broken.py").write_text("class")
+    (folder / "folder.png").mkdir()
     images.save(folder / "black.png", torch.zeros(1, 32, 32))
     before = sorted(entry.name for entry in folder.iterdir())
     arguments, words = BAD[case]
@@ -131,7 +150,13 @@ def test_bad_input_is_one_line_and_exit_code_2(case: str, folder: Path, capsys: 
 def test_check_proves_a_users_operator(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "op.py").write_text(OPERATOR)
     assert run("check", f"{tmp_path / 'op.py'}:Right", "--shape", "3,9,13") == 0
-    assert "all 12 laws hold" in capsys.readouterr().out
+    assert capsys.readouterr().out.count("all 13 laws hold") == 1
+    assert run("check", f"{tmp_path / 'op.py'}:Right") == 0
+    assert capsys.readouterr().out.count("all 13 laws hold") == 2
+    (tmp_path / "copy.py").write_text(OPERATOR)
+    assert run("check", f"{tmp_path / 'copy.py'}:Right") == 0
+    assert run("check", f"{tmp_path / 'op.py'}:Fails") == 1
+    assert "✗ forward fails on a zero image: RuntimeError" in capsys.readouterr().out
     assert run("check", f"{tmp_path / 'op.py'}:Wrong") == 1
     assert "✗ adjoint" in (told := capsys.readouterr().out)
     assert "the adjoint looks scaled by 2" in told

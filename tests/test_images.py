@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dipops import BadFile, BadValue, images
+from dipops import BadFile, BadType, BadValue, images
 
 
 @pytest.fixture
@@ -114,6 +114,9 @@ def test_a_failed_save_leaves_what_was_there(tmp_path: Path) -> None:
         (torch.zeros(2, 3, 4, 4), "save a batch one by one"),
     ):
         with pytest.raises(BadValue, match=words):
+            images.save(path, bad)
+    for bad in (torch.zeros(3, 4, 4, dtype=torch.uint8), np.zeros((4, 4))):
+        with pytest.raises(BadType, match="divide 8-bit values by 255"):
             images.save(path, bad)
     with pytest.raises(BadValue, match="suffix '.gif'"):
         images.save(tmp_path / "x.gif", torch.zeros(3, 4, 4))

@@ -3,11 +3,12 @@
 import re
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 
-from dipops import BadType, Identity, LawError, LinearOperator, LinearOrDifferentiableOperator, check
+from dipops import BadType, DifferentiableOperator, Identity, LawError, LinearOperator, LinearOrDifferentiableOperator, check
 from dipops.operators.examples import EXAMPLES
 from dipops.testing import expressions
 from tests.zoo import SHAPE, ZOO, Blur
@@ -73,6 +74,71 @@ def test_large_pictures_show_a_wrong_adjoint_too() -> None:
     assert {"adjoint", "dense", "gradient"} <= set(faults)
 
 
+class Geometry:
+    """A plain object without an equality of its own."""
+
+    def __init__(self) -> None:
+        self.angles = np.linspace(0, 1, 5)
+
+
+class Holds(LinearOperator):
+    """Right, although it holds an array and an object."""
+
+    def __init__(self, in_shape: tuple[int, ...]) -> None:
+        super().__init__(in_shape)
+        self.weights, self.geometry = np.ones(3), Geometry()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * float(self.weights.sum())
+
+
+class OldStyle(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):  # pyright: ignore[reportIncompatibleMethodOverride]
+        return 3 * x
+
+    @staticmethod
+    def backward(ctx, v):  # pyright: ignore[reportIncompatibleMethodOverride]
+        return 3 * v
+
+
+class Wraps(LinearOperator):
+    """Right, although it wraps an autograd.Function of the old style."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return OldStyle.apply(x)
+
+    def adjoint(self, y: torch.Tensor) -> torch.Tensor:
+        return 3 * y
+
+
+class Kinks(DifferentiableOperator):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (1.5 * x).clamp(0, 1)
+
+
+class Roots(DifferentiableOperator):
+    """Defined for values from 0 only."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (x + 0.01).sqrt()
+
+
+@pytest.mark.parametrize("operator", [Holds((3, 4, 5)), Wraps((3, 4, 5)), Kinks((3, 200, 200)), Roots((3, 4, 5))], ids=repr)
+def test_right_operators_of_unusual_kinds_pass(operator: LinearOrDifferentiableOperator) -> None:
+    assert check(operator).passed
+
+
+def test_complex_buffers_are_refused() -> None:
+    class Fourier(LinearOperator):
+        def __init__(self) -> None:
+            super().__init__((1, 4, 4))
+            self.otf = torch.fft.fft2(torch.ones(4, 4))
+
+    with pytest.raises(BadType, match="view_as_real"):
+        Fourier()
+
+
 def test_an_error_in_forward_is_shown_as_itself() -> None:
     class Broken(LinearOperator):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -91,7 +157,7 @@ def test_the_report_is_a_table() -> None:
     lines = str(check(Identity((1, 3, 4)))).splitlines()
     assert lines[0] == "Identity(1, 3, 4)"
     assert all(re.match(r"  ✓ \w+", line) for line in lines[1:-1])
-    assert lines[-1] == "  all 12 laws hold"
+    assert lines[-1] == "  all 13 laws hold"
 
 
 def _proven(name: str, device: torch.device) -> list[LinearOrDifferentiableOperator]:

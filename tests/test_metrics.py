@@ -1,11 +1,13 @@
 """The metrics against scikit-image and against closed forms."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from dipops import BadValue, metrics
+from dipops import BadType, BadValue, images, metrics
 from dipops.testing import generators
 
 
@@ -37,14 +39,27 @@ def test_luma_spans_16_to_235() -> None:
 def test_psnr_y_leaves_the_border_out() -> None:
     x = torch.rand(3, 20, 20)
     y = x.clone()
-    y[:, :4] = 0
+    for edge in (y[:, :4], y[:, -4:], y[..., :4], y[..., -4:]):
+        edge.zero_()
     assert metrics.psnr_y(y, x).isinf()
     shifted = metrics.psnr_y(x + 0.1, x)
     assert float(shifted) == pytest.approx(20 - 20 * torch.log10(torch.tensor(219 / 255)).item(), abs=1e-4)
     assert float(metrics.psnr_y(x + 0.1, x, border=0)) == pytest.approx(float(shifted), abs=1e-4)
 
 
+@pytest.mark.data
+def test_the_authors_noisy_pictures_have_the_psnr_they_report(data: Path) -> None:
+    names = [path.name for path in (data / "denoising").glob("*.png")]
+    scores = [
+        metrics.psnr(*(images.load(data / folder / name) for folder in ("denoising_sigma25", "denoising"))) for name in names
+    ]
+    assert len(names) == 9
+    assert float(torch.stack(scores).mean()) == pytest.approx(20.37, abs=0.01)
+
+
 def test_metrics_refuse() -> None:
+    with pytest.raises(BadType, match="divide 8-bit values by 255"):
+        metrics.psnr(torch.zeros(3, 8, 8, dtype=torch.uint8), torch.zeros(3, 8, 8))
     with pytest.raises(BadValue, match="of the same size"):
         metrics.psnr(torch.rand(3, 8, 8), torch.rand(3, 8, 9))
     with pytest.raises(BadValue, match="at least 11 pixels"):

@@ -4,6 +4,7 @@ from copy import deepcopy
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -71,6 +72,34 @@ def test_the_padded_size_is_the_smallest_that_works(row: str) -> None:
         if height // unit > -(-16 // unit) and config.padding is Padding.REFLECT:
             with pytest.raises((RuntimeError, ValueError)):
                 config.build(inputs, outputs)(torch.rand(1, inputs, height - unit, height - unit))
+
+
+def test_the_hourglass_is_what_the_paper_describes() -> None:
+    """Two scales written out with functions, from the weights in the order in which they are used."""
+    network = Hourglass((4, 6), skips=(2, 0), upsampling=(NEAREST, BILINEAR)).build(3, 1).double()
+    z = torch.rand(1, 3, 16, 24, dtype=torch.float64)
+    weights = iter(network.parameters())
+
+    def conv(x: torch.Tensor, stride: int = 1) -> torch.Tensor:
+        weight, bias = next(weights), next(weights)
+        reach = weight.shape[-1] // 2
+        return F.conv2d(F.pad(x, (reach,) * 4, mode="reflect") if reach else x, weight, bias, stride)
+
+    def norm(x: torch.Tensor) -> torch.Tensor:
+        scale, shift = (next(weights).view(1, -1, 1, 1) for _ in range(2))
+        mean, variance = x.mean((2, 3), keepdim=True), x.var((2, 3), unbiased=False, keepdim=True)
+        return (x - mean) / (variance + 1e-5).sqrt() * scale + shift
+
+    def block(x: torch.Tensor, stride: int = 1) -> torch.Tensor:
+        return F.leaky_relu(norm(conv(x, stride)), 0.2)
+
+    skip = block(z)
+    down = block(block(z, 2))
+    deepest = F.interpolate(block(block(down, 2)), scale_factor=2, mode="bilinear", align_corners=False)
+    coarse = block(block(norm(deepest)))
+    fine = block(block(norm(torch.cat([skip, F.interpolate(coarse, scale_factor=2)], 1))))
+    torch.testing.assert_close(network(z), conv(fine).sigmoid(), rtol=1e-10, atol=1e-10)
+    assert next(weights, None) is None
 
 
 @given(st.integers(16, 40), st.integers(16, 40), st.sampled_from([1, 2, 3]), st.sampled_from([1, 2]))
@@ -216,6 +245,8 @@ def test_the_start_is_small_noise_or_the_given_image() -> None:
         (lambda: Hourglass((8, 8), skips=(4,)), "1 skips for 2 scales"),
         (lambda: Hourglass((8, 8), down_kernels=4), "odd kernels"),
         (lambda: Hourglass((8, 0)), "positive channels"),
+        (lambda: Hourglass(downsampling="stride"), "write Downsampling.STRIDE"),
+        (lambda: Hourglass(upsampling=("nearest",) * 5), "write Upsampling.NEAREST"),
         (lambda: DeepImagePrior(TINY).start(Problem(Identity((16,)), torch.rand(1, 16)), [0]), r"\(C, H, W\)"),
         (
             lambda: DeepImagePrior(TINY, Guide()).start(Problem(Identity((1, 16, 16)), torch.rand(1, 1, 16, 16)), [0]),
@@ -224,5 +255,5 @@ def test_the_start_is_small_noise_or_the_given_image() -> None:
     ],
 )
 def test_priors_refuse(make, words: str) -> None:
-    with pytest.raises(BadValue, match=words):
+    with pytest.raises((BadValue, BadType), match=words):
         make()

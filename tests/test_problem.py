@@ -36,6 +36,12 @@ class TwoKinds(LinearOperator):
         (lambda: Problem(IDENTITY, Y, truth=Y[..., 1:]), BadValue, "truth has shape"),
         (lambda: Problem(IDENTITY, Y, truth=torch.cat([Y, Y])), BadValue, "2 truths for 1"),
         (lambda: Problem(IDENTITY, Y, sigma=-0.1), BadValue, "25 / 255"),
+        (lambda: Problem(IDENTITY, Y, sigma=math.inf), BadValue, "sigma = inf"),
+        (lambda: Problem(IDENTITY, Y, sigma="a"), BadValue, "sigma = 'a'"),
+        (lambda: Problem(IDENTITY, Y[:0]), BadValue, "an empty batch"),
+        (lambda: Problem(IDENTITY, Y, truth=Y * math.nan), BadValue, "truth with 192"),
+        (lambda: Problem.simulate("x", Y), BadType, "a str for an operator"),
+        (lambda: consistency(IDENTITY, Y, Y[:, :1]), BadValue, "y has shape"),
         (lambda: Problem(IDENTITY, Y, sigma=math.nan), BadValue, "sigma = nan"),
         (lambda: Problem(TwoKinds(), Y[:, :1, :4, :4]), BadValue, "kernel of TwoKinds.* is float64 on cpu"),
         (lambda: Problem(IDENTITY, Y).repeat(0), BadValue, "runs = 0"),
@@ -72,6 +78,13 @@ def test_streams_from_one_seed_share_no_numbers() -> None:
     first, second = (torch.randn(100, generator=stream(0, purpose)) for purpose in ("measurement", "perturbation"))
     assert not first.equal(second)
     assert first.equal(torch.randn(100, generator=stream(0, "measurement")))
+
+
+def test_moving_a_problem_leaves_the_first_as_it_was() -> None:
+    problem = Problem(IDENTITY, Y)
+    moved = problem.to(torch.float64)
+    assert moved.misfit(moved.y).dtype == torch.float64
+    assert problem.misfit(problem.y).dtype == torch.float32
 
 
 def test_repeat_makes_a_batch() -> None:

@@ -25,7 +25,7 @@ def test_the_ten_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     small = code.replace("portrait(128)", "portrait(32)").replace("steps=600", "steps=2")
     assert small != code
     exec(compile(small, "README.md", "exec"), {"__name__": "readme"})
-    assert "all 12 laws hold" in capsys.readouterr().out
+    assert "all 13 laws hold" in capsys.readouterr().out
     assert (tmp_path / "restored.png").stat().st_size > 0
 
 

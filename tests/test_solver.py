@@ -13,6 +13,7 @@ from dipops import (
     Descent,
     DifferentiableOperator,
     Diverged,
+    GuidedInput,
     Hourglass,
     Identity,
     LanczosDownsampler,
@@ -166,13 +167,13 @@ def _saved(state: dict):
 
 def test_the_average_is_exponential() -> None:
     outputs = []
-    result = quiet(noisy(), NoPrior(), steps=6, monitors=(Average(0.5),))
+    result = quiet(noisy(), NoPrior(), steps=6, monitors=(Average(0.9),))
     assert result.answer == "average"
     for steps in range(1, 7):
         outputs.append(quiet(noisy(), NoPrior(), steps=steps).last)
     expected = outputs[0]
     for output in outputs[1:]:
-        expected = 0.5 * expected + 0.5 * output
+        expected = 0.9 * expected + 0.1 * output
     torch.testing.assert_close(result.average, expected)
     torch.testing.assert_close(result.last, outputs[-1])
 
@@ -198,6 +199,40 @@ def test_the_residual_stops_and_keeps_the_image(device: torch.device) -> None:
     assert 0.09 < residual <= 0.1
     never = quiet(problem, NoPrior(), steps=30, monitors=(Residual(1e-6),))
     assert never.answer == "last"
+
+
+def test_a_stop_rule_keeps_each_member_of_a_batch() -> None:
+    """What a member gets does not depend on whether another one stops."""
+    clean = images.portrait(32)
+    alone = quiet(Problem.simulate(Identity(clean.shape), clean, 0.1), NoPrior(), steps=100, monitors=(Residual(0.1),))
+    pair = Problem(Identity(clean.shape), torch.stack([clean, 100 * clean]))
+    noisy_pair = Problem(pair.operator, torch.cat([Problem.simulate(pair.operator, clean, 0.1).y, pair.y[1:]]))
+    together = quiet(noisy_pair, NoPrior(), steps=100, monitors=(Residual(0.1),))
+    assert alone.answer == "stopped"
+    assert together.answer == "stopped for 1 of 2, else last"
+    torch.testing.assert_close(together.image[0], alone.image[0])
+
+
+def test_the_residual_is_measured_exactly() -> None:
+    problem = noisy(sigma=0.1)
+    result = quiet(problem, NoPrior(), steps=200, monitors=(Residual(0.1),))
+    at = int(result.stopped.split()[-1])
+    residuals = (2 * result.trace["objective"][:, 0] / problem.y.numel()).sqrt()
+    assert float(residuals[at - 1]) <= 0.1 < float(residuals[at - 2])
+
+
+def test_the_operators_own_parameters_stay_as_they_are() -> None:
+    class Convolves(DifferentiableOperator):
+        def __init__(self) -> None:
+            super().__init__((3, 32, 32))
+            self.layer = torch.nn.Conv2d(3, 3, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.layer(x)
+
+    operator = Convolves()
+    quiet(Problem(operator, torch.rand(1, 3, 30, 30)), NoPrior(), steps=2)
+    assert operator.layer.weight.grad is None
 
 
 def test_callbacks_speak_every_25_steps_and_stop() -> None:
@@ -243,6 +278,10 @@ def test_the_bar_can_be_turned_off(capsys: pytest.CaptureFixture[str]) -> None:
         (lambda: quiet(noisy(), NoPrior), BadType, "an instance"),
         (lambda: quiet(noisy(), NoPrior(), steps=0), BadValue, "steps = 0"),
         (lambda: quiet(noisy(), NoPrior(), steps=2.5), BadValue, "steps = 2.5"),
+        (lambda: quiet(noisy(), NoPrior(), Descent), BadType, "wrap an optimiser"),
+        (lambda: quiet(noisy(), NoPrior(), seed=-1), BadValue, "seed = -1"),
+        (lambda: quiet(noisy(), NoPrior(), monitors=Average()), BadType, "a sequence"),
+        (lambda: quiet(noisy(), NoPrior(), monitors=(Average,)), BadType, r"write Average\(...\)"),
         (lambda: quiet(noisy(), NoPrior(), monitors=(3,)), BadType, "a monitor that is a int"),
         (lambda: Residual(0), BadValue, "stop by steps"),
         (lambda: Average(1.0), BadValue, "decay = 1.0"),
@@ -263,5 +302,27 @@ def test_recipes_run_on_odd_sizes(shape: tuple[int, int, int]) -> None:
         result = recipe.solve(problem, steps=1, progress=False)
         assert result.image.shape == (1, *shape)
         assert recipe.source
-    assert recipes.denoise(50 / 255).prior.perturbation == 1 / 20  # pyright: ignore[reportAttributeAccessIssue]
-    assert (recipes.denoise(25 / 255).steps, recipes.upscale(4).steps, recipes.upscale(8).steps) == (3000, 2000, 4000)
+
+
+SETTINGS = {
+    "denoise 25": (recipes.denoise(25 / 255), 0.01, 3000, 1 / 30, 2_217_831),
+    "denoise 50": (recipes.denoise(50 / 255), 0.01, 3000, 1 / 20, 2_217_831),
+    "upscale 4": (recipes.upscale(4), 0.01, 2000, 0.03, 2_217_831),
+    "upscale 8": (recipes.upscale(8), 0.01, 4000, 0.05, 2_217_831),
+    "text": (recipes.inpaint_text(), 0.01, 6001, 0.03, 3_002_627),
+    "flash": (recipes.flash(), 0.1, 601, 0.0, 2_184_307),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_recipes_hold_the_papers_settings(name: str) -> None:
+    recipe, rate, steps, perturbation, parameters = SETTINGS[name]
+    guide = torch.rand(3, 32, 32)
+    problem = Problem(GuidedInput(guide) if name == "flash" else Identity((3, 32, 32)), guide)
+    recipe.prior.start(problem, [0])
+    assert sum(p.numel() for p in recipe.prior.parameters()) == parameters
+    optimizer = recipe.method.optimizer(recipe.prior.parameters())
+    assert isinstance(optimizer, torch.optim.Adam)
+    assert (optimizer.defaults["lr"], optimizer.defaults["betas"], optimizer.defaults["eps"]) == (rate, (0.9, 0.999), 1e-8)
+    assert (recipe.steps, recipe.prior.perturbation) == (steps, perturbation)
+    assert recipe.monitors == (Average(0.99),)

@@ -174,6 +174,80 @@ class Loses(Blur):
         return copy
 
 
+class DoubleAdjoint(Blur):
+    """Its adjoint multiplies by a float64 constant."""
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return self.right(y) * torch.ones(1, dtype=torch.float64)
+
+
+class Rounds(Blur):
+    """Its adjoint goes through float32."""
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return self.right(y).float().to(y)
+
+
+class WantsContiguous(LinearOperator):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.view(len(x), -1)[:, ::2]
+
+
+class Clamps(LinearOperator):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.clamp(-5, 5)
+
+
+class ClampsInPlace(LinearOperator):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.clamp_(0, 1) * 1
+
+
+class ForgetsMask(LinearOperator):
+    """Measures the inside only, and its adjoint leaves the border in."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        inside = torch.zeros_like(x)
+        inside[..., 1:-1, 1:-1] = 1
+        return x * inside
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return y.clone()
+
+
+class CutsGraph(LinearOperator):
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * x.detach()
+
+
+class Seeds(LinearOperator):
+    def forward(self, x: Tensor) -> Tensor:
+        torch.manual_seed(0)
+        return x * torch.rand(x.shape[1:]).to(x)
+
+
+class WrongGram(Blur):
+    @property
+    def gram(self) -> LinearOperator:
+        return self.T @ self * 3
+
+
+class WrongLinearize(DifferentiableOperator):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.sin()
+
+    def linearize(self, x: Tensor) -> LinearOperator:
+        return 2 * super().linearize(x)
+
+
+class AbsWithoutSign(DifferentiableOperator):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.abs()
+
+    def vjp(self, x: Tensor, v: Tensor) -> Tensor:
+        return v.clone()
+
+
 ZOO: dict[type, tuple[str, str]] = {
     Scaled: ("adjoint", "scaled by 4"),
     Mirrored: ("adjoint", "mirrored along axis 2"),
@@ -191,9 +265,20 @@ ZOO: dict[type, tuple[str, str]] = {
     Affine: ("linearity", "affine"),
     Squares: ("linearity", "inherit from DifferentiableOperator"),
     HiddenKernel: ("movable", "HiddenKernel.kernels is a list that holds tensors"),
-    SinglePrecision: ("dtype", "torch.float64 in, torch.float32 out"),
+    SinglePrecision: ("dtype", "torch.float64 in, torch.float32 out of forward"),
     WrongNorm: ("norm", "norm() is 2, the largest singular value"),
     WrongVjp: ("gradient", "the vjp looks scaled by 2"),
     WrongJvp: ("taylor", "jvp is not the derivative"),
+    DoubleAdjoint: ("dtype", "torch.float64 out of adjoint"),
+    Rounds: ("adjoint", "it computes in float32 inside"),
+    WantsContiguous: ("layout", "use reshape"),
+    Clamps: ("linearity", "inherit from DifferentiableOperator"),
+    ClampsInPlace: ("purity", "changes its input"),
+    ForgetsMask: ("adjoint", "wrong on the border, where it should be 0"),
+    CutsGraph: ("adjoint", "something inside cuts the graph"),
+    Seeds: ("purity", "the global random state"),
+    WrongGram: ("adjoint", "gram is not"),
+    WrongLinearize: ("gradient", "linearize(x) is not the Jacobian"),
+    AbsWithoutSign: ("gradient", "vjp"),
     Loses: ("copies", "deepcopy changes"),
 }

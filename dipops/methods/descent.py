@@ -49,7 +49,8 @@ class DescentIteration:
 
     def __init__(self, method: Descent, problem: Problem, prior: Prior, generators: Sequence[torch.Generator]) -> None:
         self._problem, self._prior, self._generators = problem, prior, generators
-        self.optimizer = method.optimizer([p for p in prior.parameters() if p.requires_grad])
+        self._parameters = [p for p in prior.parameters() if p.requires_grad]
+        self.optimizer = method.optimizer(self._parameters)
         self.schedule = method.schedule(self.optimizer) if method.schedule else None
         self._searches = isinstance(self.optimizer, LBFGS)
         if self._searches and len(problem.y) > 1:
@@ -85,7 +86,7 @@ class DescentIteration:
     def _closure(self) -> float:
         self.optimizer.zero_grad()
         total = self._evaluate()
-        total.backward()
+        total.backward(inputs=self._parameters)  # an operator's own parameters stay as they are
         return total  # pyright: ignore[reportReturnType]  (torch takes the tensor, which is not read from the device)
 
     def _evaluate(self) -> Tensor:

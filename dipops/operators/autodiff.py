@@ -12,8 +12,22 @@ Function = Callable[[Tensor], Tensor]
 def pullback(forward: Function, x: Tensor, v: Tensor) -> Tensor:
     """The vector-Jacobian product Jᵀv of ``forward`` at ``x``; itself differentiable, also under no_grad and vmap."""
     with torch.inference_mode(False):
-        pull = vjp(forward, _usable(x))[1]
-        return pull(_usable(v))[0]
+        x, v = _usable(x), _usable(v)
+        try:
+            pull = vjp(forward, x)[1]
+        except RuntimeError as error:
+            if "functorch" not in str(error):
+                raise
+            return _pullback_without_transforms(forward, x, v)
+        return pull(v)[0]
+
+
+def _pullback_without_transforms(forward: Function, x: Tensor, v: Tensor) -> Tensor:
+    """The same for an autograd.Function of the old style, which torch.func refuses: once differentiable, not under vmap."""
+    with torch.enable_grad():
+        leaf = x.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(forward(leaf), leaf, v, materialize_grads=True)
+    return gradient
 
 
 def pushforward(forward: Function, x: Tensor, u: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """What an operator demands of its shape, its input and its partners."""
 
 from collections.abc import Sequence
+from operator import index
 from typing import Any
 
 import torch
@@ -13,8 +14,11 @@ Shape = tuple[int, ...]
 
 def image_shape(in_shape: Sequence[int]) -> Shape:
     """``in_shape`` as a tuple of positive integers, or BadValue."""
-    shape = tuple(in_shape) if isinstance(in_shape, Sequence) else ()
-    if not shape or not all(isinstance(side, int) and side > 0 for side in shape):
+    try:
+        shape = tuple(index(side) for side in in_shape)
+    except TypeError:
+        shape = ()
+    if not shape or min(shape) < 1:
         raise BadValue(f"in_shape = {in_shape!r}", "the shape of one image, such as (3, 64, 64)", "leave the batch out")
     return shape
 
@@ -38,7 +42,8 @@ def require_output(out: Any, owner: str) -> None:
     """Raise unless ``out``, the result for a batch of one image, is a tensor (1, ...)."""
     if not isinstance(out, Tensor) or out.ndim < 2 or len(out) != 1:
         came = f"shape {tuple(out.shape)}" if isinstance(out, Tensor) else f"a {type(out).__name__}"
-        raise BadType(f"{owner}.forward gives {came} for one image", "a tensor (N, ...)", "keep the batch dimension")
+        advice = "keep the batch dimension, and one more: keepdim=True"
+        raise BadType(f"{owner}.forward gives {came} for one image", "a tensor (N, ...) of two dimensions or more", advice)
 
 
 def same_kind(likes: Sequence[Tensor]) -> Tensor:

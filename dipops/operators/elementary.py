@@ -51,7 +51,7 @@ class Mask(LinearOperator):
                 "channels with a mask that all channels share",
                 "pass channels=3, or 1 for a grey picture",
             )
-        if channels is not None and len(planes) not in (1, channels):
+        if channels is not None and (channels < 1 or len(planes) not in (1, channels)):
             raise BadValue(f"{len(planes)} masks for {channels} channels", "one mask, or one each", "leave channels out")
         if not ((planes == 0) | (planes == 1)).all():
             raise BadValue("a mask with values other than 0 and 1", "1 where a pixel is known", "threshold it: mask > 0.5")

@@ -128,6 +128,12 @@ class LinearOrDifferentiableOperator(nn.Module):
                     "super().__init__(in_shape) as the first line of __init__",
                     "move the assignment below it",
                 )
+            if value.is_complex():
+                raise BadType(
+                    f"{type(self).__name__}.{name} is complex, and .to(float32) would drop its imaginary part",
+                    "real tensors",
+                    "keep torch.view_as_real(k), and torch.view_as_complex it in forward",
+                )
             if hasattr(type(self), name):
                 raise BadType(
                     f"{type(self).__name__}.{name} = tensor, beside a class attribute {name} that would hide it",
@@ -161,7 +167,10 @@ class LinearOperator(LinearOrDifferentiableOperator):
     """A linear map of images. ``forward`` is enough; an ``adjoint`` of one's own may be written where it is faster."""
 
     def adjoint(self, y: Tensor) -> Tensor:
-        """Aᵀy: (N, *out_shape) to (N, *in_shape). By default the transpose of ``forward`` by automatic differentiation."""
+        """Aᵀy: (N, *out_shape) to (N, *in_shape). By default the transpose of ``forward`` by automatic differentiation.
+
+        An override need not check its input: ``A.T(y)`` does.
+        """
         zero = torch.zeros(len(y), *self.in_shape, dtype=y.dtype, device=y.device)
         return pullback(self.forward, zero, y)
 

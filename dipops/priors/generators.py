@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from dipops.errors import BadValue
+from dipops.errors import BadType, BadValue
 
 _SLOPE = 0.2
 _SMALLEST_SIDE = 16
@@ -66,6 +66,7 @@ class Hourglass:
 
     Raises:
         BadValue: a tuple has another length than ``channels``, or a number is out of range.
+        BadType: a mode is no member of its enum.
     """
 
     channels: tuple[int, ...] = (128,) * 5
@@ -78,6 +79,11 @@ class Hourglass:
     pointwise: bool = True
 
     def __post_init__(self) -> None:
+        kinds = {"upsampling": Upsampling, "downsampling": Downsampling, "padding": Padding}
+        for name, kind in kinds.items():
+            value = getattr(self, name)
+            if not all(isinstance(part, kind) for part in (value if isinstance(value, tuple) else (value,))):
+                raise BadType(f"{name} = {value!r}", f"a member of {kind.__name__}", f"write {next(iter(kind))}")
         for name in ("skips", "down_kernels", "up_kernels", "upsampling"):
             value = self.per_scale(name)
             if len(value) != len(self.channels):
@@ -114,7 +120,7 @@ class Hourglass:
         if smallest < min(_SMALLEST_SIDE, 2 * unit):
             fitting = max(smallest.bit_length() - 2, 0)
             advice = f"a Hourglass of {fitting} scales would fit" if fitting else "enlarge it"
-            raise BadValue(f"a picture of {size[0]} x {size[1]}", f"sides from {_SMALLEST_SIDE} pixels", advice)
+            raise BadValue(f"a picture of {size[0]} x {size[1]}", f"sides from {min(_SMALLEST_SIDE, 2 * unit)} pixels", advice)
         height, width = (max(-(-side // unit), self._least_units()) * unit for side in size)
         return height, width
 
@@ -195,7 +201,7 @@ def side_by_side(config: Generator, in_channels: int, out_channels: int, seeds: 
     members = []
     with torch.random.fork_rng(devices=[]):
         for seed in seeds:
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed CUDA too
             members.append(config.build(in_channels, out_channels, 1))
         if len(members) == 1:
             return members[0]

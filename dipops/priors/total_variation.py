@@ -45,4 +45,4 @@ class TotalVariation(PixelPrior):
         return self.weight * lengths.flatten(1).sum(1)
 
     def __repr__(self) -> str:
-        return f"TotalVariation({self.weight:g}{'' if self.isotropic else ', isotropic=False'})"
+        return f"TotalVariation({self.weight!r}{'' if self.isotropic else ', isotropic=False'})"
