@@ -37,8 +37,8 @@ def f16(settings: dict[str, Any]) -> dict[str, Any]:
     }
     dip = results["DIP"]
     pictures = {"noisy": problem.y, **{name: result.image for name, result in results.items()}, "truth": truth}
-    _figure("pictures/core-f16", plot.compare(pictures, truth))
-    _figure("core-f16-curves", plot.trace(results))
+    save_figure("pictures/core-f16", plot.compare(pictures, truth))
+    save_figure("core-f16-curves", plot.trace(results))
     curve = dip.trace["psnr_average"][:, 0]
     return {
         "psnr_noisy": float(metrics.psnr(noisy, truth)),
@@ -61,7 +61,7 @@ def x4(settings: dict[str, Any]) -> dict[str, Any]:
         small = images.load(Path(folder) / "input.png")
     bicubic = images.resize(small, (size, size)).clamp(0, 1)
     nearest = small.repeat_interleave(4, 1).repeat_interleave(4, 2)
-    _figure("pictures/core-x4", plot.compare({"LR": nearest, "bicubic": bicubic, "DIP": restored, "truth": truth}, truth))
+    save_figure("pictures/core-x4", plot.compare({"LR": nearest, "bicubic": bicubic, "DIP": restored, "truth": truth}, truth))
     return {name: float(metrics.psnr(x, truth)) for name, x in {"bicubic": bicubic, "dip": restored}.items()} | {
         f"{name}_y": float(metrics.psnr_y(x, truth)) for name, x in {"bicubic": bicubic, "dip": restored}.items()
     }
@@ -81,7 +81,7 @@ def text(settings: dict[str, Any]) -> dict[str, Any]:
     filled = inpaint_biharmonic((truth * mask).movedim(0, -1).numpy(), mask[0].numpy() == 0, channel_axis=-1)
     biharmonic = torch.from_numpy(np.asarray(filled, dtype=np.float32)).movedim(-1, 0).clamp(0, 1)
     candidates = {"biharmonic": biharmonic, "DIP": restored}
-    _figure("pictures/core-text", plot.compare({"masked": truth * mask, **candidates, "truth": truth}, truth))
+    save_figure("pictures/core-text", plot.compare({"masked": truth * mask, **candidates, "truth": truth}, truth))
     holes = (mask == 0).expand_as(truth)
 
     def inside(x: Tensor) -> float:
@@ -103,7 +103,7 @@ def flash_pair(settings: dict[str, Any]) -> dict[str, Any]:
         pair.append(picture.clamp(0, 1)[:, top : top + size, left : left + size])
     with tempfile.TemporaryDirectory() as folder:
         restored = _command(folder, ["flash"], {"flash": pair[0], "noflash": pair[1]}, [])
-    _figure("pictures/core-flash", plot.compare({"flash": pair[0], "no flash": pair[1], "DIP": restored}))
+    save_figure("pictures/core-flash", plot.compare({"flash": pair[0], "no flash": pair[1], "DIP": restored}))
     return {"spread_noflash": float(_roughness(pair[1])), "spread_restored": float(_roughness(restored))}
 
 
@@ -179,7 +179,7 @@ def _command(folder: str, command: list[str], pictures: dict[str, Tensor], optio
     return images.load(output)
 
 
-def _figure(name: str, figure: Any) -> None:
+def save_figure(name: str, figure: Any) -> None:
     """Curves are committed; what shows test pictures goes to the ignored folder pictures, for they are not ours to share."""
     path = RESULTS / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,11 +2,14 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from dipops import images, metrics, monitor, plot, recipes
+from dipops import images, metrics, monitor, plot, recipes, tune
+from dipops.compare import Comparison, compare
 from dipops.consistency import consistency
 from dipops.errors import BadFile, BadType, BadValue, DipopsError, Diverged, LawError, NotLinear
 from dipops.laws import Report, check
+from dipops.methods.conjugate_gradient import ConjugateGradient
 from dipops.methods.descent import Descent
+from dipops.methods.primal_dual import PrimalDual
 from dipops.operators.differences import FiniteDifferences
 from dipops.operators.elementary import GuidedInput, Identity, Mask
 from dipops.operators.features import FeatureMap
@@ -16,6 +19,7 @@ from dipops.priors.deep_image_prior import DeepImagePrior
 from dipops.priors.generators import Downsampling, Hourglass, Padding, Upsampling
 from dipops.priors.inputs import Guide, Meshgrid, Noise
 from dipops.priors.interface import NoPrior, Prior
+from dipops.priors.tikhonov import Tikhonov
 from dipops.priors.total_variation import TotalVariation
 from dipops.problem import Problem
 from dipops.solver import Result, solve
@@ -26,9 +30,10 @@ except PackageNotFoundError:  # run from the source tree
     __version__ = "0+source"
 
 __all__ = [
-    "BadFile", "BadType", "BadValue", "DeepImagePrior", "Descent", "DifferentiableOperator", "DipopsError", "Diverged",
-    "Downsampling", "FeatureMap", "FiniteDifferences", "Guide", "GuidedInput", "Hourglass", "Identity", "LanczosDownsampler",
-    "LawError", "LinearOperator", "LinearOrDifferentiableOperator", "Mask", "Meshgrid", "NoPrior", "Noise", "NotLinear",
-    "Padding", "Prior", "Problem", "Report", "Result", "TotalVariation", "Upsampling", "check", "consistency", "images",
-    "metrics", "monitor", "plot", "recipes", "solve", "stack",
+    "BadFile", "BadType", "BadValue", "Comparison", "ConjugateGradient", "DeepImagePrior", "Descent",
+    "DifferentiableOperator", "DipopsError", "Diverged", "Downsampling", "FeatureMap", "FiniteDifferences", "Guide",
+    "GuidedInput", "Hourglass", "Identity", "LanczosDownsampler", "LawError", "LinearOperator",
+    "LinearOrDifferentiableOperator", "Mask", "Meshgrid", "NoPrior", "Noise", "NotLinear", "Padding", "PrimalDual",
+    "Prior", "Problem", "Report", "Result", "Tikhonov", "TotalVariation", "Upsampling", "check", "compare", "consistency",
+    "images", "metrics", "monitor", "plot", "recipes", "solve", "stack", "tune",
 ]  # fmt: skip

@@ -1,14 +1,11 @@
 """The command line: restore a picture, run the demonstration, prove an operator."""
 
-import hashlib
 import importlib.util
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 import typer
@@ -16,21 +13,19 @@ from torch import Tensor
 
 import dipops
 from dipops import images, plot, recipes
-from dipops.consistency import consistency
+from dipops.compare import compare as compare_priors
 from dipops.errors import BadFile, BadType, BadValue, DipopsError
 from dipops.files import environment, write_json, write_whole
 from dipops.laws import check as check_laws
-from dipops.methods.default import default_method
 from dipops.metrics import psnr
 from dipops.operators.elementary import GuidedInput, Identity, Mask
 from dipops.operators.examples import EXAMPLES
 from dipops.operators.interface import LinearOrDifferentiableOperator
 from dipops.operators.resampling import LanczosDownsampler
-from dipops.priors.interface import NoPrior
-from dipops.priors.total_variation import TotalVariation
+from dipops.priors.interface import Prior
 from dipops.problem import Problem
 from dipops.recipes import Recipe
-from dipops.solver import Result, solve
+from dipops.runs import Device, PriorName, Settings, convex_recipe, draw, make_folder, place, record_of, restore
 
 app = typer.Typer(
     add_completion=False,
@@ -42,57 +37,19 @@ app = typer.Typer(
 DEMO_SIGMA = 25.0
 DEMO_SIZE = 128
 DEMO_STEPS = 750
-NOISE_FREE_WEIGHT = 0.001
 SHAPES = "3,9,13 3,10,14"
-
-
-class PriorName(StrEnum):
-    """The priors the command line offers."""
-
-    dip = "dip"
-    tv = "tv"
-    none = "none"
-
-
-class Device(StrEnum):
-    """Where to compute."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What all restoring commands share."""
-
-    output: Path
-    prior: PriorName
-    weight: float | None
-    steps: int | None
-    seed: int
-    device: Device
-    truth: Path | None
-    figure: Path | None
-    quiet: bool
-
-    def __post_init__(self) -> None:
-        """Refuse, before hours of work, what could not be written after them."""
-        images.image_format(self.output)
-        _require_writable(self.output)
-        if self.figure is not None:
-            _figure_kind(self.figure)
-            _require_writable(self.figure)
-            if self.figure.resolve() == self.output.resolve():
-                raise BadValue(f"--figure {self.figure}", "another file than the output", "choose another name")
-        if self.weight is not None and self.prior is not PriorName.tv:
-            raise BadValue(f"--weight with --prior {self.prior.value}", "--prior tv", "leave --weight out")
+LABELS = {PriorName.none: "none", PriorName.tikhonov: "Tikhonov", PriorName.tv: "TV"}
 
 
 Picture = Annotated[Path, typer.Argument(help="PNG, JPEG, TIFF or WebP.")]
 Output = Annotated[Path, typer.Argument(help="Where to write the picture; a .json of the run is laid beside it.")]
-PriorOption = Annotated[PriorName, typer.Option("--prior", help="Deep image prior, total variation, or none.")]
-Weight = Annotated[float | None, typer.Option(help="Weight of total variation; by default made from the noise.")]
+PriorOption = Annotated[
+    PriorName, typer.Option("--prior", help="Deep image prior, total variation, Tikhonov on the gradient, or none.")
+]
+Weight = Annotated[
+    float | None,
+    typer.Option(help="Weight of TV or Tikhonov; by default SURE chooses it, or the limit Ax = y where there is no noise."),
+]
 Steps = Annotated[int | None, typer.Option(min=1, help="Number of steps; by default the recipe's.")]
 Seed = Annotated[int, typer.Option(help="Of everything random.")]
 DeviceOption = Annotated[Device, typer.Option("--device", help="Where to compute; auto takes CUDA where it is.")]
@@ -119,7 +76,7 @@ def denoise(
     settings = Settings(output, prior, weight, steps, seed, device, truth, figure, quiet)
     y = images.load(input)
     problem = Problem(Identity(y.shape), y, _truth(truth), sigma / 255)
-    _restore(problem, recipes.denoise(sigma / 255), settings, {"command": "denoise", "sigma": sigma}, [input])
+    _say(quiet, restore(problem, recipes.denoise(sigma / 255), settings, {"command": "denoise", "sigma": sigma}, [input]))
 
 
 @app.command()
@@ -143,7 +100,9 @@ def upscale(
     y = images.load(input)
     channels, height, width = y.shape
     operator = LanczosDownsampler((channels, height * ratio, width * ratio), ratio)
-    _restore(Problem(operator, y, _truth(truth)), recipe, settings, {"command": "upscale", "factor": ratio}, [input])
+    _say(
+        quiet, restore(Problem(operator, y, _truth(truth)), recipe, settings, {"command": "upscale", "factor": ratio}, [input])
+    )
 
 
 @app.command()
@@ -169,7 +128,7 @@ def inpaint(
         raise BadValue(f"a mask of {sizes[0]} for a picture of {sizes[1]}", "equal sizes", "crop or resize the mask")
     operator = Mask(known, channels=len(y))
     problem = Problem(operator, operator(y[None]), _truth(truth))
-    _restore(problem, recipes.inpaint_text(), settings, {"command": "inpaint"}, [input, mask])
+    _say(quiet, restore(problem, recipes.inpaint_text(), settings, {"command": "inpaint"}, [input, mask]))
 
 
 @app.command()
@@ -189,7 +148,7 @@ def flash(
     """Clean a picture taken without flash by the one taken with it."""
     settings = Settings(output, prior, weight, steps, seed, device, truth, figure, quiet)
     problem = Problem(GuidedInput(images.load(flash)), images.load(noflash), _truth(truth))
-    _restore(problem, recipes.flash(), settings, {"command": "flash"}, [flash, noflash])
+    _say(quiet, restore(problem, recipes.flash(), settings, {"command": "flash"}, [flash, noflash]))
 
 
 @app.command()
@@ -200,16 +159,14 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Add noise of σ = 25 to the bundled photograph and restore it with each prior."""
-    if output.exists() and not output.is_dir():
-        raise BadFile(f"{output} is a file", "a folder", "choose another --output")
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     x = images.portrait(DEMO_SIZE)
     sigma = DEMO_SIGMA / 255
-    problem = Problem.simulate(Identity(x.shape), x, sigma, clip=True).to(_place(device))
+    problem = Problem.simulate(Identity(x.shape), x, sigma, clip=True).to(place(device))
     _say(quiet, f"A photograph of {DEMO_SIZE} x {DEMO_SIZE} with noise of σ = {DEMO_SIGMA:g}, restored with each prior:")
     results = {
-        "no prior": solve(problem, NoPrior(), progress=not quiet),
-        "TV": solve(problem, TotalVariation(sigma), progress=not quiet),
+        "no prior": convex_recipe(problem, PriorName.none).solve(problem, progress=not quiet),
+        "TV": convex_recipe(problem, PriorName.tv).solve(problem, progress=not quiet),
         "DIP": recipes.denoise(sigma).solve(problem, steps=steps, progress=not quiet),
     }
     pictures = {"noisy": problem.y, **{name: result.image for name, result in results.items()}, "truth": x}
@@ -217,11 +174,49 @@ def demo(
         images.save(output / f"{name.replace(' ', '-').lower()}.png", picture)
         if name != "truth":
             _say(quiet, f"  {name:<9} {float(psnr(picture.clamp(0, 1).cpu(), x[None])):6.2f} dB")
-    _draw(output / "demo.png", plot.compare(pictures, x))
-    _draw(output / "curves.png", plot.trace(results))
-    record = {name: _record(problem, result) for name, result in results.items()}
+    draw(output / "demo.png", plot.compare(pictures, x))
+    draw(output / "curves.png", plot.trace(results))
+    record = {name: record_of(problem, result) for name, result in results.items()}
     write_json(output / "demo.json", {"command": "demo", "results": record, "environment": environment()})
     _say(quiet, f"Look at {output / 'demo.png'}")
+
+
+@app.command()
+def compare(
+    photo: Annotated[Path, typer.Argument(help="The true picture; the measurement is simulated from it.")],
+    operator: Annotated[str, typer.Option(help="identity, mask:KEEP, lanczos:FACTOR, or FILE.py:Class.")] = "identity",
+    sigma: Annotated[float, typer.Option(min=0, max=255, help="Standard deviation of the noise, of 255.")] = 25.0,
+    priors: Annotated[str, typer.Option(help="Any of none, tikhonov, tv, dip, with commas.")] = "none,tikhonov,tv,dip",
+    output: Annotated[Path, typer.Option(help="Folder for table, figure, pictures and record.")] = Path("comparison"),
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps of the deep image prior.")] = None,
+    seed: Seed = 0,
+    device: DeviceOption = Device.auto,
+    quiet: Quiet = False,
+) -> None:
+    """Restore one picture with several priors: TV and Tikhonov at the weight that SURE finds, or in the limit without noise."""
+    names = [_prior_name(text) for text in priors.split(",")]
+    x = images.load(photo)
+    make_folder(output)
+    problem = Problem.simulate(_operator(operator, x), x, sigma / 255, seed).to(place(device))
+    contestants: dict[str, Prior | Recipe] = {}
+    for name in names:
+        if name is PriorName.dip:
+            recipe = _dip_recipe(operator, sigma / 255)
+            contestants["DIP"] = replace(recipe, steps=steps or recipe.steps)
+        else:
+            contestants[LABELS[name]] = convex_recipe(problem, name)
+    comparison = compare_priors(problem, contestants, seed, progress=not quiet)
+    for name, result in comparison.results.items():
+        images.save(output / f"{name.replace(' ', '-').lower()}.png", result.image)
+    draw(output / "comparison.png", comparison.figure())
+    write_whole(output / "comparison.md", lambda file: file.write(comparison.table().encode()))
+    sources = {name: contestant.source for name, contestant in contestants.items() if isinstance(contestant, Recipe)}
+    settings = {"command": "compare", "photo": str(photo), "operator": repr(problem.operator), "sigma": sigma, "seed": seed}
+    write_json(
+        output / "comparison.json", {**settings, "sources": sources, "rows": comparison.rows(), "environment": environment()}
+    )
+    _say(quiet, comparison.table())
+    _say(quiet, f"Look at {output / 'comparison.png'}")
 
 
 @app.command()
@@ -263,94 +258,8 @@ def main() -> None:
         sys.exit(2)
 
 
-def _restore(problem: Problem, recipe: Recipe, settings: Settings, task: dict[str, Any], inputs: Sequence[Path]) -> None:
-    read = [path for path in (*inputs, settings.truth) if path is not None]
-    digests = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in read}
-    problem = problem.to(_place(settings.device))
-    if settings.prior is not PriorName.dip:
-        weight = (problem.sigma or NOISE_FREE_WEIGHT) if settings.weight is None else settings.weight
-        prior = TotalVariation(weight) if settings.prior is PriorName.tv else NoPrior()
-        method = default_method(problem, prior)
-        recipe = Recipe(prior, method, method.steps, (), "the prior's default method")
-    result = recipe.solve(problem, settings.seed, settings.steps, progress=not settings.quiet)
-    images.save(settings.output, result.image)
-    record = {
-        **task,
-        "files": digests,
-        "output": str(settings.output),
-        "prior": repr(recipe.prior),
-        "method": repr(recipe.method),
-        "monitors": list(map(repr, recipe.monitors)),
-        "source": recipe.source,
-        **_record(problem, result),
-        "environment": environment(),
-    }
-    write_json(settings.output.with_suffix(".json"), record)
-    if settings.figure is not None:
-        _draw(settings.figure, plot.compare(_pictures(problem, result), problem.truth))
-    score = f", PSNR {record['psnr']:.2f} dB" if "psnr" in record else ""
-    _say(settings.quiet, f"{settings.output}: {result.stopped}, {result.seconds:.0f} s{score}")
-
-
-def _record(problem: Problem, result: Result) -> dict[str, Any]:
-    """The figures of a run, as plain values."""
-    with torch.no_grad():
-        fit = float(consistency(problem.operator, result.image, problem.y))
-    record = {
-        "operator": repr(problem.operator),
-        "seed": result.seed,
-        "steps": result.steps,
-        "stopped": result.stopped,
-        "answer": result.answer,
-        "objective": float(result.trace["objective"][-1]),
-        "consistency_db": fit,
-        "seconds": round(result.seconds, 3),
-        "device": str(problem.y.device),
-    }
-    if problem.truth is not None:
-        record["psnr"] = float(psnr(result.image.clamp(0, 1), problem.truth))
-    return record
-
-
-def _pictures(problem: Problem, result: Result) -> dict[str, Tensor]:
-    pictures = {"input": problem.y, "restored": result.image}
-    if problem.operator.guide is not None:
-        pictures = {"guide": problem.operator.guide, **pictures}
-    return pictures if problem.truth is None else {**pictures, "truth": problem.truth}
-
-
 def _truth(path: Path | None) -> Tensor | None:
     return None if path is None else images.load(path)
-
-
-def _place(device: Device) -> torch.device:
-    if device is Device.cuda and not torch.cuda.is_available():
-        raise BadValue("--device cuda", "a machine with CUDA", "use --device auto or cpu")
-    chosen = device.value if device is not Device.auto else "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(chosen)
-
-
-def _require_writable(path: Path) -> None:
-    if not path.parent.is_dir():
-        raise BadFile(f"no folder {path.parent} for {path.name}", "a folder that exists", "make it first")
-    if path.is_dir():
-        raise BadFile(f"{path} is a folder", "the name of a file", "add a file name")
-
-
-def _figure_kind(path: Path) -> str:
-    from matplotlib.backend_bases import FigureCanvasBase
-
-    kind = path.suffix.lstrip(".").lower()
-    if kind not in FigureCanvasBase.get_supported_filetypes():
-        raise BadValue(f"{path} with suffix {path.suffix!r}", "a figure such as .png, .svg or .pdf", "choose such a name")
-    return kind
-
-
-def _draw(path: Path, figure: Any) -> None:
-    import matplotlib.pyplot as plt
-
-    write_whole(path, lambda file: figure.savefig(file, format=_figure_kind(path), dpi=150))
-    plt.close(figure)
 
 
 def _whole(text: str, name: str) -> int:
@@ -358,6 +267,41 @@ def _whole(text: str, name: str) -> int:
         return int(text)
     except ValueError:
         raise BadValue(f"{name} = {text}", "a whole number", "round it") from None
+
+
+def _prior_name(text: str) -> PriorName:
+    try:
+        return PriorName(text.strip())
+    except ValueError:
+        raise BadValue(f"prior {text!r}", f"some of {', '.join(PriorName)}", "separate them by commas") from None
+
+
+def _operator(text: str, x: Tensor) -> LinearOrDifferentiableOperator:
+    kind, _, argument = text.rpartition(":") if text.count(":") else (text, "", "")
+    if text == "identity":
+        return Identity(x.shape)
+    if kind == "mask":
+        return Mask(images.random_mask(*x.shape[1:], keep=_number(argument, "mask")), channels=len(x))
+    if kind == "lanczos":
+        return LanczosDownsampler(x.shape, _whole(argument, "lanczos"))
+    if kind.endswith(".py"):
+        return _construct(text, tuple(x.shape))
+    raise BadValue(f"operator {text!r}", "identity, mask:KEEP, lanczos:FACTOR or FILE.py:Class", "write mask:0.5, say")
+
+
+def _dip_recipe(operator: str, sigma: float) -> Recipe:
+    if operator.startswith("lanczos:"):
+        return recipes.upscale(_whole(operator.removeprefix("lanczos:"), "lanczos"))
+    if operator.startswith("mask:"):
+        return recipes.inpaint_random()
+    return recipes.denoise(sigma or DEMO_SIGMA / 255)
+
+
+def _number(text: str, name: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise BadValue(f"{name} = {text}", "a number", "write 0.5, say") from None
 
 
 def _examples(in_shape: tuple[int, ...]) -> list[LinearOrDifferentiableOperator]:

@@ -140,6 +140,17 @@ def random_mask(height: int, width: int, keep: float, seed: int = 0) -> Tensor:
     return (torch.rand(height, width, generator=stream(seed, "mask")) < keep).float()
 
 
+def noise_level(image: Tensor) -> float:
+    """The standard deviation of white noise in a picture (..., H, W), from its finest diagonal Haar coefficients.
+
+    Donoho and Johnstone, "Ideal spatial adaptation by wavelet shrinkage", Biometrika 1994: their median over 0.6745.
+    """
+    even_rows, odd_rows = image[..., :-1:2, :], image[..., 1::2, :]
+    rows = even_rows - odd_rows
+    diagonal = (rows[..., :-1:2] - rows[..., 1::2]) / 2
+    return float(diagonal.abs().median()) / 0.6745
+
+
 def _pixels(picture: Image.Image) -> np.ndarray:
     """Values (H, W, 1 or 3) in [0, 1]."""
     if picture.mode in _DEEP_MODES:

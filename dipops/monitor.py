@@ -3,21 +3,20 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from dipops.errors import BadValue
+from dipops.errors import BadType, BadValue
+from dipops.methods.interface import Iteration
 from dipops.metrics import psnr
 from dipops.problem import Problem
-
-EVERY = 25
 
 
 @dataclass(frozen=True)
 class Step:
-    """What a callback is given, every 25 steps.
+    """What a callback is given, every 25 steps of Descent and every 10 of the convex methods.
 
     Attributes:
         index: how many steps are done.
@@ -59,13 +58,13 @@ class Average:
 class StopRule(Protocol):
     """Decides without the truth when an image is done, and keeps it."""
 
-    def start(self, problem: Problem) -> "Watch":
-        """Begin to watch a solve of ``problem``."""
+    def start(self, problem: Problem, iteration: Iteration) -> "Watch":
+        """Begin to watch a method at work on ``problem``."""
         ...
 
 
 class Watch(Protocol):
-    """A stop rule at work. It updates on the device in every step and is read every 25 steps."""
+    """A stop rule at work. It updates on the device in every step and is read now and then."""
 
     done: Tensor
     kept: Tensor
@@ -96,7 +95,7 @@ class Residual:
         if not 0 < self.sigma < float("inf"):
             raise BadValue(f"sigma = {self.sigma}", "a positive standard deviation", "without noise, stop by steps")
 
-    def start(self, problem: Problem) -> "ResidualWatch":
+    def start(self, problem: Problem, iteration: Iteration) -> "ResidualWatch":
         return ResidualWatch(self.sigma, problem)
 
 
@@ -123,6 +122,77 @@ class ResidualWatch:
         return f"the residual fell to σ = {self._sigma:.4g} at step {', '.join(map(str, self._at.tolist()))}"
 
 
+@dataclass(frozen=True)
+class Tolerance:
+    """Stop a convex method once it is near its minimum: by the relative primal-dual gap, or by how little a step moves.
+
+    With neither given, a gap of 1e-4 where the method can compute one (PrimalDual on Identity), else a change of 1e-5.
+
+    Attributes:
+        gap: (primal - dual objective) / primal objective, at most this.
+        change: ‖x_k - x_(k-1)‖ / ‖x_k‖, at most this.
+
+    Raises:
+        BadValue: both are given, or one is not positive.
+        BadType: on start, the method has no such measure.
+    """
+
+    gap: float | None = None
+    change: float | None = None
+
+    def __post_init__(self) -> None:
+        given = [bound for bound in (self.gap, self.change) if bound is not None]
+        if len(given) > 1 or any(not 0 < bound < float("inf") for bound in given):
+            raise BadValue(f"{self}", "one positive bound", "write Tolerance(gap=1e-4) or Tolerance(change=1e-5)")
+
+    def start(self, problem: Problem, iteration: Iteration) -> "ToleranceWatch":
+        if not isinstance(iteration, Measured):
+            raise BadType(
+                f"Tolerance on {type(iteration).__name__}", "PrimalDual or ConjugateGradient", "stop Descent by steps"
+            )
+        if self.gap is not None and not iteration.has_gap:
+            raise BadType(
+                f"Tolerance(gap={self.gap}) where no gap can be computed",
+                "PrimalDual on Identity",
+                "use Tolerance(change=1e-5)",
+            )
+        by_gap = iteration.has_gap if self.change is None else False
+        bound = self.gap or self.change or (1e-4 if by_gap else 1e-5)
+        return ToleranceWatch(problem, iteration, by_gap, bound)
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """An iteration that knows how near its minimum it is; with ``has_gap`` it has ``gap() -> Tensor`` of shape (N,) too."""
+
+    has_gap: bool
+
+    def change(self) -> Tensor:
+        """Relative change in the last step (N,)."""
+        ...
+
+
+class ToleranceWatch:
+    """A tolerance at work; it measures only when it is read."""
+
+    def __init__(self, problem: Problem, iteration: Any, by_gap: bool, bound: float) -> None:
+        self._iteration, self._by_gap, self._bound = iteration, by_gap, bound
+        self.done = torch.zeros(len(problem.y), dtype=torch.bool, device=problem.y.device)
+        self.kept = problem.y
+        self.index = 0
+
+    def update(self, index: int, image: Tensor, answer: Tensor) -> None:
+        self.index, self.kept = index, answer
+
+    def reason(self) -> str | None:
+        measured = self._iteration.gap() if self._by_gap else self._iteration.change()
+        if not bool((measured <= self._bound).all()):
+            return None
+        self.done = torch.ones_like(self.done)
+        name = "primal-dual gap" if self._by_gap else "relative change"
+        return f"the {name} fell to {float(measured.max()):.1e} at step {self.index}"
+
+
 Monitor = Average | StopRule | Callback
 
 
@@ -136,9 +206,10 @@ class Trace:
         self._truth = problem.truth
         self._curves = {name: problem.y.new_full((steps, len(problem.y)), float("nan")) for name in names}
 
-    def record(self, index: int, objective: Tensor, image: Tensor, average: Tensor | None) -> None:
-        """Take in step ``index``, counted from 1."""
-        self._curves["objective"][index - 1] = objective
+    def record(self, index: int, objective: Tensor | None, image: Tensor, average: Tensor | None) -> None:
+        """Take in step ``index``, counted from 1. What was not measured stays NaN."""
+        if objective is not None:
+            self._curves["objective"][index - 1] = objective
         if self._truth is not None:
             self._curves["psnr"][index - 1] = psnr(image, self._truth)
             if average is not None:

@@ -10,6 +10,7 @@ from dipops.errors import BadValue
 from dipops.images import to_pil
 from dipops.metrics import psnr
 from dipops.solver import Result
+from dipops.tune import Tuned
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,14 +41,14 @@ def compare(images: Mapping[str, Tensor], truth: Tensor | None = None, columns: 
     rows = -(-len(images) // columns)
     pictures = {name: to_pil(image) for name, image in images.items()}
     ratio = max(picture.height / picture.width for picture in pictures.values())
-    lines = 1 if truth is None else 2
+    lines = 1 + max(name.count("\n") for name in images) + (truth is not None)
     size = (_WIDTH * columns, (_WIDTH * ratio + 0.22 * lines) * rows + 0.1)
     figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="compressed")
     for axes in grid.flat:
         axes.set_axis_off()
     for axes, (name, picture) in zip(grid.flat, pictures.items(), strict=False):
         axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        axes.set_title(f"{name}\n{_score(images[name], truth)}" if lines == 2 else name, fontsize=11)
+        axes.set_title(f"{name}\n{_score(images[name], truth)}" if truth is not None else name, fontsize=11)
     return figure
 
 
@@ -68,7 +69,8 @@ def trace(results: Mapping[str, Result]) -> "Figure":
         colour = f"C{number}"
         curves = {key: curve.mean(1) for key, curve in result.trace.items()}
         steps = torch.arange(1, result.steps + 1)
-        left.loglog(steps, curves["objective"], color=colour, label=name, linewidth=1)
+        known = curves["objective"].isfinite()
+        left.loglog(steps[known], curves["objective"][known], color=colour, label=name, linewidth=1)
         if "psnr" in curves:
             averaged = "psnr_average" in curves
             right.plot(steps, curves["psnr"], color=colour, linewidth=0.6 if averaged else 2, alpha=0.5 if averaged else 1)
@@ -82,6 +84,34 @@ def trace(results: Mapping[str, Result]) -> "Figure":
     for axes in grid.flat:
         axes.grid(alpha=0.3)
     left.legend(frameon=False)
+    return figure
+
+
+def path(tuned: Tuned) -> "Figure":
+    """What ``tune`` tried: the rule's figure and, where the truth is known, the PSNR against the weight.
+
+    Args:
+        tuned: what ``tune`` returned.
+
+    Raises:
+        BadValue: there is one point only, as for Limit.
+    """
+    import matplotlib.pyplot as plt
+
+    points = tuned.path
+    if len(points) < 2:
+        raise BadValue("a path of one point", "a rule that tries several weights", "draw the result with plot.compare")
+    weights = [point.weight for point in points]
+    scored = points[0].psnr is not None
+    figure, grid = plt.subplots(1, 1 + scored, figsize=(5.2 * (1 + scored), 3.6), squeeze=False, layout="constrained")
+    grid[0, 0].semilogx(weights, [point.residual for point in points], ".-", color="C0")
+    grid[0, 0].set(xlabel="weight", ylabel="residual, root mean square", title=repr(tuned.rule))
+    if scored:
+        grid[0, 1].semilogx(weights, [point.psnr for point in points], ".-", color="C1")
+        grid[0, 1].set(xlabel="weight", ylabel="PSNR (dB)")
+    for axes in grid.flat:
+        axes.axvline(tuned.weight, color="k", linewidth=1, linestyle=":")
+        axes.grid(alpha=0.3)
     return figure
 
 

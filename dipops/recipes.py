@@ -83,6 +83,11 @@ def inpaint_text() -> Recipe:
     return _recipe(DeepImagePrior(generator, perturbation=0.03), 0.01, 6001, "section 3.3, text (averaging is ours)")
 
 
+def inpaint_random() -> Recipe:
+    """Pixels missing at random: 11000 steps of Adam at 0.001, noise 0.03 on z."""
+    return _recipe(DeepImagePrior(perturbation=0.03), 0.001, 11000, "section 3.3, table 1 (averaging is ours)")
+
+
 def flash() -> Recipe:
     """Flash / no-flash: the flash picture is the input of the generator, 601 steps of Adam at 0.1."""
     modes = (Upsampling.NEAREST, Upsampling.NEAREST, *(Upsampling.BILINEAR,) * 3)

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from dipops.errors import BadType, BadValue, Diverged
+from dipops.methods.conjugate_gradient import ConjugateGradient
 from dipops.methods.default import default_method
-from dipops.methods.interface import Method
-from dipops.monitor import EVERY, Average, Callback, Monitor, Step, StopRule, Trace, Watch, progress_bar
+from dipops.methods.interface import Iteration, Method
+from dipops.methods.primal_dual import PrimalDual
+from dipops.monitor import Average, Callback, Monitor, Step, StopRule, Tolerance, Trace, Watch, progress_bar
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
 from dipops.seeds import stream
@@ -27,7 +29,8 @@ class Result:
             batch where the rule stopped some members only, it says how many.
         last: the last output.
         average: the exponential average at the end, or None where there was none.
-        trace: curves of shape (steps, N): "objective", and with a known truth "psnr" of the output and "psnr_average".
+        trace: curves of shape (steps, N): "objective" (NaN in steps where a method did not compute it), and with a known
+            truth "psnr" of the output and "psnr_average".
         steps: how many steps were made.
         stopped: why the solve ended.
         seconds: how long it took.
@@ -62,10 +65,11 @@ def solve(
     Args:
         problem: operator and measurement.
         prior: g and R; it is left as it was.
-        method: how θ moves; by default Descent with Adam at 0.01.
+        method: how θ moves; by default PrimalDual for TotalVariation and ConjugateGradient for Tikhonov where the operator is
+            linear, else Descent with Adam at 0.01.
         steps: how many at most; by default the method's own number.
         seed: of everything random; member k of a batch gets seed + k.
-        monitors: an Average, stop rules, and functions that take a Step every 25 steps and return None or the reason to
+        monitors: an Average, stop rules, and functions that take a Step now and then and return None or the reason to
             stop. Generator priors average with decay 0.99 unless an Average is given.
         progress: whether to show a bar.
 
@@ -88,11 +92,13 @@ class _Run:
         self, problem: Problem, prior: Prior, method: Method, steps: int | None, seed: int, monitors: Sequence[Monitor]
     ) -> None:
         self.started = time.perf_counter()
-        self.steps, self.seed = steps or method.steps, seed
+        self.steps, self.seed, self.every = steps or method.steps, seed, method.every
         members = range(len(problem.y))
         generators = [stream(seed + k, "perturbation", problem.y.device) for k in members]
         self.iteration = method.start(problem, prior, generators)
-        self.decay, self.watches, self.callbacks = _sorted(monitors, prior.average_decay, problem)
+        self.decay, self.watches, self.callbacks = _sorted(monitors, prior.average_decay, problem, self.iteration)
+        if isinstance(method, PrimalDual | ConjugateGradient) and not self.watches:
+            self.watches.append(Tolerance().start(problem, self.iteration))
         self.trace = Trace(problem, self.steps, self.decay is not None)
         self.last: Tensor = problem.y
         self.average: Tensor | None = None
@@ -102,14 +108,15 @@ class _Run:
         with progress_bar(self.steps, progress) as bar:
             while not stopped and index < self.steps:
                 index += 1
-                self._step(index)
+                read = index % self.every == 0 or index == self.steps
+                self._step(index, read)
                 bar.update()
-                if index % EVERY == 0 or index == self.steps:
+                if read:
                     stopped = self._speak(index, bar)
         return self._result(index, stopped)
 
-    def _step(self, index: int) -> None:
-        self.last, objective = self.iteration.step()
+    def _step(self, index: int, measure: bool) -> None:
+        self.last, objective = self.iteration.step(measure)
         if self.decay is not None:
             self.average = self.last.clone() if self.average is None else self.average.lerp_(self.last, 1 - self.decay)
         self.trace.record(index, objective, self.last, self.average)
@@ -122,10 +129,10 @@ class _Run:
 
     def _speak(self, index: int, bar: object) -> str | None:
         """The one moment when values are read from the device: faults, progress, callbacks and stop rules."""
-        curves = self.trace.window((index - 1) // EVERY * EVERY, index)
-        bad = (~curves["objective"].isfinite()).any(1).nonzero()
-        if len(bad):
-            first = (index - 1) // EVERY * EVERY + int(bad[0]) + 1
+        start = (index - 1) // self.every * self.every
+        curves = self.trace.window(start, index)
+        if not curves["objective"][-1].isfinite().all():
+            first = start + int((~curves["objective"].isfinite()).any(1).nonzero()[0]) + 1
             raise Diverged(f"an objective that is not finite at step {first}", "finite values", "lower the learning rate")
         score = curves.get("psnr_average", curves.get("psnr"))
         step = Step(
@@ -166,7 +173,7 @@ class _Run:
 
 
 def _sorted(
-    monitors: Sequence[Monitor], decay: float | None, problem: Problem
+    monitors: Sequence[Monitor], decay: float | None, problem: Problem, iteration: Iteration
 ) -> tuple[float | None, list[Watch], list[Callback]]:
     watches: list[Watch] = []
     callbacks: list[Callback] = []
@@ -181,7 +188,7 @@ def _sorted(
             callbacks.append(monitor)
         elif hasattr(monitor, "start"):
             rule: StopRule = monitor
-            watches.append(rule.start(problem))
+            watches.append(rule.start(problem, iteration))
         else:
             raise BadType(f"a monitor that is a {type(monitor).__name__}", "Average, a stop rule or a function", "see monitor")
     return decay, watches, callbacks

@@ -16,7 +16,8 @@ LEVELS = {
     "methods": 4, "monitor": 4,
     "consistency": 5,
     "solver": 6,
-    "recipes": 7, "plot": 7,
+    "recipes": 7, "plot": 7, "tune": 7, "compare": 7,
+    "runs": 8,
     "cli": 9, "__init__": 9, "__main__": 10,
 }  # fmt: skip
 

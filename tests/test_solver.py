@@ -72,10 +72,10 @@ def test_a_nonlinear_operator_is_solved_as_any_other() -> None:
 @pytest.mark.parametrize("prior", [DeepImagePrior(TINY), TotalVariation(0.1)], ids=["dip", "tv"])
 def test_the_same_seed_gives_the_same_bits(prior) -> None:
     state = torch.get_rng_state()
-    first, second = (quiet(noisy(), prior, steps=8, seed=3) for _ in range(2))
+    first, second = (quiet(noisy(), prior, Descent(), steps=8, seed=3) for _ in range(2))
     assert first.image.equal(second.image)
     assert first.trace["objective"].equal(second.trace["objective"])
-    assert not first.image.equal(quiet(noisy(), prior, steps=8, seed=4).image)
+    assert not first.image.equal(quiet(noisy(), prior, Descent(), steps=8, seed=4).image)
     assert torch.get_rng_state().equal(state)
 
 
@@ -86,9 +86,9 @@ def test_a_batch_is_separate_solves() -> None:
     operator = Mask(images.random_mask(32, 32, 0.7), channels=3).double()
     problem = Problem.simulate(operator, batch, 0.05)
     for prior in (DeepImagePrior(TINY), TotalVariation(0.1)):
-        together = quiet(problem, prior, steps=15, seed=2)
+        together = quiet(problem, prior, Descent(), steps=15, seed=2)
         for k in range(3):
-            alone = quiet(Problem(operator, problem.y[k], batch[k]), prior, steps=15, seed=2 + k)
+            alone = quiet(Problem(operator, problem.y[k], batch[k]), prior, Descent(), steps=15, seed=2 + k)
             torch.testing.assert_close(together.last[k], alone.last[0], rtol=0, atol=1e-9)
             torch.testing.assert_close(together.trace["objective"][:, k], alone.trace["objective"][:, 0], rtol=1e-9, atol=1e-9)
 
@@ -118,7 +118,7 @@ def test_lbfgs_yields_the_accepted_point_and_refuses_a_batch() -> None:
     result = quiet(problem, TotalVariation(0.1), Descent(LBFGS), steps=20)
     total = problem.misfit(result.last) + TotalVariation(0.1).penalty(result.last)
     assert float(result.trace["objective"][-1]) == pytest.approx(float(total), rel=1e-5)
-    adam = quiet(problem, TotalVariation(0.1), steps=500)
+    adam = quiet(problem, TotalVariation(0.1), Descent(), steps=500)
     assert float(result.trace["objective"][-1]) < 1.01 * float(adam.trace["objective"].min())
     with pytest.raises(BadValue, match="solve them one by one"):
         quiet(problem.repeat(2), TotalVariation(0.1), Descent(LBFGS))
@@ -147,13 +147,13 @@ def test_an_iteration_goes_on_from_its_state() -> None:
 
     first = begin()
     for _ in range(3):
-        first.step()
+        first.step(True)
     kept = torch.load(_saved(first.state_dict()), weights_only=True)
-    expected = [first.step() for _ in range(3)]
+    expected = [first.step(True) for _ in range(3)]
     second = begin()
     second.load_state_dict(kept)
     for image, objective in expected:
-        again = second.step()
+        again = second.step(True)
         assert again[0].equal(image)
         assert again[1].equal(objective)
 

@@ -29,11 +29,13 @@ class Descent:
         optimizer: makes the optimiser from the parameters, such as ``partial(torch.optim.Adam, lr=0.01)``, the default.
         schedule: makes a learning-rate schedule from the optimiser, stepped once a step; None keeps the rate.
         steps: how many steps ``solve`` makes where it is not told.
+        every: how many steps lie between two moments when values are read from the device.
     """
 
     optimizer: MakeOptimizer = ADAM
     schedule: MakeSchedule | None = None
     steps: int = 2000
+    every: int = 25
 
     def start(self, problem: Problem, prior: Prior, generators: Sequence[torch.Generator]) -> "DescentIteration":
         """See :class:`dipops.methods.interface.Method`.
@@ -57,7 +59,7 @@ class DescentIteration:
             raise BadValue(f"L-BFGS on a batch of {len(problem.y)}", "one image", "it couples them: solve them one by one")
         self._image, self._objective = problem.y, problem.y
 
-    def step(self) -> tuple[Tensor, Tensor]:
+    def step(self, measure: bool) -> tuple[Tensor, Tensor]:
         self._prior.refresh(self._generators)
         self.optimizer.step(self._closure)
         if self._searches:

@@ -13,8 +13,11 @@ from dipops.problem import Problem
 class Iteration(Protocol):
     """A method at work on one problem."""
 
-    def step(self) -> tuple[Tensor, Tensor]:
-        """One step: the images (N, *in_shape), detached, and the objective (N,) there. Nothing is read from the device."""
+    def step(self, measure: bool) -> tuple[Tensor, Tensor | None]:
+        """One step: the images (N, *in_shape), detached, and the objective (N,) there. Nothing is read from the device.
+
+        Where the objective costs extra, it may be None unless ``measure`` asks for it.
+        """
         ...
 
     def state_dict(self) -> dict[str, Any]:
@@ -31,10 +34,13 @@ class Method(Protocol):
 
     Attributes:
         steps: how many steps ``solve`` makes where it is not told.
+        every: how many steps lie between two moments when values are read from the device.
     """
 
     @property
     def steps(self) -> int: ...
+    @property
+    def every(self) -> int: ...
 
     def start(self, problem: Problem, prior: Prior, generators: Sequence[torch.Generator]) -> Iteration:
         """Begin on a prior that has been started for the problem; the generators are one for each member of the batch."""

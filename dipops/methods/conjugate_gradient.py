@@ -1,0 +1,102 @@
+"""Conjugate gradients for least squares."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dipops.errors import BadType
+from dipops.operators.interface import LinearOperator, stack
+from dipops.priors.interface import NoPrior, Prior
+from dipops.priors.tikhonov import Tikhonov
+from dipops.problem import Problem
+
+
+@dataclass(frozen=True)
+class ConjugateGradient:
+    """min over x of ½ ‖Ax - y‖² + ½ μ ‖Lx‖² for a linear A: with Tikhonov its exact minimum; with NoPrior least squares.
+
+    Björck, "Numerical Methods for Least Squares Problems", algorithm 7.4.1 (CGLS). With noise and NoPrior the picture gets
+    better and then worse: stop by ``monitor.Residual(sigma)``. It stops by Tolerance() unless it is given a stop rule.
+
+    Attributes:
+        steps: how many steps ``solve`` makes at most where it is not told.
+        every: how many steps lie between two looks at the stop rule.
+    """
+
+    steps: int = 500
+    every: int = 10
+
+    def start(self, problem: Problem, prior: Prior, generators: Sequence[torch.Generator]) -> "ConjugateGradientIteration":
+        """See :class:`dipops.methods.interface.Method`.
+
+        Raises:
+            BadType: the operator is not linear, or the prior is neither NoPrior nor Tikhonov.
+        """
+        if not isinstance(problem.operator, LinearOperator):
+            raise BadType(f"ConjugateGradient on {problem.operator!r}", "a LinearOperator", "use Descent for a nonlinear one")
+        if not isinstance(prior, NoPrior | Tikhonov):
+            raise BadType(
+                f"ConjugateGradient with {prior!r}", "NoPrior or Tikhonov", "use PrimalDual for TotalVariation, else Descent"
+            )
+        return ConjugateGradientIteration(problem, prior)
+
+
+class ConjugateGradientIteration:
+    """CGLS on the stack of A and √μ L, each image of the batch with its own step lengths."""
+
+    has_gap = False
+
+    def __init__(self, problem: Problem, prior: NoPrior | Tikhonov) -> None:
+        assert isinstance(problem.operator, LinearOperator)
+        parts, y = [problem.operator], problem.y.flatten(1)
+        if isinstance(prior, Tikhonov) and prior.weight > 0:
+            analysis = prior.analysis(problem.operator.in_shape).to(problem.y)
+            parts.append(prior.weight**0.5 * analysis)
+            y = torch.cat([y, y.new_zeros(len(y), prod(analysis.out_shape))], dim=1)
+        self._operator = stack(*parts)
+        with torch.no_grad():
+            self.x = prior().detach()
+            self._old = self.x
+            self.residual = y - self._operator(self.x)
+            self.slope = self._operator.adjoint(self.residual)
+            self.direction = self.slope.clone()
+            self.power = _power(self.slope)
+
+    def step(self, measure: bool) -> tuple[Tensor, Tensor | None]:
+        with torch.no_grad():
+            image = self._operator(self.direction)
+            length = _ratio(self.power, _power(image))
+            self._old, self.x = self.x, self.x + _per_image(length, self.x) * self.direction
+            self.residual = self.residual - length[:, None] * image
+            self.slope = self._operator.adjoint(self.residual)
+            power = _power(self.slope)
+            self.direction = self.slope + _per_image(_ratio(power, self.power), self.x) * self.direction
+            self.power = power
+            return self.x, 0.5 * _power(self.residual)
+
+    def change(self) -> Tensor:
+        return _ratio((self.x - self._old).flatten(1).norm(dim=1), self.x.flatten(1).norm(dim=1))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("x", "residual", "slope", "direction", "power")}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, tensor in state.items():
+            setattr(self, name, tensor.clone())
+
+
+def _power(t: Tensor) -> Tensor:
+    return t.square().flatten(1).sum(1)
+
+
+def _ratio(a: Tensor, b: Tensor) -> Tensor:
+    """a / b, and 0 where b is 0, for then there is nothing left to do."""
+    return torch.where(b > 0, a / b.clamp(min=torch.finfo(b.dtype).tiny), 0)
+
+
+def _per_image(values: Tensor, like: Tensor) -> Tensor:
+    return values.view(-1, *[1] * (like.ndim - 1))

@@ -1,0 +1,41 @@
+"""The laws of a prox, each as the amount by which it is broken, relative and at most about the gap the prox was solved to."""
+
+import torch
+from torch import Tensor
+
+from dipops.priors.proximal import Denoising, ProximalPrior
+
+_STEPS = 1000
+_GAP = 1e-11
+
+
+def moreau(prior: ProximalPrior, x: Tensor) -> float:
+    """x = u + q with u = prox of R and q = prox of R*: |R(u) + R*(q) - ⟨u, q⟩|, relative to ½ ‖x‖².
+
+    Moreau, "Proximité et dualité dans un espace hilbertien", 1965. Fenchel's equality is what makes the two parts proxes;
+    R*(q) is h*(p) for the dual variable with Kᵀp = q.
+    """
+    work = Denoising(prior, x)
+    for _ in range(_STEPS):
+        work.step()
+    pulled = torch.zeros_like(x)
+    prior.pull(pulled, work.p, 1.0)
+    u = x - pulled
+    broken = prior.value(u) + prior.conjugate(work.p) - (u * pulled).flatten(1).sum(1)
+    return float(broken.abs().max() / (0.5 * x.square().flatten(1).sum(1)).min())
+
+
+def firm_nonexpansiveness(prior: ProximalPrior, x: Tensor, y: Tensor) -> float:
+    """‖prox x - prox y‖² - ⟨prox x - prox y, x - y⟩ where it is positive, relative to ‖x - y‖².
+
+    Bauschke and Combettes, "Convex Analysis and Monotone Operator Theory in Hilbert Spaces", proposition 12.28.
+    """
+    moved = prior.prox(x, gap=_GAP) - prior.prox(y, gap=_GAP)
+    excess = (moved * moved - moved * (x - y)).flatten(1).sum(1)
+    return float((excess / (x - y).square().flatten(1).sum(1)).clamp(min=0).max())
+
+
+def homogeneity(prior: ProximalPrior, x: Tensor, factor: float, degree: int) -> float:
+    """R(c x) = |c|^degree R(x), relative: degree 1 for total variation, 2 for Tikhonov."""
+    scaled, value = prior.value(factor * x), abs(factor) ** degree * prior.value(x)
+    return float(((scaled - value).abs() / value.clamp(min=torch.finfo(value.dtype).tiny)).max())

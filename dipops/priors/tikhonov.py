@@ -1,0 +1,57 @@
+"""Tikhonov's prior: a picture, or its derivative, is small in the square."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from dipops.errors import BadType, BadValue
+from dipops.operators.elementary import Identity
+from dipops.operators.interface import LinearOperator
+from dipops.priors.proximal import ProximalPrior
+
+
+class Tikhonov(ProximalPrior):
+    """Pixels, and ½ μ ‖Lx‖².
+
+    Tikhonov, "Solution of incorrectly formulated problems and the regularization method", 1963.
+
+    Args:
+        weight: μ, at least 0.
+        operator: L, a linear operator on the images, such as FiniteDifferences(in_shape); the identity by default.
+        initial: where to start, in_shape or (N, *in_shape); by default U(0, 0.1) from the seed.
+
+    Raises:
+        BadValue: the weight is negative or not finite.
+        BadType: ``operator`` is not linear.
+    """
+
+    def __init__(self, weight: float, operator: LinearOperator | None = None, initial: Tensor | None = None) -> None:
+        super().__init__(initial)
+        if not 0 <= weight < float("inf"):
+            raise BadValue(f"weight = {weight}", "a finite weight of at least 0", "let tune find it")
+        if operator is not None and not isinstance(operator, LinearOperator):
+            raise BadType(f"L = {operator!r}", "a LinearOperator", "use FiniteDifferences(in_shape), or leave it out")
+        self.weight, self.operator = float(weight), operator
+
+    def analysis(self, in_shape: Sequence[int]) -> LinearOperator:
+        return Identity(in_shape) if self.operator is None else self.operator
+
+    def value(self, x: Tensor) -> Tensor:
+        """½ μ ‖Lx‖² of each image: (N, *in_shape) to (N,)."""
+        return 0.5 * self.weight * self.analysis(x.shape[1:]).forward(x).square().flatten(1).sum(1)
+
+    def penalty(self, x: Tensor) -> Tensor:
+        return self.value(x)
+
+    def prox_conjugate(self, p: Tensor, step: float) -> Tensor:
+        """μ p / (μ + step)."""
+        return p * (self.weight / (self.weight + step))
+
+    def conjugate(self, p: Tensor) -> Tensor:
+        """‖p‖² / 2μ of each dual variable."""
+        if self.weight == 0:
+            return p.new_zeros(len(p))
+        return p.square().flatten(1).sum(1) / (2 * self.weight)
+
+    def __repr__(self) -> str:
+        return f"Tikhonov({self.weight!r}{'' if self.operator is None else f', {self.operator!r}'})"

@@ -1,0 +1,182 @@
+"""One run of the command line: what it may write, what it solves, and the record it leaves."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dipops import images, plot
+from dipops.consistency import consistency
+from dipops.errors import BadFile, BadValue
+from dipops.files import environment, write_json, write_whole
+from dipops.methods.default import default_method
+from dipops.metrics import psnr
+from dipops.operators.differences import FiniteDifferences
+from dipops.operators.elementary import Identity
+from dipops.priors.interface import NoPrior, Prior
+from dipops.priors.tikhonov import Tikhonov
+from dipops.priors.total_variation import TotalVariation
+from dipops.problem import Problem
+from dipops.recipes import Recipe
+from dipops.solver import Result
+from dipops.tune import SURE, Limit, tune
+
+
+class PriorName(StrEnum):
+    """The priors the command line offers."""
+
+    dip = "dip"
+    tv = "tv"
+    tikhonov = "tikhonov"
+    none = "none"
+
+
+class Device(StrEnum):
+    """Where to compute."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all restoring commands share."""
+
+    output: Path
+    prior: PriorName
+    weight: float | None
+    steps: int | None
+    seed: int
+    device: Device
+    truth: Path | None
+    figure: Path | None
+    quiet: bool
+
+    def __post_init__(self) -> None:
+        """Refuse, before hours of work, what could not be written after them."""
+        images.image_format(self.output)
+        _require_writable(self.output)
+        if self.figure is not None:
+            _figure_kind(self.figure)
+            _require_writable(self.figure)
+            if self.figure.resolve() == self.output.resolve():
+                raise BadValue(f"--figure {self.figure}", "another file than the output", "choose another name")
+        if self.weight is not None and self.prior in (PriorName.dip, PriorName.none):
+            raise BadValue(f"--weight with --prior {self.prior.value}", "--prior tv or tikhonov", "leave --weight out")
+
+
+def restore(problem: Problem, recipe: Recipe, settings: Settings, task: dict[str, Any], inputs: Sequence[Path]) -> str:
+    """Solve, write picture, record and figure, and say in one line what came of it."""
+    read = [path for path in (*inputs, settings.truth) if path is not None]
+    digests = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in read}
+    problem = problem.to(place(settings.device))
+    if settings.prior is not PriorName.dip:
+        recipe = convex_recipe(problem, settings.prior, settings.weight)
+    result = recipe.solve(problem, settings.seed, settings.steps, progress=not settings.quiet)
+    images.save(settings.output, result.image)
+    record = {
+        **task,
+        "files": digests,
+        "output": str(settings.output),
+        "prior": repr(recipe.prior),
+        "method": repr(recipe.method),
+        "monitors": list(map(repr, recipe.monitors)),
+        "source": recipe.source,
+        **record_of(problem, result),
+        "environment": environment(),
+    }
+    write_json(settings.output.with_suffix(".json"), record)
+    if settings.figure is not None:
+        draw(settings.figure, plot.compare(_pictures(problem, result), problem.truth))
+    score = f", PSNR {record['psnr']:.2f} dB" if "psnr" in record else ""
+    return f"{settings.output}: {result.stopped}, {result.seconds:.0f} s{score}"
+
+
+def convex_recipe(problem: Problem, name: PriorName, weight: float | None = None) -> Recipe:
+    """No prior, Tikhonov on the gradient, or TV: at the given weight, by SURE where there is noise, else in the limit Ax = y.
+
+    Where σ is not known for a measurement that is a picture, it is estimated from that picture.
+    """
+    gradient = FiniteDifferences(problem.operator.in_shape).to(problem.y)
+
+    def prior_of_weight(weight: float) -> Prior:
+        return TotalVariation(weight) if name is PriorName.tv else Tikhonov(weight, gradient)
+
+    if name is PriorName.none or weight is not None:
+        prior = NoPrior() if weight is None else prior_of_weight(weight)
+        method = default_method(problem, prior)
+        return Recipe(prior, method, method.steps, (), "no prior" if weight is None else "the weight that was given")
+    sigma = problem.sigma
+    if sigma is None and isinstance(problem.operator, Identity):
+        sigma = images.noise_level(problem.y)
+    return tune(problem, prior_of_weight, SURE(sigma) if sigma else Limit()).recipe
+
+
+def record_of(problem: Problem, result: Result) -> dict[str, Any]:
+    """The figures of a run, as plain values."""
+    with torch.no_grad():
+        fit = float(consistency(problem.operator, result.image, problem.y))
+    record = {
+        "operator": repr(problem.operator),
+        "seed": result.seed,
+        "steps": result.steps,
+        "stopped": result.stopped,
+        "answer": result.answer,
+        "objective": float(result.trace["objective"][-1]),
+        "consistency_db": fit,
+        "seconds": round(result.seconds, 3),
+        "device": str(problem.y.device),
+    }
+    if problem.truth is not None:
+        record["psnr"] = float(psnr(result.image.clamp(0, 1), problem.truth))
+    return record
+
+
+def _pictures(problem: Problem, result: Result) -> dict[str, Tensor]:
+    pictures = {"input": problem.y, "restored": result.image}
+    if problem.operator.guide is not None:
+        pictures = {"guide": problem.operator.guide, **pictures}
+    return pictures if problem.truth is None else {**pictures, "truth": problem.truth}
+
+
+def place(choice: Device) -> torch.device:
+    if choice is Device.cuda and not torch.cuda.is_available():
+        raise BadValue("--device cuda", "a machine with CUDA", "use --device auto or cpu")
+    chosen = choice.value if choice is not Device.auto else "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(chosen)
+
+
+def make_folder(path: Path) -> None:
+    """Make sure that ``path`` is a folder, or BadFile."""
+    if path.exists() and not path.is_dir():
+        raise BadFile(f"{path} is a file", "a folder", "choose another --output")
+    path.mkdir(parents=True, exist_ok=True)
+
+
+def _require_writable(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise BadFile(f"no folder {path.parent} for {path.name}", "a folder that exists", "make it first")
+    if path.is_dir():
+        raise BadFile(f"{path} is a folder", "the name of a file", "add a file name")
+
+
+def _figure_kind(path: Path) -> str:
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    kind = path.suffix.lstrip(".").lower()
+    if kind not in FigureCanvasBase.get_supported_filetypes():
+        raise BadValue(f"{path} with suffix {path.suffix!r}", "a figure such as .png, .svg or .pdf", "choose such a name")
+    return kind
+
+
+def draw(path: Path, figure: Any) -> None:
+    import matplotlib.pyplot as plt
+
+    write_whole(path, lambda file: figure.savefig(file, format=_figure_kind(path), dpi=150))
+    plt.close(figure)

@@ -1,0 +1,351 @@
+"""Convex problems: laws of every prox, exact minima against a generic solver, and one minimum from every method."""
+
+import io
+from copy import deepcopy
+from functools import partial
+
+import cvxpy
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import lsq_linear
+from skimage.restoration import denoise_tv_chambolle
+
+from dipops import (
+    BadType,
+    BadValue,
+    ConjugateGradient,
+    DeepImagePrior,
+    Descent,
+    DifferentiableOperator,
+    FiniteDifferences,
+    Hourglass,
+    Identity,
+    LanczosDownsampler,
+    LinearOperator,
+    Mask,
+    NoPrior,
+    PrimalDual,
+    Problem,
+    Tikhonov,
+    TotalVariation,
+    images,
+    metrics,
+    solve,
+)
+from dipops.monitor import Residual, Tolerance
+from dipops.priors import laws
+from dipops.priors.proximal import ProximalPrior
+from dipops.testing import images as pictures
+
+quiet = partial(solve, progress=False)
+SHAPE = (2, 6, 7)
+
+
+class MotionBlur(LinearOperator):
+    def __init__(self, in_shape: tuple[int, ...], length: int = 7) -> None:
+        super().__init__(in_shape)
+        self.kernel = torch.full((in_shape[0], 1, 1, length), 1 / length)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.conv2d(x, self.kernel, groups=len(self.kernel))
+
+
+PROXES: dict[str, ProximalPrior] = {
+    "isotropic": TotalVariation(0.15),
+    "anisotropic": TotalVariation(0.15, isotropic=False),
+    "Tikhonov": Tikhonov(0.7),
+    "Tikhonov on the gradient": Tikhonov(0.7, FiniteDifferences(SHAPE).double()),
+}
+BOXED = PROXES | {"in a box": TotalVariation(0.15, box=True)}
+
+
+@pytest.mark.parametrize("name", PROXES)
+@settings(max_examples=15)
+@given(pictures(SHAPE, count=2))
+def test_moreaus_identity(name: str, x: torch.Tensor) -> None:
+    assert laws.moreau(PROXES[name], x.double()) < 1e-7
+
+
+@pytest.mark.parametrize("name", BOXED)
+@settings(max_examples=15)
+@given(pictures(SHAPE, count=2), st.sampled_from([0.1, 1.0, 5.0]))
+def test_firm_nonexpansiveness(name: str, x: torch.Tensor, spread: float) -> None:
+    x, y = spread * x.double(), spread * x.double().flip(0).sqrt()
+    assert laws.firm_nonexpansiveness(BOXED[name], x, y) < 1e-8
+
+
+@pytest.mark.parametrize(
+    ("name", "degree"), [("isotropic", 1), ("anisotropic", 1), ("Tikhonov", 2), ("Tikhonov on the gradient", 2)]
+)
+@given(pictures(SHAPE), st.sampled_from([-3.0, 0.01, 10.0]))
+def test_homogeneity(name: str, degree: int, x: torch.Tensor, factor: float) -> None:
+    assert laws.homogeneity(PROXES[name], x.double(), factor, degree) < 1e-10
+
+
+@pytest.mark.parametrize("name", PROXES)
+@given(pictures((2, 2, 6, 7)), st.sampled_from([0.1, 1.0, 7.0]))
+def test_the_prox_of_the_conjugate_by_moreau_and_a_closed_form(name: str, p: torch.Tensor, step: float) -> None:
+    """p = prox of s h* + s prox of h / s at p / s, with the prox of h written out here."""
+    p, prior = 2 * p.double() - 1, PROXES[name]
+    v = p / step
+    if isinstance(prior, Tikhonov):
+        shrunk = v / (1 + prior.weight / step)
+    else:
+        assert isinstance(prior, TotalVariation)
+        length = v.norm(dim=1, keepdim=True) if prior.isotropic else v.abs()
+        shrunk = v * (1 - prior.weight / step / length.clamp(min=1e-300)).clamp(min=0)
+    torch.testing.assert_close(prior.prox_conjugate(p, step) + step * shrunk, p)
+
+
+@pytest.mark.parametrize("name", BOXED)
+def test_ascend_and_pull_are_what_they_replace(name: str) -> None:
+    prior, x = BOXED[name], torch.rand(2, *SHAPE, dtype=torch.float64)
+    analysis = prior.analysis(SHAPE).double()
+    p = torch.rand(2, *analysis.out_shape, dtype=torch.float64)
+    expected = prior.prox_conjugate(p + 0.3 * analysis(x), 0.3)
+    prior.ascend(p, x, 0.3)
+    torch.testing.assert_close(p, expected)
+    image = x.clone()
+    prior.pull(image, p, -0.2)
+    torch.testing.assert_close(image, x - 0.2 * analysis.adjoint(p))
+
+
+def test_the_conjugate_is_infinite_outside_the_ball() -> None:
+    p = torch.zeros(2, 2, 1, 3, 3)
+    p[1, 0, 0, 1, 1] = 0.2
+    assert TotalVariation(0.15).conjugate(p).tolist() == [0, float("inf")]
+
+
+OPERATORS = {
+    "denoising": (Identity((1, 12, 12)), 0.1),
+    "mask": (Mask(images.random_mask(12, 12, 0.5), channels=1), 0.05),
+    "x2": (LanczosDownsampler((1, 12, 12), 2), 0.02),
+    "blur": (MotionBlur((1, 12, 12)), 0.01),
+}
+
+
+def problem_of(name: str) -> tuple[Problem, float]:
+    operator, weight = OPERATORS[name]
+    truth = images.portrait(32).mean(0, keepdim=True)[:, 4:16, 8:20].double()
+    return Problem.simulate(operator.double(), truth, 0.05), weight
+
+
+@pytest.mark.parametrize("isotropic", [True, False])
+@pytest.mark.parametrize("name", OPERATORS)
+def test_primal_dual_agrees_with_a_generic_solver(name: str, isotropic: bool) -> None:
+    problem, weight = problem_of(name)
+    prior = TotalVariation(weight, isotropic)
+    operator = problem.operator
+    assert isinstance(operator, LinearOperator)
+    result = quiet(problem, prior, PrimalDual(), steps=20000, monitors=(Tolerance(change=1e-10),))
+    ours = float(problem.misfit(result.image) + prior.value(result.image))
+
+    x = cvxpy.Variable(144)
+    field = FiniteDifferences((1, 12, 12)).double().matrix().numpy() @ x
+    lengths = cvxpy.norm(cvxpy.vstack([field[:144], field[144:]]), 2, axis=0) if isotropic else cvxpy.abs(field)
+    misfit = 0.5 * cvxpy.sum_squares(operator.matrix().numpy() @ x - problem.y.flatten().numpy())
+    generic = cvxpy.Problem(cvxpy.Minimize(misfit + weight * cvxpy.sum(lengths))).solve(
+        solver="CLARABEL", tol_gap_abs=1e-10, tol_gap_rel=1e-10
+    )
+    assert ours == pytest.approx(generic, rel=1e-5)
+
+
+def test_anisotropic_denoising_agrees_with_scipy() -> None:
+    """The dual is a least-squares problem with bounds."""
+    problem, weight = problem_of("denoising")
+    transposed = FiniteDifferences((1, 12, 12)).double().matrix().T.numpy()
+    y = problem.y.flatten().numpy()
+    dual = lsq_linear(transposed, y, bounds=(-weight, weight), tol=1e-14, max_iter=1000).x
+    found = TotalVariation(weight, isotropic=False).prox(problem.y, gap=1e-10)
+    np.testing.assert_allclose(found.flatten().numpy(), y - transposed @ dual, atol=1e-4)
+
+
+def test_denoising_agrees_with_scikit_image() -> None:
+    """Chambolle's algorithm solves the same isotropic model; its stop is tightened until it gets there."""
+    x = images.portrait(64).mean(0, keepdim=True).double()
+    problem = Problem.simulate(Identity(x.shape).double(), x, 0.1)
+    prior = TotalVariation(0.1)
+    theirs = torch.from_numpy(denoise_tv_chambolle(problem.y[0, 0].numpy(), weight=0.1, eps=1e-12, max_num_iter=20000))[
+        None, None
+    ]
+    ours = quiet(problem, prior, steps=20000, monitors=(Tolerance(gap=1e-9),)).image
+    objectives = [float(problem.misfit(image) + prior.value(image)) for image in (ours, theirs)]
+    assert objectives[0] == pytest.approx(objectives[1], rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["denoising", "mask", "x2", "blur"])
+def test_every_method_ends_at_one_minimum(name: str, device: torch.device) -> None:
+    makers = {"denoising": Identity, "mask": lambda s: Mask(images.random_mask(*s[1:], 0.5), s[0]), "blur": MotionBlur}
+    weights = {"denoising": 0.08, "mask": 0.03, "x2": 0.004, "blur": 0.004}
+    x = images.portrait(32).double().to(device)
+    operator = makers.get(name, lambda s: LanczosDownsampler(s, 2))(x.shape).double().to(device)
+    problem, prior = Problem.simulate(operator, x, 0.05), TotalVariation(weights[name])
+    cosine = partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=3000)
+    lbfgs = partial(torch.optim.LBFGS, lr=1.0, line_search_fn="strong_wolfe", max_iter=20, history_size=20)
+    images_of = {
+        "primal-dual": quiet(problem, prior, PrimalDual(), steps=20000, monitors=(Tolerance(change=1e-9),)).image,
+        "cosine": quiet(problem, prior, Descent(partial(torch.optim.Adam, lr=0.01), cosine), steps=3000).image,
+        "L-BFGS": quiet(problem, prior, Descent(lbfgs), steps=60).image,
+    }
+    objectives = {method: float(problem.misfit(image) + prior.value(image)) for method, image in images_of.items()}
+    assert min(objectives, key=lambda method: objectives[method]) == "primal-dual"
+    assert max(objectives.values()) <= 1.001 * objectives["primal-dual"]
+
+
+def test_tikhonov_is_solved_exactly_by_conjugate_gradients_and_by_primal_dual(device: torch.device) -> None:
+    problem, _ = problem_of("blur")
+    problem = problem.to(device)
+    operator = problem.operator
+    assert isinstance(operator, LinearOperator)
+    gradient = FiniteDifferences((1, 12, 12)).to(problem.y)
+    a, d = operator.matrix(), gradient.matrix()
+    exact = torch.linalg.solve(a.T @ a + 0.3 * d.T @ d, a.T @ problem.y.flatten())
+    prior = Tikhonov(0.3, gradient)
+    by_cg = quiet(problem, prior, monitors=(Tolerance(change=1e-12),))
+    torch.testing.assert_close(by_cg.image.flatten(), exact, atol=1e-8, rtol=0)
+    assert "the relative change fell to" in by_cg.stopped
+    by_pd = quiet(problem, prior, PrimalDual(), steps=20000, monitors=(Tolerance(change=1e-12),))
+    torch.testing.assert_close(by_pd.image.flatten(), exact, atol=1e-6, rtol=0)
+
+
+def test_conjugate_gradients_take_at_most_as_many_steps_as_there_are_eigenvalues_and_batches_are_apart() -> None:
+    operator = LanczosDownsampler((1, 8, 8), 2).double()
+    problem = Problem(operator, torch.rand(2, 1, 4, 4, dtype=torch.float64))
+    result = quiet(problem, NoPrior(), ConjugateGradient(), steps=30)
+    assert float(problem.misfit(result.image).max()) < 1e-20
+    alone = quiet(Problem(operator, problem.y[1]), NoPrior(), ConjugateGradient(), steps=30, seed=1)
+    torch.testing.assert_close(result.image[1], alone.image[0])
+
+
+def test_semi_convergence_is_stopped_by_the_discrepancy_principle() -> None:
+    x = images.portrait(32).double()
+    problem = Problem.simulate(MotionBlur(x.shape).double(), x, 0.02)
+    whole = quiet(problem, NoPrior(torch.zeros_like(x)), ConjugateGradient(), steps=200, monitors=(Tolerance(change=1e-14),))
+    stopped = quiet(problem, NoPrior(torch.zeros_like(x)), ConjugateGradient(), monitors=(Residual(0.02),))
+    curve = whole.trace["psnr"][:, 0]
+    assert float(curve.max()) > float(curve[-1]) + 1
+    assert float(metrics.psnr(stopped.image, x)) > float(curve.max()) - 1
+    assert "the residual fell" in stopped.stopped
+
+
+@pytest.mark.parametrize("name", ["mask", "x2", "blur"])
+def test_the_constrained_limit_agrees_with_a_generic_solver(name: str) -> None:
+    problem, _ = problem_of(name)
+    operator, prior = problem.operator, TotalVariation(0.01)
+    assert isinstance(operator, LinearOperator)
+    assert problem.truth is not None
+    clean = Problem(operator, operator(problem.truth), problem.truth)
+    exact = quiet(clean, prior, PrimalDual(exact=True), steps=20000, monitors=(Tolerance(change=1e-8),)).image
+    x = cvxpy.Variable(144)
+    field = FiniteDifferences((1, 12, 12)).double().matrix().numpy() @ x
+    total = cvxpy.sum(cvxpy.norm(cvxpy.vstack([field[:144], field[144:]]), 2, axis=0))
+    measured = operator.matrix().numpy() @ x == clean.y.flatten().numpy()
+    generic = cvxpy.Problem(cvxpy.Minimize(total), [measured]).solve()  # pyright: ignore
+    assert float((operator(exact) - clean.y).abs().max()) < 1e-5
+    assert float(prior.value(exact)) / prior.weight == pytest.approx(generic, rel=1e-3)
+
+
+def test_the_box_holds_and_its_gap_closes() -> None:
+    x = images.portrait(32).double()
+    problem = Problem.simulate(Identity(x.shape).double(), x, 0.2)
+    result = quiet(problem, TotalVariation(0.02, box=True), monitors=(Tolerance(gap=1e-6),))
+    assert 0 <= float(result.image.min()) <= float(result.image.max()) <= 1
+    assert "primal-dual gap fell" in result.stopped
+    free = quiet(problem, TotalVariation(0.02), monitors=(Tolerance(gap=1e-6),))
+    assert float(free.image.max()) > 1
+    blurred = Problem.simulate(MotionBlur(x.shape).double(), x, 0.2)
+    held = quiet(blurred, TotalVariation(0.002, box=True)).image
+    assert 0 <= float(held.min()) <= float(held.max()) <= 1
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_steps_obey_the_norm(name: str) -> None:
+    """τ (σ_u ‖A‖² + σ_p ‖K‖²) ≤ 1, with the norms by a dense SVD."""
+    problem, weight = problem_of(name)
+    prior = TotalVariation(weight)
+    prior.start(problem, [0])
+    iteration = PrimalDual().start(problem, prior, [])
+    field = torch.linalg.matrix_norm(FiniteDifferences((1, 12, 12)).double().matrix(), 2) ** 2
+    if name in ("denoising", "mask"):
+        work = iteration._work
+        for _ in range(5):
+            assert work.tau * work.sigma * field <= 1 + 1e-9
+            work.step()
+    else:
+        operator = problem.operator
+        assert isinstance(operator, LinearOperator)
+        data = torch.linalg.matrix_norm(operator.matrix(), 2) ** 2
+        sigma_u, sigma_p = iteration.sigmas
+        assert iteration.tau * (sigma_u * data + sigma_p * field) <= 1 + 1e-9
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_methods_go_on_from_their_state(name: str) -> None:
+    problem, weight = problem_of(name)
+    for prior, method in ((TotalVariation(weight), PrimalDual()), (Tikhonov(weight), ConjugateGradient())):
+        first, second = (method.start(problem, _started(prior, problem), []) for _ in range(2))
+        for _ in range(3):
+            first.step(True)
+        file = io.BytesIO()
+        torch.save(first.state_dict(), file)
+        file.seek(0)
+        second.load_state_dict(torch.load(file, weights_only=True))
+        for _ in range(3):
+            image, objective = first.step(True)
+            again, other = second.step(True)
+            assert again.equal(image)
+            assert objective is not None
+            assert other is not None
+            assert other.equal(objective)
+
+
+def _started(prior, problem: Problem):
+    prior = deepcopy(prior)
+    prior.start(problem, [0])
+    return prior
+
+
+def test_a_batch_of_convex_problems_is_separate_solves() -> None:
+    x = images.portrait(32).double()
+    problem = Problem.simulate(Identity(x.shape).double(), torch.stack([x, x.flip(-1)]), 0.1)
+    together = quiet(problem, TotalVariation(0.1), steps=50, monitors=(Tolerance(gap=1e-12),))
+    alone = quiet(Problem(problem.operator, problem.y[1]), TotalVariation(0.1), steps=50, monitors=(Tolerance(gap=1e-12),))
+    torch.testing.assert_close(together.image[1], alone.image[0])
+
+
+class Curve(DifferentiableOperator):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.sin()
+
+
+NOISY = Problem(Identity((1, 16, 16)), torch.rand(1, 1, 16, 16))
+CURVED = Problem(Curve((1, 16, 16)), torch.rand(1, 1, 16, 16))
+MASKED = Problem(Mask(images.random_mask(16, 16, 0.5), 1), torch.rand(1, 1, 16, 16))
+DIP = DeepImagePrior(Hourglass((4,)))
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "words"),
+    [
+        (lambda: quiet(CURVED, TotalVariation(0.1), PrimalDual()), BadType, "use Descent"),
+        (lambda: quiet(CURVED, Tikhonov(0.1), ConjugateGradient()), BadType, "use Descent"),
+        (lambda: quiet(NOISY, DIP, PrimalDual()), BadType, "a prior with a prox.*use Descent"),
+        (lambda: quiet(NOISY, DIP, ConjugateGradient()), BadType, "NoPrior or Tikhonov"),
+        (lambda: quiet(NOISY, TotalVariation(0.1), ConjugateGradient()), BadType, "use PrimalDual"),
+        (lambda: quiet(NOISY, NoPrior(), PrimalDual()), BadType, "use ConjugateGradient"),
+        (lambda: quiet(MASKED, TotalVariation(0.1), monitors=(Tolerance(gap=1e-3),)), BadType, r"Tolerance\(change=1e-5\)"),
+        (lambda: quiet(NOISY, DIP, monitors=(Tolerance(),)), BadType, "stop Descent by steps"),
+        (lambda: Tolerance(gap=1e-3, change=1e-3), BadValue, "one positive bound"),
+        (lambda: Tolerance(gap=-1), BadValue, "one positive bound"),
+        (lambda: Tikhonov(-1), BadValue, "weight = -1"),
+        (lambda: Tikhonov(1, Curve((1, 2, 2))), BadType, "a LinearOperator"),
+        (lambda: TotalVariation(0.1).prox(NOISY.y, step=0), BadValue, "step = 0"),
+    ],
+)
+def test_convex_methods_refuse(call, kind: type, words: str) -> None:
+    with pytest.raises(kind, match=words):
+        call()

@@ -1,0 +1,158 @@
+"""Weights by rules, and comparisons."""
+
+from functools import partial
+
+import matplotlib as mpl
+import pytest
+import torch
+import torch.nn.functional as F
+
+from dipops import (
+    BadType,
+    BadValue,
+    DeepImagePrior,
+    Descent,
+    DifferentiableOperator,
+    FiniteDifferences,
+    Hourglass,
+    Identity,
+    LanczosDownsampler,
+    LinearOperator,
+    Mask,
+    NoPrior,
+    Problem,
+    Tikhonov,
+    TotalVariation,
+    compare,
+    images,
+    metrics,
+    plot,
+)
+from dipops.recipes import Recipe
+from dipops.tune import SURE, Discrepancy, LCurve, Limit, Oracle, tune
+
+mpl.use("Agg")
+SIGMA = 25 / 255
+
+
+@pytest.fixture(scope="module")
+def problem() -> Problem:
+    return Problem.simulate(Identity((3, 64, 64)), images.portrait(64), SIGMA)
+
+
+def test_sure_estimates_the_error_it_cannot_see(problem: Problem) -> None:
+    tuned = tune(problem, TotalVariation, SURE(SIGMA))
+    for point in tuned.path:
+        assert point.psnr is not None
+        assert point.estimate == pytest.approx(10 ** (-point.psnr / 10), rel=0.15, abs=2e-4)
+    assert not tuned.uses_truth
+
+
+def test_sure_comes_close_to_the_oracle_and_discrepancy_smooths_more(problem: Problem) -> None:
+    found = {rule: tune(problem, TotalVariation, rule) for rule in (SURE(SIGMA), Discrepancy(SIGMA), Oracle())}
+    scores = {type(rule).__name__: float(metrics.psnr(tuned.result.image, problem.truth)) for rule, tuned in found.items()}
+    weights = {type(rule).__name__: tuned.weight for rule, tuned in found.items()}
+    assert scores["Oracle"] >= scores["SURE"] > scores["Oracle"] - 0.2
+    assert scores["Oracle"] >= scores["Discrepancy"]
+    assert weights["Discrepancy"] > weights["SURE"]
+    assert found[Oracle()].uses_truth
+
+
+def test_the_discrepancy_weight_leaves_the_noise(problem: Problem) -> None:
+    tuned = tune(problem, TotalVariation, Discrepancy(SIGMA))
+    residual = (tuned.result.image - problem.y).square().mean().sqrt()
+    assert float(residual) == pytest.approx(SIGMA, rel=0.03)
+
+
+def test_the_path_rises_and_brackets_the_choice(problem: Problem) -> None:
+    tuned = tune(problem, TotalVariation, Oracle(), weights=(0.3, 1.0))
+    weights = [point.weight for point in tuned.path]
+    assert weights == sorted(weights)
+    assert weights[0] < tuned.weight < weights[-1]
+    assert tuned.weight < 0.3
+    residuals = [point.residual for point in tuned.path]
+    assert residuals == sorted(residuals)
+    figure = plot.path(tuned)
+    assert len(figure.axes) == 2
+
+
+class Smear(LinearOperator):
+    """An ill-posed blur, 9 pixels along the rows and the columns."""
+
+    def __init__(self, in_shape: tuple[int, ...]) -> None:
+        super().__init__(in_shape)
+        self.kernel = torch.full((in_shape[0], 1, 9, 9), 1 / 81)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.conv2d(x, self.kernel, groups=len(self.kernel), padding=4)
+
+
+def test_the_corner_of_the_l_curve_is_near_the_oracle_where_the_operator_is_ill_posed() -> None:
+    x = images.portrait(64)
+    blurred = Problem.simulate(Smear(x.shape), x, 0.02)
+    prior = partial(Tikhonov, operator=FiniteDifferences(x.shape))
+    corner, oracle = (tune(blurred, prior, rule, weights=(1e-6, 1.0)) for rule in (LCurve(), Oracle()))
+    scores = [float(metrics.psnr(tuned.result.image, x)) for tuned in (corner, oracle)]
+    assert scores[1] - 1.5 < scores[0] <= scores[1]
+
+
+@pytest.mark.parametrize("operator", [Mask(images.random_mask(64, 64, 0.5), 3), LanczosDownsampler((3, 64, 64), 2)], ids=repr)
+def test_the_limit_keeps_the_measurement_and_beats_a_large_weight(operator: LinearOperator) -> None:
+    x = images.portrait(64)
+    clean = Problem.simulate(operator, x)
+    limit = tune(clean, TotalVariation, Limit())
+    assert limit.weight == 0
+    assert float((operator(limit.result.image) - clean.y).abs().max()) < 0.02
+    best = tune(clean, TotalVariation, Oracle(), weights=(1e-4, 1e-1))
+    scores = [float(metrics.psnr(tuned.result.image, x)) for tuned in (limit, best)]
+    assert scores[0] > scores[1] - 0.3
+
+
+class Gamma(DifferentiableOperator):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.square()
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "words"),
+    [
+        (lambda p: SURE(0), BadValue, "use Limit"),
+        (lambda p: Discrepancy(0), BadValue, "sigma = 0 for the discrepancy principle"),
+        (lambda p: tune(Problem(p.operator, p.y), TotalVariation, Oracle()), BadValue, "Oracle without a truth"),
+        (lambda p: tune(p, TotalVariation, LCurve(), weights=(1, 0.1)), BadValue, "two positive numbers"),
+        (lambda p: tune(Problem(Gamma((3, 64, 64)), p.y), TotalVariation, Limit()), BadType, "a LinearOperator"),
+        (lambda p: tune(p, lambda w: DeepImagePrior(Hourglass((4,))), Limit()), BadType, "a prior with a prox"),
+        (lambda p: compare(p, {}), BadValue, "at least one"),
+        (lambda p: compare(p, {"TV": 3}), BadType, "a prior or a recipe"),
+        (lambda p: plot.path(tune(p, TotalVariation, Limit())), BadValue, "a path of one point"),
+    ],
+)
+def test_tuning_and_comparing_refuse(call, kind: type, words: str, problem: Problem) -> None:
+    with pytest.raises(kind, match=words):
+        call(problem)
+
+
+def test_a_comparison_is_a_table_and_a_figure(problem: Problem) -> None:
+    tuned = tune(problem, TotalVariation, SURE(SIGMA))
+    small = DeepImagePrior(Hourglass((4, 4)))
+    contestants = {"none": NoPrior(), "TV": tuned.recipe, "DIP + TV": small + TotalVariation(0.01)}
+    recipes = {name: c if isinstance(c, Recipe) else Recipe(c, Descent(), 30, (), "") for name, c in contestants.items()}
+    comparison = compare(problem, recipes, progress=False)
+    lines = comparison.table().splitlines()
+    assert [line.split("|")[1].strip() for line in lines[2:]] == list(contestants)
+    row = comparison.rows()[1]
+    assert row["psnr"] == pytest.approx(float(metrics.psnr(tuned.result.image.clamp(0, 1), problem.truth)), abs=1e-3)
+    assert row["consistency"] == pytest.approx(
+        float(-10 * (comparison.results["TV"].image - problem.y).square().mean().log10())
+    )
+    assert "gap" in row["stopped"]
+    assert len(comparison.figure().axes) == 5
+    blind = compare(Problem(problem.operator, problem.y), {"TV": tuned.recipe}, progress=False)
+    assert blind.rows()[0]["psnr"] is None
+
+
+def test_the_noise_level_is_estimated() -> None:
+    x = images.photograph()
+    for sigma in (0.02, 0.1):
+        noisy = Problem.simulate(Identity(x.shape), x, sigma).y
+        assert images.noise_level(noisy) == pytest.approx(sigma, abs=0.005)
