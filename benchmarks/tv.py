@@ -81,10 +81,11 @@ def four(settings: dict[str, Any]) -> dict[str, Any]:
     x = images.portrait(settings["size"]).double()
     operators = {
         "denoising": (Identity(x.shape), 0.1, 0.08),
-        "50% missing": (Mask(images.random_mask(*x.shape[1:], 0.5), 3), 0.05, 0.03),
+        "50% missing": (Mask(images.random_mask(*x.shape[1:], keep=0.5), 3), 0.05, 0.03),
         "x2": (LanczosDownsampler(x.shape, 2), 0.01, 0.001),
         "motion blur": (MotionBlur(x.shape), 0.01, 0.002),
     }
+    adam = partial(torch.optim.Adam, lr=0.01)
     cosine = partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=3000)
     lbfgs = partial(torch.optim.LBFGS, lr=1.0, line_search_fn="strong_wolfe", max_iter=20, history_size=20)
     found: dict[str, Any] = {}
@@ -93,9 +94,7 @@ def four(settings: dict[str, Any]) -> dict[str, Any]:
         results = {
             "PrimalDual": solve(problem, prior, PrimalDual(), steps=20000, monitors=(Tolerance(change=1e-9),), progress=False),
             "PrimalDual, default stop": solve(problem, prior, progress=False),
-            "Adam, cosine": solve(
-                problem, prior, Descent(partial(torch.optim.Adam, lr=0.01), cosine), steps=3000, progress=False
-            ),
+            "Adam, cosine": solve(problem, prior, Descent(adam, cosine), steps=3000, progress=False),
             "L-BFGS": solve(problem, prior, Descent(lbfgs), steps=60, progress=False),
         }
         objectives = {method: float(_objective(problem, prior, result.image)) for method, result in results.items()}
@@ -179,18 +178,18 @@ def _scikit_image(noisy: Tensor, weight: float) -> Callable[[int], Tensor]:
 
 def _odl(noisy: Tensor, weight: float) -> Callable[[int], Tensor]:
     """The Chambolle-Pock solver of ODL, accelerated, a channel at a time (TV does not couple channels)."""
-    import odl
+    import odl  # pyright: ignore[reportMissingImports]
 
     height, width = noisy.shape[1:]
     space = odl.uniform_discr([0, 0], [height, width], [height, width], dtype="float32")
     gradient = odl.Gradient(space, method="forward", pad_mode="symmetric")
-    penalty = weight * odl.functional.GroupL1Norm(gradient.range)
+    penalty = weight * odl.functionals.GroupL1Norm(gradient.range)
 
     def peer(steps: int) -> Tensor:
         planes = []
         for plane in noisy:
-            data = 0.5 * odl.functional.L2NormSquared(space).translated(space.element(plane.numpy()))
-            x = space.element(plane.numpy())
+            data = 0.5 * odl.functionals.L2NormSquared(space).translated(space.element(plane.numpy().copy()))
+            x = space.element(plane.numpy().copy())
             odl.solvers.pdhg(x, data, penalty, gradient, niter=steps, tau=1 / 8**0.5, sigma=1 / 8**0.5, gamma_primal=1.0)
             planes.append(torch.from_numpy(np.asarray(x.asarray(), dtype=np.float32)))
         return torch.stack(planes)[None]
