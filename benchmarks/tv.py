@@ -232,7 +232,7 @@ of 5 runs in turn.
 
 {markdown(["threads", "gap", "solver", "steps", "seconds", "times ours"], speeds)}
 
-deepinv has no row: it does not import without torchvision, which has no CPU build beside the torch used here.
+deepinv has no row: it does not import without torchvision, which does not load beside the CPU build of torch used here.
 
 ## One minimum from every method, portrait of 64 x 64 pixels, float64
 

@@ -194,7 +194,7 @@ def compare(
     quiet: Quiet = False,
 ) -> None:
     """Restore one picture with several priors: TV and Tikhonov at the weight that SURE finds, or in the limit without noise."""
-    names = [_prior_name(text) for text in priors.split(",")]
+    names = list(dict.fromkeys(_prior_name(text) for text in priors.split(",")))
     x = images.load(photo)
     make_folder(output)
     problem = Problem.simulate(_operator(operator, x), x, sigma / 255, seed).to(place(device))

@@ -34,8 +34,11 @@ class Comparison:
     results: dict[str, Result]
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row a prior: PSNR and SSIM (of values clipped to [0, 1]; None without a truth), consistency in dB, seconds,
-        steps, and why it stopped. For a batch, means."""
+        """One row a prior; for a batch, means.
+
+        PSNR and SSIM are of values clipped to [0, 1], and None without a truth; consistency is in dB; what ``tune`` took
+        before is not in the seconds; then the steps, and why it stopped.
+        """
         return [{"prior": name, **self._row(result)} for name, result in self.results.items()]
 
     def table(self) -> str:
@@ -48,15 +51,16 @@ class Comparison:
         return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
     def figure(self) -> "Figure":
-        """The first member of every result, with PSNR where the truth is known and consistency under its name."""
+        """The first member of every result, over its consistency and, where the truth is known, its PSNR."""
         scores = {row["prior"]: row for row in self.rows()}
         pictures = {
-            f"{name}\nfit {_shown(scores[name]['consistency'], 1)} dB": result.image[0] for name, result in self.results.items()
+            f"{name}\nconsistency {_shown(scores[name]['consistency'], 1)} dB": result.image[0]
+            for name, result in self.results.items()
         }
         if self.problem.y.shape[1:] == self.problem.operator.in_shape:
-            pictures = {"measurement\n": self.problem.y[0], **pictures}
+            pictures = {"measurement": self.problem.y[0], **pictures}
         truth = None if self.problem.truth is None else self.problem.truth[0]
-        return plot.compare(pictures if truth is None else {**pictures, "truth\n": truth}, truth)
+        return plot.compare(pictures if truth is None else {**pictures, "truth": truth}, truth)
 
     def _row(self, result: Result) -> dict[str, Any]:
         truth, shown = self.problem.truth, result.image.clamp(0, 1)
@@ -87,6 +91,8 @@ def compare(problem: Problem, priors: Mapping[str, Prior | Recipe], seed: int = 
         BadValue: there is no prior.
         BadType: one is neither prior nor recipe.
     """
+    if not isinstance(priors, Mapping):
+        raise BadType(f"priors = {priors!r}", "a mapping of names", 'pass {"TV": TotalVariation(0.1)}')
     if not priors:
         raise BadValue("no priors", "at least one", 'pass {"TV": TotalVariation(0.1)}')
     for name, prior in priors.items():

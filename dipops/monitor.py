@@ -80,7 +80,7 @@ class Watch(Protocol):
 
 @dataclass(frozen=True)
 class Residual:
-    """The discrepancy principle: stop as soon as the residual ‖A(x) - y‖² of the raw image is no larger than m σ².
+    """The discrepancy principle: stop as soon as the residual of the raw image, root mean square, is no larger than σ.
 
     Attributes:
         sigma: standard deviation of the noise in y, in image units. Clipped noise is weaker: 24.42/255 for 25/255.
@@ -110,8 +110,7 @@ class ResidualWatch:
 
     def update(self, index: int, image: Tensor, answer: Tensor) -> None:
         with torch.no_grad():
-            power = 2 * self._problem.misfit(image) / self._problem.y[0].numel()
-        new = (power <= self._sigma**2) & ~self.done
+            new = (self._problem.residual(image) <= self._sigma) & ~self.done
         self.kept = torch.where(new.view(-1, *[1] * (answer.ndim - 1)), answer, self.kept)
         self._at = torch.where(new, index, self._at)
         self.done = self.done | new
@@ -126,7 +125,8 @@ class ResidualWatch:
 class Tolerance:
     """Stop a convex method once it is near its minimum: by the relative primal-dual gap, or by how little a step moves.
 
-    With neither given, a gap of 1e-4 where the method can compute one (PrimalDual on Identity), else a change of 1e-5.
+    With neither given, a gap of 1e-4 where the method can compute one (PrimalDual on Identity), else a change of 2e-6. Each
+    member of a batch is kept as it is when it gets there.
 
     Attributes:
         gap: (primal - dual objective) / primal objective, at most this.
@@ -157,7 +157,7 @@ class Tolerance:
                 "use Tolerance(change=1e-5)",
             )
         by_gap = iteration.has_gap if self.change is None else False
-        bound = self.gap or self.change or (1e-4 if by_gap else 1e-5)
+        bound = self.gap or self.change or (1e-4 if by_gap else 2e-6)
         return ToleranceWatch(problem, iteration, by_gap, bound)
 
 
@@ -178,19 +178,23 @@ class ToleranceWatch:
     def __init__(self, problem: Problem, iteration: Any, by_gap: bool, bound: float) -> None:
         self._iteration, self._by_gap, self._bound = iteration, by_gap, bound
         self.done = torch.zeros(len(problem.y), dtype=torch.bool, device=problem.y.device)
-        self.kept = problem.y
-        self.index = 0
+        self.kept = problem.y.new_zeros(len(problem.y), *problem.operator.in_shape)
+        self._reached = problem.y.new_zeros(len(problem.y))
+        self._index, self._image = 0, self.kept
 
     def update(self, index: int, image: Tensor, answer: Tensor) -> None:
-        self.index, self.kept = index, answer
+        self._index, self._image = index, image
 
     def reason(self) -> str | None:
         measured = self._iteration.gap() if self._by_gap else self._iteration.change()
-        if not bool((measured <= self._bound).all()):
+        new = (measured <= self._bound) & ~self.done
+        self.kept = torch.where(new.view(-1, *[1] * (self.kept.ndim - 1)), self._image, self.kept)
+        self._reached = torch.where(new, measured, self._reached)
+        self.done = self.done | new
+        if not bool(self.done.all()):
             return None
-        self.done = torch.ones_like(self.done)
         name = "primal-dual gap" if self._by_gap else "relative change"
-        return f"the {name} fell to {float(measured.max()):.1e} at step {self.index}"
+        return f"the {name} fell to {float(self._reached.max()):.1e} at step {self._index}"
 
 
 Monitor = Average | StopRule | Callback

@@ -10,9 +10,10 @@ from dipops.errors import BadValue
 from dipops.images import to_pil
 from dipops.metrics import psnr
 from dipops.solver import Result
-from dipops.tune import Tuned
+from dipops.tune import SURE, LCurve, Tuned
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _WIDTH = 2.9
@@ -21,7 +22,9 @@ _HEIGHT = 15.0
 
 
 def compare(images: Mapping[str, Tensor], truth: Tensor | None = None, columns: int | None = None) -> "Figure":
-    """Pictures side by side under their names, each with its PSNR, clipped to [0, 1] as shown, where the truth is given.
+    """Pictures side by side, each over its PSNR, clipped to [0, 1] as shown, where the truth is given.
+
+    A name stands over its picture; what follows a line break in it stands under the picture.
 
     Args:
         images: name to picture (1 or 3, H, W) or (1, 1 or 3, H, W); sizes may differ.
@@ -41,14 +44,16 @@ def compare(images: Mapping[str, Tensor], truth: Tensor | None = None, columns: 
     rows = -(-len(images) // columns)
     pictures = {name: to_pil(image) for name, image in images.items()}
     ratio = max(picture.height / picture.width for picture in pictures.values())
-    lines = 1 + max(name.count("\n") for name in images) + (truth is not None)
+    notes = {name: _notes(name, image, truth) for name, image in images.items()}
+    lines = 1 + max(len(lines) for lines in notes.values())
     size = (_WIDTH * columns, (_WIDTH * ratio + 0.22 * lines) * rows + 0.1)
     figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="compressed")
     for axes in grid.flat:
         axes.set_axis_off()
     for axes, (name, picture) in zip(grid.flat, pictures.items(), strict=False):
         axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        axes.set_title(f"{name}\n{_score(images[name], truth)}" if truth is not None else name, fontsize=11)
+        axes.set_title(name.partition("\n")[0], fontsize=11)
+        axes.text(0.5, -0.02, "\n".join(notes[name]), transform=axes.transAxes, ha="center", va="top", fontsize=10)
     return figure
 
 
@@ -104,15 +109,35 @@ def path(tuned: Tuned) -> "Figure":
     weights = [point.weight for point in points]
     scored = points[0].psnr is not None
     figure, grid = plt.subplots(1, 1 + scored, figsize=(5.2 * (1 + scored), 3.6), squeeze=False, layout="constrained")
-    grid[0, 0].semilogx(weights, [point.residual for point in points], ".-", color="C0")
-    grid[0, 0].set(xlabel="weight", ylabel="residual, root mean square", title=repr(tuned.rule))
+    _rule_curve(grid[0, 0], tuned)
     if scored:
         grid[0, 1].semilogx(weights, [point.psnr for point in points], ".-", color="C1")
         grid[0, 1].set(xlabel="weight", ylabel="PSNR (dB)")
+        grid[0, 1].axvline(tuned.weight, color="k", linewidth=1, linestyle=":")
     for axes in grid.flat:
-        axes.axvline(tuned.weight, color="k", linewidth=1, linestyle=":")
         axes.grid(alpha=0.3)
     return figure
+
+
+def _rule_curve(axes: "Axes", tuned: Tuned) -> None:
+    """SURE's estimate, the L-curve, or the residual, with the chosen weight marked."""
+    points = tuned.path
+    axes.set_title(repr(tuned.rule))
+    if isinstance(tuned.rule, LCurve):
+        axes.loglog([point.residual for point in points], [point.penalty for point in points], ".-")
+        corner = next(point for point in points if point.weight == tuned.weight)
+        axes.loglog(corner.residual, corner.penalty, "ko", fillstyle="none", markersize=10)
+        axes.set(xlabel="residual, root mean square", ylabel="penalty / weight")
+        return
+    estimated = isinstance(tuned.rule, SURE)
+    axes.semilogx([p.weight for p in points], [p.estimate if estimated else p.residual for p in points], ".-")
+    axes.axvline(tuned.weight, color="k", linewidth=1, linestyle=":")
+    axes.set(xlabel="weight", ylabel="estimated mean squared error" if estimated else "residual, root mean square")
+
+
+def _notes(name: str, image: Tensor, truth: Tensor | None) -> list[str]:
+    """What stands under a picture."""
+    return [line for line in (*name.split("\n")[1:], _score(image, truth)) if line]
 
 
 def _score(image: Tensor, truth: Tensor | None) -> str:

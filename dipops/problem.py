@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dipops.errors import BadType, BadValue
 from dipops.operators.checks import kind, require_batch
+from dipops.operators.elementary import Mask
 from dipops.operators.interface import LinearOrDifferentiableOperator
 from dipops.seeds import stream
 
@@ -80,6 +81,17 @@ class Problem:
     def misfit(self, x: Tensor) -> Tensor:
         """½ ‖A(x) - y‖² of each image: (N, *in_shape) gives (N,)."""
         return 0.5 * (self.operator(x) - self.y).square().flatten(1).sum(1)
+
+    def residual(self, x: Tensor) -> Tensor:
+        """Root mean square of A(x) - y over what was measured, of each image: (N, *in_shape) gives (N,), in image units.
+
+        Of a masked measurement only the known pixels count.
+        """
+        difference = self.operator(x) - self.y
+        if not isinstance(self.operator, Mask):
+            return difference.square().flatten(1).mean(1).sqrt()
+        known = self.operator.mask.expand(self.operator.in_shape)
+        return ((difference.square() * known).flatten(1).sum(1) / known.sum()).sqrt()
 
     def repeat(self, runs: int) -> "Problem":
         """The same problem ``runs`` times as a batch; each member of a solve starts from its own seed.

@@ -138,7 +138,7 @@ class _Run:
         step = Step(
             index=index,
             steps=self.steps,
-            image=self.last,
+            image=self.last.clone(),
             average=None if self.average is None else self.average.clone(),
             objective=curves["objective"][-1],
             psnr=None if score is None else score[-1],

@@ -1,8 +1,10 @@
 """The weight of a prior, chosen by a rule, with the whole path as data."""
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from math import log10
+from numbers import Real
 from typing import Protocol
 
 import numpy as np
@@ -35,8 +37,8 @@ class Point:
 
     Attributes:
         weight: of the penalty.
-        objective: the minimum that was reached, the mean over the batch.
-        residual: root mean square of A(x) - y, in image units.
+        objective: the minimum that was reached, the mean over the batch; for Limit, R(x) over the weight.
+        residual: root mean square of A(x) - y over what was measured, in image units.
         penalty: R(x) over the weight, the mean over the batch.
         estimate: what the rule makes of it, such as SURE's estimate of the mean squared error; NaN where it makes nothing.
         psnr: in dB, where the truth is known; only Oracle looks at it.
@@ -194,7 +196,8 @@ class Tuned:
         path: every point that was tried, by rising weight.
         rule: the rule.
         uses_truth: whether the rule looked at the truth.
-        recipe: prior, method and stop rule at that weight, for ``compare`` or another solve.
+        recipe: prior, method and stop rule at that weight, for ``compare`` or another solve; its source says by which rule,
+            and whether the weight lies at an end of the path.
     """
 
     weight: float
@@ -237,9 +240,11 @@ def tune(
     if not 0 < low < high < float("inf"):
         raise BadValue(f"weights = {weights}", "two positive numbers, rising", "the default is (1e-3, 1)")
     if isinstance(rule, Limit):
+        if method is not None:
+            raise BadValue(f"Limit by {method!r}", "no method, for it is PrimalDual(exact=True)", "leave method out")
         return _limit(problem, prior_of_weight, monitors, seed)
     path = _Path(problem, prior_of_weight, rule, method, monitors, seed)
-    count = round(_GRID_PER_DECADE * log10(high / low)) + 1
+    count = max(round(_GRID_PER_DECADE * log10(high / low)) + 1, 3)
     for weight in np.geomspace(high, low, count):
         path.visit(float(weight))
     path.extend(10 ** (1 / _GRID_PER_DECADE))
@@ -268,6 +273,8 @@ class _Path:
     def visit(self, weight: float) -> None:
         """Solve at one weight, from the solution at the nearest one."""
         prior = self._prior_of_weight(weight)
+        if isinstance(self._rule, SURE) and not isinstance(prior, PixelPrior):
+            raise BadType(f"SURE with {prior!r}", "a prior on pixels", "use Discrepancy(sigma) for a generator")
         if self._images and isinstance(prior, PixelPrior):
             nearest = min(self._images, key=lambda other: abs(log10(other / weight)))
             prior.initial = self._images[nearest]
@@ -298,7 +305,8 @@ class _Path:
         weight = path[best].weight
         prior = self._prior_of_weight(weight)
         method = self._method or default_method(self._problem, prior)
-        recipe = Recipe(prior, method, method.steps, self._monitors, f"weight {weight:.4g} by {self._rule!r}")
+        end = "" if 0 < best < len(path) - 1 else ", at the end of the path: nothing inside it is better"
+        recipe = Recipe(prior, method, method.steps, self._monitors, f"weight {weight:.4g} by {self._rule!r}{end}")
         result = recipe.solve(self._problem, self._seed, progress=False)
         return Tuned(weight, result, tuple(path), self._rule, self._rule.uses_truth, recipe)
 
@@ -309,13 +317,14 @@ class _Path:
 
 def _point(problem: Problem, prior: Prior, weight: float, result: Result, rule: Rule) -> Point:
     image = result.image[: len(problem.y)]
+    prior = deepcopy(prior).to(image)
     with torch.no_grad():
         misfit = problem.misfit(image)
         penalty = prior.value(image) if isinstance(prior, ProximalPrior) else prior.penalty(image)
         return Point(
             weight=weight,
             objective=float((misfit + penalty).mean()),
-            residual=float((2 * misfit.sum() / problem.y.numel()).sqrt()),
+            residual=float(problem.residual(image).square().mean().sqrt()),
             penalty=float(penalty.mean()) / weight,
             estimate=rule.estimate(problem, result.image),
             psnr=None if problem.truth is None else float(psnr(image, problem.truth).mean()),
@@ -329,10 +338,11 @@ def _limit(problem: Problem, prior_of_weight: Callable[[float], Prior], monitors
     method = PrimalDual(exact=True)
     recipe = Recipe(prior, method, method.steps, monitors, "the limit of a vanishing weight, Ax = y")
     result = recipe.solve(problem, seed, progress=False)
-    point = replace(_point(problem, prior, _LIMIT_WEIGHT, result, LCurve()), weight=0.0)
+    point = _point(problem, prior, _LIMIT_WEIGHT, result, LCurve())
+    point = replace(point, weight=0.0, objective=point.penalty)
     return Tuned(0.0, result, (point,), Limit(), False, recipe)
 
 
 def _require_noise(sigma: float, name: str) -> None:
-    if not 0 < sigma < float("inf"):
+    if not isinstance(sigma, Real) or not 0 < sigma < float("inf"):
         raise BadValue(f"sigma = {sigma} for {name}", "a positive standard deviation", "without noise use Limit() or LCurve()")

@@ -11,6 +11,7 @@ from torch import Tensor
 from dipops.errors import BadType
 from dipops.operators.interface import LinearOperator, stack
 from dipops.priors.interface import NoPrior, Prior
+from dipops.priors.proximal import relative_change
 from dipops.priors.tikhonov import Tikhonov
 from dipops.problem import Problem
 
@@ -79,7 +80,7 @@ class ConjugateGradientIteration:
             return self.x, 0.5 * _power(self.residual)
 
     def change(self) -> Tensor:
-        return _ratio((self.x - self._old).flatten(1).norm(dim=1), self.x.flatten(1).norm(dim=1))
+        return relative_change(self.x, self._old)
 
     def state_dict(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ("x", "residual", "slope", "direction", "power")}

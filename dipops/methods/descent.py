@@ -41,7 +41,7 @@ class Descent:
         """See :class:`dipops.methods.interface.Method`.
 
         Raises:
-            BadValue: an optimiser that couples all parameters, L-BFGS, for a batch.
+            BadValue: an optimiser that couples all parameters, L-BFGS, for a batch; a prior with a box.
         """
         return DescentIteration(self, problem, prior, generators)
 
@@ -50,6 +50,8 @@ class DescentIteration:
     """Descent at work: the image it yields is the one whose objective and gradient the step was taken from."""
 
     def __init__(self, method: Descent, problem: Problem, prior: Prior, generators: Sequence[torch.Generator]) -> None:
+        if prior.box:
+            raise BadValue(f"Descent with {prior!r}", "no box, which it cannot hold", "use PrimalDual, or leave the box out")
         self._problem, self._prior, self._generators = problem, prior, generators
         self._parameters = [p for p in prior.parameters() if p.requires_grad]
         self.optimizer = method.optimizer(self._parameters)

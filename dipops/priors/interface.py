@@ -19,9 +19,11 @@ class Prior(nn.Module):
 
     Attributes:
         average_decay: decay of the exponential average that is the answer by default, or None for the last image.
+        box: whether values are held in [0, 1], which takes a method that can.
     """
 
     average_decay: float | None = None
+    box = False
 
     def start(self, problem: Problem, seeds: Sequence[int]) -> None:
         """Set θ for a problem, member k of the batch from ``seeds[k]``, on the problem's device and in its dtype."""
@@ -101,6 +103,7 @@ class PenalisedPrior(Prior):
         super().__init__()
         self.parametrisation, self.added = parametrisation, penalty
         self.average_decay = parametrisation.average_decay
+        self.box = parametrisation.box or penalty.box
 
     def start(self, problem: Problem, seeds: Sequence[int]) -> None:
         self.parametrisation.start(problem, seeds)

@@ -1,6 +1,8 @@
 """Priors R(x) = h(Kx) with a prox, and the primal-dual iteration that denoises with them."""
 
 from collections.abc import Sequence
+from copy import deepcopy
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -8,9 +10,13 @@ from torch import Tensor
 from dipops.errors import BadValue
 from dipops.operators.interface import LinearOperator
 from dipops.priors.interface import PixelPrior
+from dipops.problem import Problem
 
 _PROX_STEPS = 2000
 _PROX_EVERY = 10
+_BLACK = 1e-4
+_NOTHING = 1e-6
+NORM_MARGIN = 1.01
 _SMALLEST_TAU = (
     0.03  # from here plain steps, which converge linearly: shrinking on took 3 to 6 times the steps to a gap of 1e-6
 )
@@ -27,6 +33,10 @@ class ProximalPrior(PixelPrior):
     def __init__(self, initial: Tensor | None = None, box: bool = False) -> None:
         super().__init__(initial)
         self.box = box
+
+    def start(self, problem: Problem, seeds: Sequence[int]) -> None:
+        super().start(problem, seeds)
+        self.to(problem.y)
 
     def analysis(self, in_shape: Sequence[int]) -> LinearOperator:
         """K, for images of this shape."""
@@ -46,11 +56,11 @@ class ProximalPrior(PixelPrior):
 
     def ascend(self, p: Tensor, x: Tensor, step: float) -> None:
         """p ← prox of step h* at p + step K x, in place: the dual half of a primal-dual step."""
-        p.copy_(self.prox_conjugate(p + step * self.analysis(x.shape[1:]).to(x).forward(x), step))
+        p.copy_(self.prox_conjugate(p + step * self.analysis(x.shape[1:]).forward(x), step))
 
     def pull(self, image: Tensor, p: Tensor, step: float) -> None:
         """image ← image + step Kᵀp, in place."""
-        image.add_(self.analysis(image.shape[1:]).to(image).adjoint(p), alpha=step)
+        image.add_(self.analysis(image.shape[1:]).adjoint(p), alpha=step)
 
     def prox(self, x: Tensor, step: float = 1.0, gap: float = 1e-6) -> Tensor:
         """argmin over u of ½ ‖u - x‖² + step R(u), to a relative primal-dual gap, each image of (N, *in_shape) by itself.
@@ -60,7 +70,7 @@ class ProximalPrior(PixelPrior):
         """
         if not 0 < step < float("inf"):
             raise BadValue(f"step = {step}", "a positive number", "the prox of step 0 is x itself")
-        denoising = Denoising(self, x, penalty_scale=step)
+        denoising = Denoising(deepcopy(self).to(x), x, penalty_scale=step)
         for index in range(1, _PROX_STEPS + 1):
             denoising.step()
             if index % _PROX_EVERY == 0 and bool((denoising.gap() <= gap).all()):
@@ -69,7 +79,7 @@ class ProximalPrior(PixelPrior):
 
 
 class Denoising:
-    """min over x of ½ ‖m (x - y)‖² + R(x) with m in {0, 1}, by the primal-dual method of Chambolle and Pock, in place.
+    """min over x of ½ ‖m x - y‖² + R(x) with m in {0, 1}, by the primal-dual method of Chambolle and Pock, in place.
 
     "A first-order primal-dual algorithm for convex problems with applications to imaging", JMIV 2011: algorithm 2,
     accelerated, where m is 1 everywhere, for only then is the data term strongly convex, until τ is small; else algorithm 1.
@@ -93,14 +103,16 @@ class Denoising:
         penalty_scale: float = 1.0,
     ) -> None:
         self._prior, self._y, self._known, self._exact, self._scale = prior, y, known, exact, penalty_scale
-        operator = prior.analysis(y.shape[1:]).to(y)
-        self.norm = operator.norm()
+        operator = prior.analysis(y.shape[1:])
+        self.norm = NORM_MARGIN * operator.norm()
         self.tau = self.sigma = 1 / self.norm if self.norm else 1.0
         self.x = (y if start is None else start).clone()
         self._bar, self._old = self.x.clone(), torch.empty_like(self.x)
         self.p = y.new_zeros(len(y), *operator.out_shape)
         self._accelerated = known is None and not exact
+        self._primal: Tensor | None = None
 
+    @torch.no_grad()
     def step(self) -> None:
         """One ascent of p and one descent of x. The dual variable is kept divided by ``penalty_scale``."""
         self._prior.ascend(self.p, self._bar, self.sigma / self._scale)
@@ -113,10 +125,13 @@ class Denoising:
             self.tau, self.sigma = self.tau * extrapolation, self.sigma / extrapolation
         torch.lerp(self.x, new, 1 + extrapolation, out=self._bar)
         self.x, self._old = new, self.x
+        self._primal = None
 
     def objective(self) -> Tensor:
         """The primal objective of each image (N,)."""
-        return self._misfit(self.x) + self._scale * self._prior.value(self.x)
+        if self._primal is None:
+            self._primal = self._misfit(self.x) + self._scale * self._prior.value(self.x)
+        return self._primal
 
     def gap(self) -> Tensor:
         """Primal minus dual objective over the primal one, of each image (N,).
@@ -136,7 +151,9 @@ class Denoising:
             best.clamp_(0, 1)
         dual = 0.5 * (best - self._y).square_() + pulled.mul_(best)
         dual = dual.flatten(1).sum(1) - self._scale * self._prior.conjugate(self.p)
-        return (primal - dual) / primal.clamp(min=torch.finfo(primal.dtype).tiny)
+        rounding = torch.finfo(primal.dtype).eps
+        floor = _NOTHING * 0.5 * self._y.square().flatten(1).sum(1) + torch.finfo(primal.dtype).tiny
+        return ((primal - dual) / torch.maximum(primal, floor)).clamp(min=rounding)
 
     @property
     def has_gap(self) -> bool:
@@ -145,8 +162,7 @@ class Denoising:
 
     def change(self) -> Tensor:
         """How much the last step moved each image, relative to its norm (N,)."""
-        moved = (self.x - self._old).flatten(1).norm(dim=1)
-        return moved / self.x.flatten(1).norm(dim=1).clamp(min=torch.finfo(moved.dtype).tiny)
+        return relative_change(self.x, self._old)
 
     def _data_prox(self, v: Tensor) -> None:
         if self._exact:
@@ -159,5 +175,18 @@ class Denoising:
             v.clamp_(0, 1)
 
     def _misfit(self, x: Tensor) -> Tensor:
-        residual = x - self._y if self._known is None else (x - self._y) * self._known
-        return 0.5 * residual.square_().flatten(1).sum(1)
+        image = x if self._known is None else x * self._known
+        return 0.5 * (image - self._y).square_().flatten(1).sum(1)
+
+
+def relative_change(x: Tensor, old: Tensor) -> Tensor:
+    """‖x - old‖ / ‖x‖ of each image (N,), a black one counted as one of 1e-4 everywhere."""
+    size = x.flatten(1).norm(dim=1).clamp(min=_BLACK * x[0].numel() ** 0.5)
+    return (x - old).flatten(1).norm(dim=1) / size
+
+
+def require_weight(weight: float, advice: str = "let tune find it") -> float:
+    """A finite weight of at least 0, or BadValue."""
+    if not isinstance(weight, Real) or not 0 <= weight < float("inf"):
+        raise BadValue(f"weight = {weight!r}", "a finite number of at least 0", advice)
+    return float(weight)

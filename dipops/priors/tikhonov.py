@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from dipops.errors import BadType, BadValue
+from dipops.errors import BadType
 from dipops.operators.elementary import Identity
 from dipops.operators.interface import LinearOperator
-from dipops.priors.proximal import ProximalPrior
+from dipops.priors.proximal import ProximalPrior, require_weight
 
 
 class Tikhonov(ProximalPrior):
@@ -27,11 +27,9 @@ class Tikhonov(ProximalPrior):
 
     def __init__(self, weight: float, operator: LinearOperator | None = None, initial: Tensor | None = None) -> None:
         super().__init__(initial)
-        if not 0 <= weight < float("inf"):
-            raise BadValue(f"weight = {weight}", "a finite weight of at least 0", "let tune find it")
         if operator is not None and not isinstance(operator, LinearOperator):
             raise BadType(f"L = {operator!r}", "a LinearOperator", "use FiniteDifferences(in_shape), or leave it out")
-        self.weight, self.operator = float(weight), operator
+        self.weight, self.operator = require_weight(weight), operator
 
     def analysis(self, in_shape: Sequence[int]) -> LinearOperator:
         return Identity(in_shape) if self.operator is None else self.operator

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dipops.errors import BadValue
 from dipops.operators.differences import FiniteDifferences, add_adjoint_differences, add_differences
-from dipops.priors.proximal import ProximalPrior
+from dipops.priors.proximal import ProximalPrior, require_weight
 
 _SMOOTHING = 1e-4
 _EDGE = 1e-4
+_SMALLEST_WEIGHT = 1e-15  # its square is still a float32
 
 
 class TotalVariation(ProximalPrior):
@@ -32,9 +32,7 @@ class TotalVariation(ProximalPrior):
 
     def __init__(self, weight: float, isotropic: bool = True, initial: Tensor | None = None, box: bool = False) -> None:
         super().__init__(initial, box)
-        if not 0 <= weight < float("inf"):
-            raise BadValue(f"weight = {weight}", "a finite weight of at least 0", "let tune find it")
-        self.weight, self.isotropic = float(weight), isotropic
+        self.weight, self.isotropic = require_weight(weight), isotropic
 
     def analysis(self, in_shape: Sequence[int]) -> FiniteDifferences:
         return FiniteDifferences(in_shape)
@@ -74,7 +72,8 @@ class TotalVariation(ProximalPrior):
             p.clamp_(-self.weight, self.weight)
             return
         down, across = p[:, 0], p[:, 1]
-        shrink = (down * down).addcmul_(across, across).mul_(1 / self.weight**2).clamp_(min=1).rsqrt_()
+        radius = max(self.weight, _SMALLEST_WEIGHT)
+        shrink = (down * down).addcmul_(across, across).clamp_(min=radius**2).rsqrt_().mul_(radius)
         down.mul_(shrink)
         across.mul_(shrink)
 
