@@ -3,6 +3,7 @@
 import io
 from copy import deepcopy
 from functools import partial
+from itertools import pairwise
 
 import cvxpy
 import numpy as np
@@ -36,7 +37,7 @@ from dipops import (
     metrics,
     solve,
 )
-from dipops.monitor import Residual, Tolerance
+from dipops.monitor import Average, Residual, Tolerance
 from dipops.priors import laws
 from dipops.priors.proximal import ProximalPrior
 from dipops.testing import images as pictures
@@ -349,3 +350,93 @@ DIP = DeepImagePrior(Hourglass((4,)))
 def test_convex_methods_refuse(call, kind: type, words: str) -> None:
     with pytest.raises(kind, match=words):
         call()
+
+
+@pytest.mark.parametrize("scale", [0.03, 1.0, 30.0])
+def test_the_scale_of_the_operator_does_not_matter(scale: float) -> None:
+    x = images.portrait(32).double()
+    blur = MotionBlur(x.shape).double()
+    y = Problem.simulate(blur, x, 0.01).y
+    result = quiet(Problem(scale * blur, scale * y), TotalVariation(0.004 * scale**2))
+    first = quiet(Problem(1.0 * blur, y), TotalVariation(0.004))
+    assert result.steps == first.steps
+    torch.testing.assert_close(result.image, first.image, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_the_default_stop_is_near_the_minimum(name: str) -> None:
+    problem, weight = problem_of(name)
+    prior = TotalVariation(weight)
+    objectives = []
+    for monitors in ((), (Tolerance(change=1e-10),)):
+        image = quiet(problem, prior, steps=20000, monitors=monitors).image
+        objectives.append(float(problem.misfit(image) + prior.value(image)))
+    assert objectives[0] <= 1.0005 * objectives[1]
+
+
+def test_a_subclass_with_a_forward_of_its_own_is_not_taken_for_the_identity() -> None:
+    class Half(Identity):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return 0.5 * x
+
+        def adjoint(self, y: torch.Tensor) -> torch.Tensor:
+            return 0.5 * y
+
+    x = images.portrait(32).double()
+    operator = Half(x.shape).double()
+    result = quiet(Problem.simulate(operator, x), TotalVariation(1e-4))
+    assert float(metrics.psnr(result.image, x)) > 35
+
+
+def test_members_of_a_batch_stop_one_by_one() -> None:
+    x = images.portrait(32).double()
+    noisy = Problem.simulate(Identity(x.shape).double(), x, 0.1)
+    pair = Problem(noisy.operator, torch.cat([noisy.y, torch.full_like(noisy.y, 0.5), torch.zeros_like(noisy.y)]))
+    together, alone = (quiet(problem, TotalVariation(0.1)) for problem in (pair, noisy))
+    assert together.steps == alone.steps
+    torch.testing.assert_close(together.image[0], alone.image[0])
+    small = LanczosDownsampler(x.shape, 2).double()
+    black = Problem(small, torch.zeros(1, 3, 16, 16, dtype=torch.float64))
+    assert quiet(black, TotalVariation(0.01)).steps < 5000
+
+
+@pytest.mark.parametrize("weight", [0.0, 1e-20])
+def test_a_vanishing_weight_returns_the_measurement(weight: float) -> None:
+    result = quiet(NOISY, TotalVariation(weight))
+    assert "gap fell" in result.stopped
+    torch.testing.assert_close(result.image, NOISY.y, atol=1e-5, rtol=0)
+
+
+def test_the_trace_of_a_masked_problem_is_its_objective() -> None:
+    problem, weight = problem_of("mask")
+    result = quiet(problem, TotalVariation(weight), steps=50)
+    expected = problem.misfit(result.last) + TotalVariation(weight).value(result.last)
+    assert float(result.trace["objective"][-1]) == pytest.approx(float(expected), rel=1e-10)
+
+
+def test_a_box_is_refused_where_it_cannot_be_held() -> None:
+    for prior in (TotalVariation(0.1, box=True), DIP + TotalVariation(0.1, box=True)):
+        with pytest.raises(BadValue, match="use PrimalDual"):
+            quiet(NOISY, prior, Descent())
+
+
+def test_the_operator_in_tikhonov_moves_with_the_problem_and_the_users_stays() -> None:
+    blur = MotionBlur((1, 16, 16))
+    double = Problem(Identity((1, 16, 16)).double(), NOISY.y.double())
+    for method in (None, Descent(), PrimalDual()):
+        assert quiet(double, Tikhonov(0.1, blur), method, steps=2).image.dtype == torch.float64
+    Tikhonov(0.1, blur).prox(NOISY.y.double())
+    assert blur.kernel.dtype == torch.float32
+
+
+def test_an_average_does_not_take_the_place_of_the_minimum() -> None:
+    result = quiet(NOISY, TotalVariation(0.1), monitors=(Tolerance(gap=1e-4), Average(0.9)))
+    assert result.answer == "stopped"
+    torch.testing.assert_close(result.image, result.last)
+
+
+def test_callbacks_may_keep_the_images() -> None:
+    kept = []
+    quiet(NOISY, TotalVariation(0.1), steps=40, monitors=(lambda step: kept.append(step.image), Tolerance(gap=1e-12)))
+    assert len(kept) == 4
+    assert not any(a.equal(b) for a, b in pairwise(kept))

@@ -76,6 +76,25 @@ def test_the_path_rises_and_brackets_the_choice(problem: Problem) -> None:
     assert len(figure.axes) == 2
 
 
+def test_unknown_pixels_do_not_count_in_the_residual() -> None:
+    """The weight is the same whether the holes hold zeros or noise."""
+    x = images.portrait(64)
+    mask = images.random_mask(64, 64, 0.5)
+    noisy = Problem.simulate(Mask(mask, 3), x, 0.1)
+    holes = Problem(noisy.operator, noisy.y * mask, x)
+    assert float(holes.residual(noisy.truth)) == pytest.approx(0.1, rel=0.03)
+    weights = [tune(problem, TotalVariation, Discrepancy(0.1)).weight for problem in (noisy, holes)]
+    assert weights[0] == pytest.approx(weights[1], rel=0.01)
+
+
+def test_the_end_of_a_path_is_told(problem: Problem) -> None:
+    tuned = tune(problem, TotalVariation, Discrepancy(0.9))
+    assert "at the end of the path" in tuned.recipe.source
+    narrow = tune(problem, TotalVariation, LCurve(), weights=(0.1, 0.12))
+    assert len(narrow.path) >= 3
+    assert len(plot.path(narrow).axes) == 2
+
+
 class Smear(LinearOperator):
     """An ill-posed blur, 9 pixels along the rows and the columns."""
 
@@ -122,6 +141,11 @@ class Gamma(DifferentiableOperator):
         (lambda p: tune(p, TotalVariation, LCurve(), weights=(1, 0.1)), BadValue, "two positive numbers"),
         (lambda p: tune(Problem(Gamma((3, 64, 64)), p.y), TotalVariation, Limit()), BadType, "a LinearOperator"),
         (lambda p: tune(p, lambda w: DeepImagePrior(Hourglass((4,))), Limit()), BadType, "a prior with a prox"),
+        (lambda p: tune(p, lambda w: DeepImagePrior(Hourglass((4,))), SURE(SIGMA)), BadType, "a prior on pixels"),
+        (lambda p: tune(p, TotalVariation, Limit(), method=Descent()), BadValue, "leave method out"),
+        (lambda p: compare(p, ["tv"]), BadType, "a mapping of names"),
+        (lambda p: SURE(None), BadValue, "sigma = None"),
+        (lambda p: TotalVariation("a"), BadValue, "weight = 'a'"),
         (lambda p: compare(p, {}), BadValue, "at least one"),
         (lambda p: compare(p, {"TV": 3}), BadType, "a prior or a recipe"),
         (lambda p: plot.path(tune(p, TotalVariation, Limit())), BadValue, "a path of one point"),
