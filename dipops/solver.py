@@ -111,8 +111,7 @@ class _Run:
                 read = index % self.every == 0 or index == self.steps
                 self._step(index, read)
                 bar.update()
-                if read:
-                    stopped = self._speak(index, bar)
+                stopped = (self._speak(index, bar) if read else None) or self._reason(index, read)
         return self._result(index, stopped)
 
     def _step(self, index: int, measure: bool) -> None:
@@ -128,7 +127,7 @@ class _Run:
         return self.last if self.average is None else self.average
 
     def _speak(self, index: int, bar: object) -> str | None:
-        """The one moment when values are read from the device: faults, progress, callbacks and stop rules."""
+        """The moment when values are read from the device: faults, progress and callbacks."""
         start = (index - 1) // self.every * self.every
         curves = self.trace.window(start, index)
         if not curves["objective"][-1].isfinite().all():
@@ -148,7 +147,12 @@ class _Run:
         if step.psnr is not None:
             shown["PSNR"] = f"{float(step.psnr.mean()):.2f} dB"
         bar.set_postfix(shown, refresh=False)  # pyright: ignore[reportAttributeAccessIssue]
-        reasons = [*(callback(step) for callback in self.callbacks), *(watch.reason() for watch in self.watches)]
+        reasons = [callback(step) for callback in self.callbacks]
+        return next((reason for reason in reasons if reason), None)
+
+    def _reason(self, index: int, read: bool) -> str | None:
+        """Why a stop rule that is due ends the solve."""
+        reasons = [watch.reason() for watch in self.watches if watch.due(index, read)]
         return next((reason for reason in reasons if reason), None)
 
     def _result(self, index: int, stopped: str | None) -> Result:

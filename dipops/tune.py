@@ -306,7 +306,13 @@ class _Path:
         prior = self._prior_of_weight(weight)
         method = self._method or default_method(self._problem, prior)
         end = "" if 0 < best < len(path) - 1 else ", at the end of the path: nothing inside it is better"
-        recipe = Recipe(prior, method, method.steps, self._monitors, f"weight {weight:.4g} by {self._rule!r}{end}")
+        recipe = Recipe(
+            prior,
+            method,
+            method.steps,
+            self._monitors,
+            f"weight {weight:.4g} by {self._rule!r}, residual {path[best].residual:.4g}{end}",
+        )
         result = recipe.solve(self._problem, self._seed, progress=False)
         return Tuned(weight, result, tuple(path), self._rule, self._rule.uses_truth, recipe)
 

@@ -371,7 +371,7 @@ def test_the_default_stop_is_near_the_minimum(name: str) -> None:
     for monitors in ((), (Tolerance(change=1e-10),)):
         image = quiet(problem, prior, steps=20000, monitors=monitors).image
         objectives.append(float(problem.misfit(image) + prior.value(image)))
-    assert objectives[0] <= 1.0005 * objectives[1]
+    assert objectives[0] <= 1.001 * objectives[1]
 
 
 def test_a_subclass_with_a_forward_of_its_own_is_not_taken_for_the_identity() -> None:
@@ -437,6 +437,6 @@ def test_an_average_does_not_take_the_place_of_the_minimum() -> None:
 
 def test_callbacks_may_keep_the_images() -> None:
     kept = []
-    quiet(NOISY, TotalVariation(0.1), steps=40, monitors=(lambda step: kept.append(step.image), Tolerance(gap=1e-12)))
+    quiet(NOISY, TotalVariation(0.1), steps=100, monitors=(lambda step: kept.append(step.image), Tolerance(gap=1e-12)))
     assert len(kept) == 4
     assert not any(a.equal(b) for a, b in pairwise(kept))

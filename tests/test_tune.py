@@ -1,5 +1,6 @@
 """Weights by rules, and comparisons."""
 
+import re
 from functools import partial
 
 import matplotlib as mpl
@@ -89,7 +90,9 @@ def test_unknown_pixels_do_not_count_in_the_residual() -> None:
 
 def test_the_end_of_a_path_is_told(problem: Problem) -> None:
     tuned = tune(problem, TotalVariation, Discrepancy(0.9))
-    assert "at the end of the path" in tuned.recipe.source
+    assert re.search(r"by Discrepancy\(sigma=0.9\), residual 0\.[23]", tuned.recipe.source)
+    capped = tune(problem, TotalVariation, Oracle(), weights=(10.0, 30.0))
+    assert "at the end of the path" in capped.recipe.source
     narrow = tune(problem, TotalVariation, LCurve(), weights=(0.1, 0.12))
     assert len(narrow.path) >= 3
     assert len(plot.path(narrow).axes) == 2

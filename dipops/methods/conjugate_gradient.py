@@ -25,11 +25,11 @@ class ConjugateGradient:
 
     Attributes:
         steps: how many steps ``solve`` makes at most where it is not told.
-        every: how many steps lie between two looks at the stop rule.
+        every: how many steps lie between two moments when values are read from the device.
     """
 
     steps: int = 500
-    every: int = 10
+    every: int = 25
 
     def start(self, problem: Problem, prior: Prior, generators: Sequence[torch.Generator]) -> "ConjugateGradientIteration":
         """See :class:`dipops.methods.interface.Method`.

@@ -28,12 +28,12 @@ class PrimalDual:
     Attributes:
         exact: replace the data term by the constraint Ax = y: the limit of a vanishing weight, for noise-free problems.
         steps: how many steps ``solve`` makes at most where it is not told.
-        every: how many steps lie between two looks at the stop rule.
+        every: how many steps lie between two moments when values are read from the device.
     """
 
     exact: bool = False
     steps: int = 5000
-    every: int = 10
+    every: int = 25
 
     def start(self, problem: Problem, prior: Prior, generators: Sequence[torch.Generator]) -> "PrimalDualIteration":
         """See :class:`dipops.methods.interface.Method`.

@@ -60,6 +60,9 @@ class TotalVariation(ProximalPrior):
         outside = (self._lengths(p) > self.weight * (1 + _EDGE)).flatten(1).any(1)
         return torch.where(outside, float("inf"), 0.0).to(p)
 
+    def conjugate_of_prox(self, p: Tensor) -> Tensor:
+        return p.new_zeros(len(p))
+
     def ascend(self, p: Tensor, x: Tensor, step: float) -> None:
         add_differences(p, x, step)
         self._project(p)
