@@ -135,7 +135,7 @@ class ResidualWatch:
 class Tolerance:
     """Stop a convex method once it is near its minimum: by the relative primal-dual gap, or by how little a step moves.
 
-    With neither given, a gap of 1e-4 where the method can compute one (PrimalDual on Identity), else a change of 1e-6. Each
+    With neither given, a gap of 1e-4 where the method can compute one (PrimalDual on Identity), else a change of 2e-6. Each
     member of a batch is kept as it is when it gets there.
 
     Attributes:
@@ -167,7 +167,7 @@ class Tolerance:
                 "use Tolerance(change=1e-5)",
             )
         by_gap = iteration.has_gap if self.change is None else False
-        bound = self.gap or self.change or (1e-4 if by_gap else 1e-6)
+        bound = self.gap or self.change or (1e-4 if by_gap else 2e-6)
         return ToleranceWatch(problem, iteration, by_gap, bound)
 
 

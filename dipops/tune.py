@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from dipops.errors import BadType, BadValue
+from dipops.methods.conjugate_gradient import ConjugateGradient
 from dipops.methods.default import default_method
 from dipops.methods.interface import Method
 from dipops.methods.primal_dual import PrimalDual
 from dipops.metrics import psnr
-from dipops.monitor import Monitor
+from dipops.monitor import Monitor, Tolerance
 from dipops.operators.interface import LinearOperator
 from dipops.priors.interface import PixelPrior, Prior
 from dipops.priors.proximal import ProximalPrior
@@ -28,6 +29,7 @@ from dipops.solver import Result, solve
 _GRID_PER_DECADE = 3
 _REFINEMENTS = 3
 _EXTENSIONS = 4
+_ALIKE = Tolerance(change=2e-6)  # SURE takes the difference of two solutions, which a gap of 1e-4 would drown
 _LIMIT_WEIGHT = 0.01  # under a constraint its size is indifferent; this one makes the dual variables alike in size
 
 
@@ -278,7 +280,11 @@ class _Path:
         if self._images and isinstance(prior, PixelPrior):
             nearest = min(self._images, key=lambda other: abs(log10(other / weight)))
             prior.initial = self._images[nearest]
-        result = solve(self._solved, prior, self._method, monitors=self._monitors, seed=self._seed, progress=False)
+        method = self._method or default_method(self._solved, prior)
+        monitors = self._monitors
+        if isinstance(self._rule, SURE) and not monitors and isinstance(method, PrimalDual | ConjugateGradient):
+            monitors = (_ALIKE,)
+        result = solve(self._solved, prior, method, monitors=monitors, seed=self._seed, progress=False)
         self._images[weight] = result.image
         self._points[weight] = _point(self._problem, prior, weight, result, self._rule)
 
