@@ -91,7 +91,7 @@ def test_unknown_pixels_do_not_count_in_the_residual() -> None:
 def test_the_end_of_a_path_is_told(problem: Problem) -> None:
     tuned = tune(problem, TotalVariation, Discrepancy(0.9))
     assert re.search(r"by Discrepancy\(sigma=0.9\), residual 0\.[23]", tuned.recipe.source)
-    capped = tune(problem, TotalVariation, Oracle(), weights=(10.0, 30.0))
+    capped = tune(problem, TotalVariation, Oracle(), weights=(3.0, 6.0))
     assert "at the end of the path" in capped.recipe.source
     narrow = tune(problem, TotalVariation, LCurve(), weights=(0.1, 0.12))
     assert len(narrow.path) >= 3
