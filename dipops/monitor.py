@@ -239,13 +239,9 @@ class Trace:
             if average is not None:
                 self._curves["psnr_average"][index - 1] = psnr(average, self._truth)
 
-    def upto(self, steps: int) -> dict[str, Tensor]:
-        """The first ``steps`` entries of every curve, on the CPU."""
-        return {name: curve[:steps].cpu().clone() for name, curve in self._curves.items()}
-
     def window(self, start: int, stop: int) -> dict[str, Tensor]:
         """Entries ``start`` to ``stop`` of every curve, on the CPU."""
-        return {name: curve[start:stop].cpu() for name, curve in self._curves.items()}
+        return {name: curve[start:stop].cpu().clone() for name, curve in self._curves.items()}
 
 
 def progress_bar(steps: int, shown: bool) -> Any:

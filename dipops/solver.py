@@ -168,7 +168,7 @@ class _Run:
             answer=answer,
             last=self.last,
             average=self.average,
-            trace=self.trace.upto(index),
+            trace=self.trace.window(0, index),
             steps=index,
             stopped=stopped or f"all {self.steps} steps are done",
             seconds=time.perf_counter() - self.started,

@@ -197,7 +197,6 @@ class Tuned:
         result: of the solve at that weight.
         path: every point that was tried, by rising weight.
         rule: the rule.
-        uses_truth: whether the rule looked at the truth.
         recipe: prior, method and stop rule at that weight, for ``compare`` or another solve; its source says by which rule,
             and whether the weight lies at an end of the path.
     """
@@ -206,8 +205,12 @@ class Tuned:
     result: Result
     path: tuple[Point, ...]
     rule: Rule | Limit
-    uses_truth: bool
     recipe: Recipe = field(repr=False)
+
+    @property
+    def uses_truth(self) -> bool:
+        """Whether the rule looked at the truth."""
+        return self.rule.uses_truth
 
 
 def tune(
@@ -320,7 +323,7 @@ class _Path:
             f"weight {weight:.4g} by {self._rule!r}, residual {path[best].residual:.4g}{end}",
         )
         result = recipe.solve(self._problem, self._seed, progress=False)
-        return Tuned(weight, result, tuple(path), self._rule, self._rule.uses_truth, recipe)
+        return Tuned(weight, result, tuple(path), self._rule, recipe)
 
     def _ranked(self) -> tuple[list[Point], int]:
         path = [self._points[weight] for weight in sorted(self._points)]
@@ -352,7 +355,7 @@ def _limit(problem: Problem, prior_of_weight: Callable[[float], Prior], monitors
     result = recipe.solve(problem, seed, progress=False)
     point = _point(problem, prior, _LIMIT_WEIGHT, result, LCurve())
     point = replace(point, weight=0.0, objective=point.penalty)
-    return Tuned(0.0, result, (point,), Limit(), False, recipe)
+    return Tuned(0.0, result, (point,), Limit(), recipe)
 
 
 def _require_noise(sigma: float, name: str) -> None:

@@ -9,7 +9,6 @@ import cvxpy
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import lsq_linear
@@ -41,18 +40,10 @@ from dipops.monitor import Average, Residual, Tolerance
 from dipops.priors import laws
 from dipops.priors.proximal import ProximalPrior
 from dipops.testing import images as pictures
+from tests.test_interface import MotionBlur
 
 quiet = partial(solve, progress=False)
 SHAPE = (2, 6, 7)
-
-
-class MotionBlur(LinearOperator):
-    def __init__(self, in_shape: tuple[int, ...], length: int = 7) -> None:
-        super().__init__(in_shape)
-        self.kernel = torch.full((in_shape[0], 1, 1, length), 1 / length)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.conv2d(x, self.kernel, groups=len(self.kernel))
 
 
 PROXES: dict[str, ProximalPrior] = {
