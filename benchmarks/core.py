@@ -146,9 +146,9 @@ def _plain_loop(settings: dict[str, Any]) -> Any:
         adam = torch.optim.Adam(network.parameters(), lr=0.01)
         noise, average = torch.zeros_like(prior.z), None
         for _ in range(settings["steps"]):
-            noise.normal_(generator=generator)
+            noise.normal_(std=1 / 30, generator=generator)
             adam.zero_grad()
-            out = network(prior.z + prior.perturbation * noise)
+            out = network(prior.z + noise)
             (0.5 * (out - problem.y).square().sum()).backward()
             adam.step()
             average = out.detach() if average is None else 0.99 * average + 0.01 * out.detach()

@@ -4,11 +4,12 @@ from importlib.metadata import PackageNotFoundError, version
 
 from dipops import images, metrics, monitor, plot, recipes, tune
 from dipops.compare import Comparison, compare
-from dipops.consistency import consistency
+from dipops.consistency import consistency, project
 from dipops.errors import BadFile, BadType, BadValue, DipopsError, Diverged, LawError, NotLinear
 from dipops.laws import Report, check
 from dipops.methods.conjugate_gradient import ConjugateGradient
 from dipops.methods.descent import Descent
+from dipops.methods.langevin import Langevin
 from dipops.methods.primal_dual import PrimalDual
 from dipops.operators.differences import FiniteDifferences
 from dipops.operators.elementary import GuidedInput, Identity, Mask
@@ -16,13 +17,18 @@ from dipops.operators.features import FeatureMap
 from dipops.operators.interface import DifferentiableOperator, LinearOperator, LinearOrDifferentiableOperator, stack
 from dipops.operators.resampling import LanczosDownsampler
 from dipops.priors.deep_image_prior import DeepImagePrior
-from dipops.priors.generators import Downsampling, Hourglass, Padding, Upsampling
-from dipops.priors.inputs import Guide, Meshgrid, Noise
+from dipops.priors.generators.deep_decoder import DeepDecoder
+from dipops.priors.generators.hourglass import EncoderDecoder, Hourglass
+from dipops.priors.generators.layers import Downsampling, Padding, Upsampling
+from dipops.priors.generators.resnet import ResNet
+from dipops.priors.generators.unet import UNet
+from dipops.priors.inputs import Distribution, Fourier, Guide, Meshgrid, Noise, Ramp
 from dipops.priors.interface import NoPrior, Prior
 from dipops.priors.tikhonov import Tikhonov
 from dipops.priors.total_variation import TotalVariation
 from dipops.problem import Problem
-from dipops.solver import Result, solve
+from dipops.result import Pooled, Result
+from dipops.solver import solve
 
 try:
     __version__ = version("dipops")
@@ -30,10 +36,11 @@ except PackageNotFoundError:  # run from the source tree
     __version__ = "0+source"
 
 __all__ = [
-    "BadFile", "BadType", "BadValue", "Comparison", "ConjugateGradient", "DeepImagePrior", "Descent",
-    "DifferentiableOperator", "DipopsError", "Diverged", "Downsampling", "FeatureMap", "FiniteDifferences", "Guide",
-    "GuidedInput", "Hourglass", "Identity", "LanczosDownsampler", "LawError", "LinearOperator",
-    "LinearOrDifferentiableOperator", "Mask", "Meshgrid", "NoPrior", "Noise", "NotLinear", "Padding", "PrimalDual",
-    "Prior", "Problem", "Report", "Result", "Tikhonov", "TotalVariation", "Upsampling", "check", "compare", "consistency",
-    "images", "metrics", "monitor", "plot", "recipes", "solve", "stack", "tune",
+    "BadFile", "BadType", "BadValue", "Comparison", "ConjugateGradient", "DeepDecoder", "DeepImagePrior", "Descent",
+    "DifferentiableOperator", "DipopsError", "Distribution", "Diverged", "Downsampling", "EncoderDecoder", "FeatureMap",
+    "FiniteDifferences", "Fourier", "Guide", "GuidedInput", "Hourglass", "Identity", "LanczosDownsampler", "Langevin",
+    "LawError", "LinearOperator", "LinearOrDifferentiableOperator", "Mask", "Meshgrid", "NoPrior", "Noise", "NotLinear",
+    "Padding", "Pooled", "PrimalDual", "Prior", "Problem", "Ramp", "Report", "ResNet", "Result", "Tikhonov",
+    "TotalVariation", "UNet", "Upsampling", "check", "compare", "consistency", "images", "metrics", "monitor", "plot",
+    "project", "recipes", "solve", "stack", "tune",
 ]  # fmt: skip

@@ -13,7 +13,8 @@ from dipops.metrics import psnr, ssim
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
 from dipops.recipes import Recipe
-from dipops.solver import Result, solve
+from dipops.result import Result
+from dipops.solver import solve
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

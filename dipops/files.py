@@ -14,15 +14,24 @@ from dipops.errors import BadFile
 RECORDED = ("dipops", "torch", "numpy", "scipy", "pillow", "matplotlib", "scikit-image")
 
 
-def write_whole(path: str | Path, write: Callable[[BinaryIO], object]) -> None:
+def write_whole(path: str | Path, write: Callable[[BinaryIO], object], part: Path | None = None) -> None:
     """Call ``write`` with an open binary file that takes the place of ``path`` once it is complete.
+
+    Args:
+        path: the file.
+        write: writes what is to be in it.
+        part: the name until it is complete; with a fixed one a killed writer leaves no more than one such file, but there
+            must be no second writer. By default a name of its own each time.
 
     Raises:
         BadFile: the folder is missing or cannot be written to; ``path`` is then as it was.
     """
     path = Path(path)
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        if part is None:
+            descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        else:
+            descriptor, name = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), part
     except OSError as error:
         raise BadFile(
             f"cannot write {path}: {error.strerror}", "a folder that exists and can be written to", "choose another path"
@@ -52,7 +61,7 @@ def environment() -> dict[str, Any]:
 
     return {
         "python": platform.python_version(),
-        "packages": {name: found for name in RECORDED if (found := _version(name))},
+        "packages": {name: found for name in RECORDED if (found := package_version(name))},
         "platform": platform.platform(),
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -61,7 +70,8 @@ def environment() -> dict[str, Any]:
     }
 
 
-def _version(name: str) -> str | None:
+def package_version(name: str) -> str | None:
+    """The installed version of a package, or None."""
     try:
         return version(name)
     except PackageNotFoundError:

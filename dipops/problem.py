@@ -87,11 +87,14 @@ class Problem:
 
         Of a masked measurement only the known pixels count.
         """
-        difference = self.operator(x) - self.y
+        return self.mean_known((self.operator(x) - self.y).square()).sqrt()
+
+    def mean_known(self, values: Tensor) -> Tensor:
+        """Mean of values (N, *out_shape) over what was measured, of each image: (N,)."""
         if not isinstance(self.operator, Mask):
-            return difference.square().flatten(1).mean(1).sqrt()
+            return values.flatten(1).mean(1)
         known = self.operator.mask.expand(self.operator.in_shape)
-        return ((difference.square() * known).flatten(1).sum(1) / known.sum()).sqrt()
+        return (values * known).flatten(1).sum(1) / known.sum()
 
     def repeat(self, runs: int) -> "Problem":
         """The same problem ``runs`` times as a batch; each member of a solve starts from its own seed.

@@ -11,10 +11,12 @@ from dipops.methods.descent import Descent
 from dipops.methods.interface import Method
 from dipops.monitor import Average, Monitor
 from dipops.priors.deep_image_prior import DeepImagePrior
-from dipops.priors.generators import Hourglass, Upsampling
+from dipops.priors.generators.hourglass import Hourglass
+from dipops.priors.generators.layers import Upsampling
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
-from dipops.solver import Result, solve
+from dipops.result import Result
+from dipops.solver import solve
 
 _PAPER = "Ulyanov, Vedaldi and Lempitsky, Deep Image Prior"
 

@@ -23,7 +23,7 @@ from dipops.priors.tikhonov import Tikhonov
 from dipops.priors.total_variation import TotalVariation
 from dipops.problem import Problem
 from dipops.recipes import Recipe
-from dipops.solver import Result
+from dipops.result import Result
 from dipops.tune import SURE, Limit, tune
 
 

@@ -3,49 +3,25 @@
 import time
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from dipops.checkpoint import Checkpoint, fingerprint
+from dipops.consistency import consistency
 from dipops.errors import BadType, BadValue, Diverged
-from dipops.methods.conjugate_gradient import ConjugateGradient
+from dipops.faults import MOST_FAILURES, SLOWER, Faults, Health
 from dipops.methods.default import default_method
-from dipops.methods.interface import Iteration, Method
-from dipops.methods.primal_dual import PrimalDual
-from dipops.monitor import Average, Callback, Monitor, Step, StopRule, Tolerance, Trace, Watch, progress_bar
+from dipops.methods.interface import Method, Slowing
+from dipops.monitor.averages import Average
+from dipops.monitor.interface import Averaging, Callback, Monitor, Step, StopRule
+from dipops.monitor.trace import Trace, progress_bar
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
+from dipops.result import Result
 from dipops.seeds import stream
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a solve gives.
-
-    Attributes:
-        image: the answer, (N, *in_shape); which one it is, ``answer`` says.
-        answer: "stopped" for what a stop rule kept, "average" for the exponential average, "last" for the last output; of a
-            batch where the rule stopped some members only, it says how many.
-        last: the last output.
-        average: the exponential average at the end, or None where there was none.
-        trace: curves of shape (steps, N): "objective" (NaN in steps where a method did not compute it), and with a known
-            truth "psnr" of the output and "psnr_average".
-        steps: how many steps were made.
-        stopped: why the solve ended.
-        seconds: how long it took.
-        seed: where it started from; member k of the batch from seed + k.
-    """
-
-    image: Tensor = field(repr=False)
-    answer: str
-    last: Tensor = field(repr=False)
-    average: Tensor | None = field(repr=False)
-    trace: dict[str, Tensor] = field(repr=False)
-    steps: int
-    stopped: str
-    seconds: float
-    seed: int
 
 
 def solve(
@@ -56,11 +32,16 @@ def solve(
     steps: int | None = None,
     seed: int = 0,
     monitors: Sequence[Monitor] = (),
+    checkpoint: str | Path | None = None,
     progress: bool = True,
 ) -> Result:
     """Minimise ½ ‖A(g(θ)) - y‖² + R(g(θ)) over θ, each image of a batch by itself.
 
     The same seed, threads and PyTorch give the same bits on a CPU. Global random state is neither used nor changed.
+
+    Where the objective of Descent or Langevin is not finite, or jumps by more than 5 dB and stays there, the solve goes back
+    to where it was well, with all its state, and on from there at half the rate. After five such faults in a row it ends
+    there, and says so.
 
     Args:
         problem: operator and measurement.
@@ -71,131 +52,232 @@ def solve(
         seed: of everything random; member k of a batch gets seed + k.
         monitors: an Average, stop rules, and functions that take a Step now and then and return None or the reason to
             stop. Generator priors average with decay 0.99 unless an Average is given.
+        checkpoint: a file in which the state is laid down now and then and at the end. Where it exists, the solve goes on from
+            it and ends with the bits of one that was never interrupted (on a CPU with as many threads). With a larger
+            ``steps`` a solve that has made all its steps goes on.
         progress: whether to show a bar.
 
     Raises:
         BadType: an argument is of another kind.
         BadValue: steps is not positive, or prior and problem do not fit.
-        Diverged: the objective is no longer finite.
+        BadFile: the checkpoint cannot be written, or is damaged or of another solve; it is then left as it was.
+        Diverged: the objective was never finite.
     """
     _require_solvable(problem, prior, method, steps)
     started = deepcopy(prior)
     started.start(problem, [seed + k for k in range(len(problem.y))])
-    run = _Run(problem, started, method or default_method(problem, prior), steps, seed, monitors)
-    return run.complete(progress)
+    method = method or default_method(problem, prior)
+    run = _Run(problem, started, method, steps or method.steps, seed, monitors)
+    if checkpoint is None:
+        return run.complete(progress)
+    file = Checkpoint(Path(checkpoint), fingerprint(problem, started, prior, method, monitors, seed))
+    return run.complete(progress, file)
 
 
 class _Run:
     """One solve under way."""
 
     def __init__(
-        self, problem: Problem, prior: Prior, method: Method, steps: int | None, seed: int, monitors: Sequence[Monitor]
+        self, problem: Problem, prior: Prior, method: Method, steps: int, seed: int, monitors: Sequence[Monitor]
     ) -> None:
+        self.problem, self.steps, self.seed, self.every = problem, steps, seed, method.every
+        averaging, rules, self.callbacks = _sorted(monitors, method, prior)
+        generators = [stream(seed + k, "perturbation", problem.y.device) for k in range(len(problem.y))]
+        fitted = problem
+        for rule in rules:
+            fitted = rule.fitted(fitted)
+        self.iteration = method.start(fitted, prior, generators)
+        self.watches = [rule.start(problem, self.iteration) for rule in rules]
+        self.mean = averaging.start() if averaging else None
+        self.faults = Faults() if isinstance(self.iteration, Slowing) else None
+        self.trace = Trace(problem, steps, averaging is not None)
+        self.index, self.last = 0, problem.y
+        self.stopped: str | None = None
         self.started = time.perf_counter()
-        self.steps, self.seed, self.every = steps or method.steps, seed, method.every
-        members = range(len(problem.y))
-        generators = [stream(seed + k, "perturbation", problem.y.device) for k in members]
-        self.iteration = method.start(problem, prior, generators)
-        self.decay, self.watches, self.callbacks = _sorted(monitors, prior.average_decay, problem, self.iteration)
-        if isinstance(method, PrimalDual | ConjugateGradient) and not self.watches:
-            self.watches.append(Tolerance().start(problem, self.iteration))
-        self.trace = Trace(problem, self.steps, self.decay is not None)
-        self.last: Tensor = problem.y
-        self.average: Tensor | None = None
 
-    def complete(self, progress: bool) -> Result:
-        index, stopped = 0, None
+    def complete(self, progress: bool, file: Checkpoint | None = None) -> Result:
+        if file is not None and (state := file.load()) is not None:
+            self._resume(state)
+        well = deepcopy(self._state()) if self.faults else {}
         with progress_bar(self.steps, progress) as bar:
-            while not stopped and index < self.steps:
-                index += 1
-                read = index % self.every == 0 or index == self.steps
-                self._step(index, read)
-                bar.update()
-                stopped = (self._speak(index, bar) if read else None) or self._reason(index, read)
-        return self._result(index, stopped)
+            while not self.stopped and self.index < self.steps:
+                bar.update(self.index - bar.n)
+                self.index += 1
+                read = self.index % self.every == 0 or self.index == self.steps
+                self._step(read)
+                health = self._health() if read else Health.DOUBTFUL
+                if health is Health.FAULTY:
+                    self._go_back(well)
+                    continue
+                self.stopped = (self._speak(bar) if read else None) or self._reason(read)
+                if health is Health.WELL:
+                    well = deepcopy(self._state()) if self.faults else {}
+                    if file is not None and file.due:
+                        file.save(self._state() | {"trace": self.trace.window(0, self.index)})
+            bar.update(self.index - bar.n)
+        if file is not None:
+            file.save(self._state() | {"trace": self.trace.window(0, self.index)})
+        return self._result()
 
-    def _step(self, index: int, measure: bool) -> None:
+    def _step(self, measure: bool) -> None:
         self.last, objective = self.iteration.step(measure)
-        if self.decay is not None:
-            self.average = self.last.clone() if self.average is None else self.average.lerp_(self.last, 1 - self.decay)
-        self.trace.record(index, objective, self.last, self.average)
+        if self.mean:
+            self.mean.update(self.last)
+        self.trace.record(self.index, objective, self.last, self._average)
         for watch in self.watches:
-            watch.update(index, self.last, self._answer)
+            watch.update(self.index, self.last, self._answer)
+
+    @property
+    def _average(self) -> Tensor | None:
+        return self.mean.average if self.mean else None
 
     @property
     def _answer(self) -> Tensor:
-        return self.last if self.average is None else self.average
+        return self.last if self._average is None else self._average
 
-    def _speak(self, index: int, bar: object) -> str | None:
-        """The moment when values are read from the device: faults, progress and callbacks."""
-        start = (index - 1) // self.every * self.every
-        curves = self.trace.window(start, index)
-        if not curves["objective"][-1].isfinite().all():
-            first = start + int((~curves["objective"].isfinite()).any(1).nonzero()[0]) + 1
-            raise Diverged(f"an objective that is not finite at step {first}", "finite values", "lower the learning rate")
+    @property
+    def _seconds(self) -> float:
+        return time.perf_counter() - self.started
+
+    def _state(self) -> dict[str, Any]:
+        """All that the rest of the solve depends on."""
+        return {
+            "index": self.index,
+            "stopped": self.stopped,
+            "seconds": self._seconds,
+            "last": self.last,
+            "iteration": self.iteration.state_dict(),
+            "mean": self.mean.state_dict() if self.mean else {},
+            "watches": [watch.state_dict() for watch in self.watches],
+            "faults": self.faults.state_dict() if self.faults else {},
+        }
+
+    def _load(self, state: dict[str, Any]) -> None:
+        """Stand where a state was taken; the state stays as it is."""
+        state = deepcopy(state)
+        place = self.problem.y.device
+        self.index, self.stopped, self.last = state["index"], state["stopped"], state["last"].to(place)
+        self.iteration.load_state_dict(state["iteration"])
+        if self.mean:
+            self.mean.load_state_dict(_on(place, state["mean"]))
+        for watch, its in zip(self.watches, state["watches"], strict=True):
+            watch.load_state_dict(_on(place, its))
+
+    def _resume(self, state: dict[str, Any]) -> None:
+        if state["index"] > self.steps:
+            came = f"a checkpoint after {state['index']} steps for a solve of {self.steps}"
+            raise BadValue(came, "no fewer steps than it has made", "raise steps, or name another checkpoint")
+        self._load(state)
+        self.trace.load(state["trace"])
+        if self.faults:
+            self.faults.load_state_dict(state["faults"])
+        self.started -= state["seconds"]
+
+    def _health(self) -> Health:
+        """How the solve stands at a moment when values are read from the device."""
+        objectives = self.trace.window((self.index - 1) // self.every * self.every, self.index)["objective"]
+        if self.faults:
+            return self.faults.judge(objectives)
+        if not objectives[-1].isfinite().all():
+            raise self._diverged()
+        return Health.WELL
+
+    def _go_back(self, well: dict[str, Any]) -> None:
+        """Undo all since the solve was well, and go on at a lower rate, or give up."""
+        assert self.faults
+        assert isinstance(self.iteration, Slowing)
+        gives_up = self.faults.failures >= MOST_FAILURES
+        if gives_up and well["index"] == 0:
+            raise self._diverged()
+        fault = f"not finite or 5 dB higher before step {self.index}"
+        self._load(well)
+        if gives_up:
+            self.stopped = f"the objective was {fault}, {MOST_FAILURES} times at ever lower rates: back at step {self.index}"
+        self.iteration.slow_down(SLOWER**self.faults.failures)
+
+    def _diverged(self) -> Diverged:
+        finite = self.trace.window(0, self.index)["objective"].isfinite().all(1)
+        first = int((~finite).nonzero()[0]) + 1 if not finite.all() else self.index
+        return Diverged(f"an objective that is not finite at step {first}", "finite values", "lower the learning rate")
+
+    def _speak(self, bar: Any) -> str | None:
+        """Progress and callbacks."""
+        curves = self.trace.window(self.index - 1, self.index)
         score = curves.get("psnr_average", curves.get("psnr"))
         step = Step(
-            index=index,
+            index=self.index,
             steps=self.steps,
             image=self.last.clone(),
-            average=None if self.average is None else self.average.clone(),
+            average=None if self._average is None else self._average.clone(),
             objective=curves["objective"][-1],
             psnr=None if score is None else score[-1],
-            seconds=time.perf_counter() - self.started,
+            seconds=self._seconds,
         )
         shown = {"objective": f"{float(step.objective.mean()):.4g}"}
         if step.psnr is not None:
             shown["PSNR"] = f"{float(step.psnr.mean()):.2f} dB"
-        bar.set_postfix(shown, refresh=False)  # pyright: ignore[reportAttributeAccessIssue]
+        bar.set_postfix(shown, refresh=False)
         reasons = [callback(step) for callback in self.callbacks]
         return next((reason for reason in reasons if reason), None)
 
-    def _reason(self, index: int, read: bool) -> str | None:
+    def _reason(self, read: bool) -> str | None:
         """Why a stop rule that is due ends the solve."""
-        reasons = [watch.reason() for watch in self.watches if watch.due(index, read)]
+        reasons = [watch.reason() for watch in self.watches if watch.due(self.index, read)]
         return next((reason for reason in reasons if reason), None)
 
-    def _result(self, index: int, stopped: str | None) -> Result:
-        image, answer = self._answer, "last" if self.average is None else "average"
-        for watch in self.watches:
-            if bool(watch.done.any()):
-                image = torch.where(watch.done.view(-1, *[1] * (image.ndim - 1)), watch.kept, image)
-                done, members = int(watch.done.sum()), len(watch.done)
-                answer = "stopped" if done == members else f"stopped for {done} of {members}, else {answer}"
-                break
+    def _result(self) -> Result:
+        image, answer = self._answer, "last" if self._average is None else "average"
+        at, kept = torch.full((len(image),), self.index), None
+        if self.watches:
+            watch = max(self.watches, key=lambda watch: (int(watch.done.sum()), int((watch.at > 0).sum())))
+            has = watch.at > 0
+            image = kept = torch.where(has.view(-1, *[1] * (image.ndim - 1)), watch.kept, image)
+            at = torch.where(has, watch.at, self.index).cpu()
+            held, members = int(has.sum()), len(has)
+            answer = answer if not held else "stopped" if held == members else f"stopped for {held} of {members}, else {answer}"
         return Result(
             image=image,
             answer=answer,
             last=self.last,
-            average=self.average,
-            trace=self.trace.window(0, index),
-            steps=index,
-            stopped=stopped or f"all {self.steps} steps are done",
-            seconds=time.perf_counter() - self.started,
+            average=self._average,
+            kept=kept,
+            at=at,
+            spread=self.mean.spread if self.mean else None,
+            consistency=consistency(self.problem.operator, image, self.problem.y).cpu(),
+            trace=self.trace.window(0, self.index),
+            steps=self.index,
+            undone=self.faults.undone if self.faults else 0,
+            stopped=self.stopped or f"all {self.steps} steps are done",
+            seconds=self._seconds,
             seed=self.seed,
         )
 
 
+def _on(place: torch.device, state: dict[str, Any]) -> dict[str, Any]:
+    return {name: value.to(place) if isinstance(value, Tensor) else value for name, value in state.items()}
+
+
 def _sorted(
-    monitors: Sequence[Monitor], decay: float | None, problem: Problem, iteration: Iteration
-) -> tuple[float | None, list[Watch], list[Callback]]:
-    watches: list[Watch] = []
-    callbacks: list[Callback] = []
+    monitors: Sequence[Monitor], method: Method, prior: Prior
+) -> tuple[Averaging | None, list[StopRule], list[Callback]]:
+    """The average, the stop rules and the callbacks; where one of the first two is not given, what suits method and prior."""
     if not isinstance(monitors, Sequence):
         raise BadType(f"monitors = {monitors!r}", "a sequence", "write monitors=(Average(0.99),)")
     for monitor in monitors:
         if isinstance(monitor, type):
             raise BadType(f"the class {monitor.__name__} as a monitor", "an instance", f"write {monitor.__name__}(...)")
-        if isinstance(monitor, Average):
-            decay = monitor.decay
-        elif callable(monitor):
-            callbacks.append(monitor)
-        elif hasattr(monitor, "start"):
-            rule: StopRule = monitor
-            watches.append(rule.start(problem, iteration))
-        else:
+        if not isinstance(monitor, Averaging | StopRule) and not callable(monitor):
             raise BadType(f"a monitor that is a {type(monitor).__name__}", "Average, a stop rule or a function", "see monitor")
-    return decay, watches, callbacks
+    averages = [one for one in (*method.monitors, *monitors) if isinstance(one, Averaging)]
+    rules = [one for one in monitors if isinstance(one, StopRule)]
+    if not averages and prior.average_decay is not None:
+        averages = [Average(prior.average_decay)]
+    callbacks = [one for one in monitors if not isinstance(one, Averaging | StopRule)]
+    return (
+        averages[-1] if averages else None,
+        rules or [one for one in method.monitors if isinstance(one, StopRule)],
+        callbacks,
+    )
 
 
 def _require_solvable(problem: Problem, prior: Prior, method: Method | None, steps: int | None) -> None:

@@ -23,8 +23,9 @@ from dipops.priors.interface import PixelPrior, Prior
 from dipops.priors.proximal import ProximalPrior
 from dipops.problem import Problem
 from dipops.recipes import Recipe
+from dipops.result import Result
 from dipops.seeds import stream
-from dipops.solver import Result, solve
+from dipops.solver import solve
 
 _GRID_PER_DECADE = 3
 _REFINEMENTS = 3

@@ -14,7 +14,7 @@ LEVELS = {
     "probes": 2, "diagnosis": 2, "laws": 2, "problem": 2,
     "testing": 3, "priors": 3,
     "methods": 4, "monitor": 4,
-    "consistency": 5,
+    "consistency": 5, "checkpoint": 5, "faults": 5, "result": 5,
     "solver": 6,
     "recipes": 7, "plot": 7, "tune": 7, "compare": 7,
     "runs": 8,
@@ -24,7 +24,10 @@ LEVELS = {
 
 def _imports() -> dict[str, set[str]]:
     """Module to the modules of the package that it imports, as dotted names without the package's own."""
-    modules = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in PACKAGE.rglob("*.py")}
+    modules = {
+        ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in PACKAGE.rglob("*.py")
+    }
     found: dict[str, set[str]] = {}
     for name, path in modules.items():
         targets = set()

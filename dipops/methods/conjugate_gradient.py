@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from dipops.errors import BadType
+from dipops.monitor.interface import Monitor
+from dipops.monitor.tolerance import Tolerance
 from dipops.operators.interface import LinearOperator, stack
 from dipops.priors.interface import NoPrior, Prior
 from dipops.priors.proximal import relative_change
@@ -30,6 +32,10 @@ class ConjugateGradient:
 
     steps: int = 500
     every: int = 25
+
+    @property
+    def monitors(self) -> Sequence[Monitor]:
+        return (Tolerance(),)
 
     def start(self, problem: Problem, prior: Prior, generators: Sequence[torch.Generator]) -> "ConjugateGradientIteration":
         """See :class:`dipops.methods.interface.Method`.
@@ -87,7 +93,7 @@ class ConjugateGradientIteration:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for name, tensor in state.items():
-            setattr(self, name, tensor.clone())
+            setattr(self, name, tensor.to(self.x.device, copy=True))
 
 
 def _power(t: Tensor) -> Tensor:

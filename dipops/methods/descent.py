@@ -12,6 +12,7 @@ from torch.optim import LBFGS, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from dipops.errors import BadValue
+from dipops.monitor.interface import Monitor
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
 
@@ -36,6 +37,10 @@ class Descent:
     schedule: MakeSchedule | None = None
     steps: int = 2000
     every: int = 25
+
+    @property
+    def monitors(self) -> Sequence[Monitor]:
+        return ()
 
     def start(self, problem: Problem, prior: Prior, generators: Sequence[torch.Generator]) -> "DescentIteration":
         """See :class:`dipops.methods.interface.Method`.
@@ -71,6 +76,14 @@ class DescentIteration:
             self.schedule.step()
         return self._image, self._objective
 
+    def slow_down(self, factor: float) -> None:
+        for group in self.optimizer.param_groups:
+            for name in group:
+                if name.endswith("lr"):  # schedules keep initial_lr, max_lr and min_lr here
+                    group[name] = group[name] * factor
+        if self.schedule is not None:
+            _lower(self.schedule, factor)
+
     def state_dict(self) -> dict[str, Any]:
         return {
             "prior": self._prior.state_dict(),
@@ -98,3 +111,11 @@ class DescentIteration:
         objective = self._problem.misfit(image) + self._prior.penalty(image)
         self._image, self._objective = image.detach(), objective.detach()
         return objective.sum()
+
+
+def _lower(schedule: LRScheduler, factor: float) -> None:
+    """The rates from which a schedule, or a chain of them, derives its own."""
+    for inner in getattr(schedule, "_schedulers", ()):
+        _lower(inner, factor)
+    if hasattr(schedule, "base_lrs"):
+        schedule.base_lrs = [rate * factor for rate in schedule.base_lrs]

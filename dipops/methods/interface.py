@@ -1,7 +1,7 @@
 """What a method is."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -25,7 +25,16 @@ class Iteration(Protocol):
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what ``state_dict`` gave."""
+        """Go on from what ``state_dict`` gave; the iteration may keep and change what is in it."""
+        ...
+
+
+@runtime_checkable
+class Slowing(Protocol):
+    """An iteration whose steps can be made smaller, and whose faults ``solve`` therefore undoes."""
+
+    def slow_down(self, factor: float) -> None:
+        """Multiply the learning rate by ``factor``."""
         ...
 
 
@@ -35,12 +44,15 @@ class Method(Protocol):
     Attributes:
         steps: how many steps ``solve`` makes where it is not told.
         every: how many steps lie between two moments when values are read from the device.
+        monitors: the average and the stop rules that suit it, used where the user gives none of that kind.
     """
 
     @property
     def steps(self) -> int: ...
     @property
     def every(self) -> int: ...
+    @property
+    def monitors(self) -> Sequence[Any]: ...
 
     def start(self, problem: Problem, prior: Prior, generators: Sequence[torch.Generator]) -> Iteration:
         """Begin on a prior that has been started for the problem; the generators are one for each member of the batch."""

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from dipops.errors import BadType
+from dipops.monitor.interface import Monitor
+from dipops.monitor.tolerance import Tolerance
 from dipops.operators.elementary import Identity, Mask
 from dipops.operators.interface import LinearOperator
 from dipops.priors.interface import NoPrior, Prior
@@ -34,6 +36,10 @@ class PrimalDual:
     exact: bool = False
     steps: int = 5000
     every: int = 25
+
+    @property
+    def monitors(self) -> Sequence[Monitor]:
+        return (Tolerance(),)
 
     def start(self, problem: Problem, prior: Prior, generators: Sequence[torch.Generator]) -> "PrimalDualIteration":
         """See :class:`dipops.methods.interface.Method`.

@@ -1,12 +1,13 @@
 """The deep image prior: a picture is what an untrained network makes of a fixed input."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from dipops.errors import BadValue
-from dipops.priors.generators import Generator, Hourglass, side_by_side
+from dipops.priors.generators.hourglass import Hourglass
+from dipops.priors.generators.interface import Generator, side_by_side
 from dipops.priors.inputs import Guide, Input, Noise
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
@@ -23,7 +24,9 @@ class DeepImagePrior(Prior):
     Args:
         generator: config of the network; the paper's Hourglass by default.
         input: where z comes from; by default the operator's guide where it has one, else Noise(32).
-        perturbation: standard deviation of the fresh normal noise that is added to z in each step.
+        perturbation: standard deviation of the fresh normal noise that is added to z in each step, or a function that gives
+            it for a step, counted from 0, such as Ramp.
+        learn_input: whether z is fitted too.
 
     Raises:
         BadValue: the perturbation is negative; on start, an image that is not (C, H, W) or too small.
@@ -33,38 +36,60 @@ class DeepImagePrior(Prior):
     network: nn.Module
     z: Tensor
     noise: Tensor
+    refreshed: Tensor
 
-    def __init__(self, generator: Generator | None = None, input: Input | None = None, perturbation: float = 1 / 30) -> None:
+    def __init__(
+        self,
+        generator: Generator | None = None,
+        input: Input | None = None,
+        perturbation: float | Callable[[int], float] = 1 / 30,
+        learn_input: bool = False,
+    ) -> None:
         super().__init__()
-        if not 0 <= perturbation < float("inf"):
-            raise BadValue(f"perturbation = {perturbation}", "a standard deviation of at least 0", "the paper uses 1/30")
+        if not callable(perturbation):
+            _require_deviation(perturbation)
         self.generator: Generator = Hourglass() if generator is None else generator
-        self.input, self.perturbation = input, float(perturbation)
+        self.input, self.perturbation, self.learn_input = input, perturbation, learn_input
 
     def start(self, problem: Problem, seeds: Sequence[int]) -> None:
         in_shape = problem.operator.in_shape
         if len(in_shape) != 3:
             raise BadValue(f"images of shape {in_shape}", "(C, H, W)", "reshape inside your operator's forward")
         source = self.input or (Noise() if problem.operator.guide is None else Guide())
-        size = self.generator.padded(in_shape[1:])
+        size = self.generator.input_size(in_shape[1:])
         inputs = [source.sample(problem, size, stream(seed, "input")) for seed in seeds]
         channels = len(inputs[0])
         streams = [stream(seed, "weights").initial_seed() for seed in seeds]
         self.network = side_by_side(self.generator, channels, in_shape[0], streams).to(problem.y)
-        self.register_buffer("z", torch.cat(inputs)[None].to(problem.y))
-        self.register_buffer("noise", torch.zeros_like(self.z))
+        z = torch.cat(inputs)[None].to(problem.y)
+        if self.learn_input:
+            self.z = nn.Parameter(z)
+        else:
+            self.register_buffer("z", z)
+        self.register_buffer("noise", torch.zeros_like(z))
+        self.register_buffer("refreshed", torch.zeros((), dtype=torch.int64))
         self._members, self._shape = len(seeds), in_shape
 
     def refresh(self, generators: Sequence[torch.Generator]) -> None:
-        if self.perturbation:
-            for part, generator in zip(self.noise[0].chunk(self._members), generators, strict=True):
-                part.normal_(generator=generator)
+        deviation = self.perturbation
+        if callable(deviation):
+            deviation = _require_deviation(deviation(int(self.refreshed)))
+            self.refreshed += 1
+        for part, generator in zip(self.noise[0].chunk(self._members), generators, strict=True):
+            part.normal_(std=deviation, generator=generator) if deviation else part.zero_()
 
     def forward(self) -> Tensor:
-        z = torch.add(self.z, self.noise, alpha=self.perturbation) if self.perturbation else self.z
-        images = self.network(z).unflatten(1, (self._members, -1))[0]
+        images = self.network(self.z + self.noise).unflatten(1, (self._members, -1))[0]
         return images[..., : self._shape[1], : self._shape[2]]
 
     def __repr__(self) -> str:
         source = "" if self.input is None else f", {self.input!r}"
-        return f"DeepImagePrior({self.generator!r}{source}, perturbation={self.perturbation:.4g})"
+        deviation = self.perturbation if callable(self.perturbation) else f"{self.perturbation:.4g}"
+        learned = ", learn_input=True" if self.learn_input else ""
+        return f"DeepImagePrior({self.generator!r}{source}, perturbation={deviation}{learned})"
+
+
+def _require_deviation(value: float) -> float:
+    if not 0 <= value < float("inf"):
+        raise BadValue(f"perturbation = {value}", "a standard deviation of at least 0", "the paper uses 1/30")
+    return float(value)

@@ -1,13 +1,15 @@
 """What a generator is fed with: the fixed z of g(θ) = network(z)."""
 
+import math
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dipops.errors import BadValue
+from dipops.errors import BadType, BadValue
 from dipops.problem import Problem
 
 
@@ -15,27 +17,39 @@ class Input(Protocol):
     """Anything that makes the input z of a generator."""
 
     def sample(self, problem: Problem, size: tuple[int, int], generator: torch.Generator) -> Tensor:
-        """z of shape (channels, *size) on the CPU; ``size`` is the picture's, padded for the generator."""
+        """z of shape (channels, *size) on the CPU; ``size`` is what the generator takes."""
         ...
+
+
+class Distribution(Enum):
+    """What noise is drawn from."""
+
+    UNIFORM = "uniform"
+    NORMAL = "normal"
 
 
 @dataclass(frozen=True)
 class Noise:
-    """Uniform noise between 0 and ``scale``: the paper's default.
+    """Noise, uniform between 0 and ``scale`` (the paper's default) or normal with standard deviation ``scale``.
 
     Raises:
         BadValue: ``channels`` or ``scale`` is not positive.
+        BadType: the distribution is no member of Distribution.
     """
 
     channels: int = 32
     scale: float = 0.1
+    distribution: Distribution = Distribution.UNIFORM
 
     def __post_init__(self) -> None:
+        if not isinstance(self.distribution, Distribution):
+            raise BadType(f"distribution = {self.distribution!r}", "a Distribution", "write Distribution.NORMAL, say")
         if self.channels < 1 or not self.scale > 0:
             raise BadValue(f"{self}", "at least one channel and a positive scale", "the paper's is Noise(32, 0.1)")
 
     def sample(self, problem: Problem, size: tuple[int, int], generator: torch.Generator) -> Tensor:
-        return self.scale * torch.rand(self.channels, *size, generator=generator)
+        draw = torch.rand if self.distribution is Distribution.UNIFORM else torch.randn
+        return self.scale * draw(self.channels, *size, generator=generator)
 
 
 @dataclass(frozen=True)
@@ -48,12 +62,66 @@ class Meshgrid:
 
 
 @dataclass(frozen=True)
-class Guide:
-    """The operator's guide, such as the flash photograph of GuidedInput."""
+class Fourier:
+    """Sines and cosines of the coordinates u in [0, 1]: sin 2^k π u and cos 2^k π u for k below ``octaves``, across and down.
+
+    Tancik et al., "Fourier Features Let Networks Learn High Frequency Functions", NeurIPS 2020. 4 × ``octaves`` channels.
+
+    Raises:
+        BadValue: there is no octave.
+    """
+
+    octaves: int = 8
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.octaves, int) or self.octaves < 1:
+            raise BadValue(f"{self}", "at least one octave", "Fourier(8) reaches details of two pixels at 256 pixels")
 
     def sample(self, problem: Problem, size: tuple[int, int], generator: torch.Generator) -> Tensor:
-        guide = problem.operator.guide
+        coordinates = Meshgrid().sample(problem, size, generator)
+        angles = torch.cat([2**octave * math.pi * coordinates for octave in range(self.octaves)])
+        return torch.cat([angles.sin(), angles.cos()])
+
+
+@dataclass(frozen=True)
+class Guide:
+    """The operator's guide, such as the flash photograph of GuidedInput.
+
+    Raises:
+        BadValue: on sampling, the operator has no guide, or one of another size than its images, or the generator takes
+            an input smaller than the picture.
+    """
+
+    def sample(self, problem: Problem, size: tuple[int, int], generator: torch.Generator) -> Tensor:
+        guide, shape = problem.operator.guide, problem.operator.in_shape
         if guide is None:
             raise BadValue(f"{problem.operator!r}, which has no guide", "an operator with one", "use GuidedInput or Noise()")
-        height, width = guide.shape[-2:]
+        if guide.ndim != 3 or guide.shape[1:] != shape[1:]:
+            came = f"a guide of shape {tuple(guide.shape)} for images of {shape}"
+            raise BadValue(came, f"(channels, {shape[1]}, {shape[2]})", "crop or resize it")
+        height, width = guide.shape[1:]
+        if size[0] < height or size[1] < width:
+            came = f"a guide of {height} x {width} for a generator with an input of {size[0]} x {size[1]}"
+            raise BadValue(came, "an input of the picture's size", "use Hourglass, or another input")
         return F.pad(guide.cpu(), (0, size[1] - width, 0, size[0] - height), mode="replicate")
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """A perturbation that goes linearly from ``first`` to ``last`` in ``steps`` steps and stays there.
+
+    Raises:
+        BadValue: a standard deviation is negative, or there is no step.
+    """
+
+    first: float
+    last: float
+    steps: int
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.first < math.inf and 0 <= self.last < math.inf and self.steps >= 1):
+            raise BadValue(f"{self}", "standard deviations of at least 0 and at least one step", "write Ramp(1 / 30, 0, 1000)")
+
+    def __call__(self, step: int) -> float:
+        """The standard deviation in a step, counted from 0."""
+        return self.first + (self.last - self.first) * min(step / self.steps, 1)

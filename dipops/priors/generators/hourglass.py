@@ -1,50 +1,24 @@
-"""Untrained networks that generate pictures, each from one frozen config."""
+"""Encoder-decoders: the hourglass of the paper, and the one without skips of its architecture study."""
 
 from dataclasses import dataclass
-from enum import Enum
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from dipops.errors import BadType, BadValue
+from dipops.priors.generators.interface import in_units
+from dipops.priors.generators.layers import (
+    Downsampling,
+    Padding,
+    Upsampling,
+    beside,
+    convolution,
+    doubling,
+    normalisation,
+)
 
 _SLOPE = 0.2
-_SMALLEST_SIDE = 16
-
-
-class Generator(Protocol):
-    """A config that builds a network."""
-
-    def build(self, in_channels: int, out_channels: int, copies: int) -> nn.Module:
-        """A network from (1, copies * in_channels, H, W) to (1, copies * out_channels, H, W), its copies independent."""
-        ...
-
-    def padded(self, size: tuple[int, int]) -> tuple[int, int]:
-        """The size, not smaller than ``size``, that the network can take."""
-        ...
-
-
-class Upsampling(Enum):
-    """How a map is doubled in size."""
-
-    NEAREST = "nearest"
-    BILINEAR = "bilinear"
-
-
-class Downsampling(Enum):
-    """How a map is halved: by the stride of a convolution, or by a 2 x 2 mean after one."""
-
-    STRIDE = "stride"
-    AVERAGE = "average"
-
-
-class Padding(Enum):
-    """What lies beyond the border of a map."""
-
-    REFLECT = "reflect"
-    ZEROS = "zeros"
 
 
 @dataclass(frozen=True)
@@ -107,22 +81,17 @@ class Hourglass:
         for scale, (width, _) in reversed(list(enumerate(pairwise(widths)))):
             inner = _Scale(self, scale, width, inner, copies)
         assert inner is not None
-        return nn.Sequential(inner, _convolution(self.channels[0], out_channels, 1, 1, self.padding, copies), nn.Sigmoid())
+        return nn.Sequential(inner, convolution(self.channels[0], out_channels, 1, self.padding, copies), nn.Sigmoid())
 
-    def padded(self, size: tuple[int, int]) -> tuple[int, int]:
+    def input_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """See :class:`Generator`: the next multiple of 2^scales where every map is larger than its padding and 1 x 1.
 
         Raises:
             BadValue: a side is under 16 pixels and the network has too many scales for it.
         """
-        unit = 2 ** len(self.channels)
-        smallest = min(size)
-        if smallest < min(_SMALLEST_SIDE, 2 * unit):
-            fitting = max(smallest.bit_length() - 2, 0)
-            advice = f"a Hourglass of {fitting} scales would fit" if fitting else "enlarge it"
-            raise BadValue(f"a picture of {size[0]} x {size[1]}", f"sides from {min(_SMALLEST_SIDE, 2 * unit)} pixels", advice)
-        height, width = (max(-(-side // unit), self._least_units()) * unit for side in size)
-        return height, width
+        scales = len(self.channels)
+        height, width = in_units(size, scales, self._least_units(), "Hourglass")
+        return height * 2**scales, width * 2**scales
 
     def _least_units(self) -> int:
         """The smallest side of the deepest map."""
@@ -135,6 +104,37 @@ class Hourglass:
         return needed
 
 
+@dataclass(frozen=True)
+class EncoderDecoder:
+    """The hourglass without skips of the paper's architecture study: 5 x 5 on the way down, 3 x 3 and nearest on the way up.
+
+    The default is its deepest, of 2 996 467 parameters for one channel in and three out; ``channels[:4]`` and ``[:2]`` of it
+    are the shallower ones.
+
+    Attributes:
+        channels: width of each scale, from the finest.
+
+    Raises:
+        BadValue: there is no scale, or a width is not positive.
+    """
+
+    channels: tuple[int, ...] = (16, 32, 64, 128, 128, 128)
+
+    def __post_init__(self) -> None:
+        self._hourglass()
+
+    def build(self, in_channels: int, out_channels: int, copies: int = 1) -> nn.Module:
+        """See :class:`Generator`; the network ends in a sigmoid."""
+        return self._hourglass().build(in_channels, out_channels, copies)
+
+    def input_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """See :class:`Generator`."""
+        return self._hourglass().input_size(size)
+
+    def _hourglass(self) -> Hourglass:
+        return Hourglass(self.channels, 0, down_kernels=5, up_kernels=3, upsampling=Upsampling.NEAREST, pointwise=False)
+
+
 class _Scale(nn.Module):
     """One scale of the hourglass, which holds the coarser ones inside it."""
 
@@ -145,8 +145,8 @@ class _Scale(nn.Module):
         deeper = config.channels[scale + 1] if inner is not None else width
 
         def block(source: int, target: int, kernel: int, stride: int = 1) -> list[nn.Module]:
-            layers: list[nn.Module] = [_convolution(source, target, kernel, stride, config.padding, copies)]
-            return [*layers, _normalisation(target, copies), nn.LeakyReLU(_SLOPE, inplace=True)]
+            layers: list[nn.Module] = [convolution(source, target, kernel, config.padding, copies, stride=stride)]
+            return [*layers, normalisation(target, copies), nn.LeakyReLU(_SLOPE, inplace=True)]
 
         def reducing() -> list[nn.Module]:
             if config.downsampling is Downsampling.STRIDE:
@@ -158,10 +158,10 @@ class _Scale(nn.Module):
         self.skip = nn.Sequential(*block(in_channels, skip, 1)) if skip else None
         mode: Upsampling = config.per_scale("upsampling")[scale]
         self.deeper = nn.Sequential(
-            *reducing(), *block(width, width, down), *([inner] if inner is not None else []), _doubling(mode)
+            *reducing(), *block(width, width, down), *([inner] if inner is not None else []), doubling(mode)
         )
         self.joined = nn.Sequential(
-            _normalisation(skip + deeper, copies),
+            normalisation(skip + deeper, copies),
             *block(skip + deeper, width, up),
             *(block(width, width, 1) if config.pointwise else []),
         )
@@ -170,42 +170,4 @@ class _Scale(nn.Module):
         deeper = self.deeper(x)
         if self.skip is None:
             return self.joined(deeper)
-        return self.joined(_beside(self.skip(x), deeper, self.copies))
-
-
-def _convolution(source: int, target: int, kernel: int, stride: int, padding: Padding, copies: int) -> nn.Conv2d:
-    return nn.Conv2d(copies * source, copies * target, kernel, stride, kernel // 2, groups=copies, padding_mode=padding.value)
-
-
-def _normalisation(channels: int, copies: int) -> nn.BatchNorm2d:
-    """Batch statistics always: with one image a copy, each channel is normalised over its own pixels."""
-    return nn.BatchNorm2d(copies * channels, track_running_stats=False)
-
-
-def _doubling(mode: Upsampling) -> nn.Upsample:
-    return nn.Upsample(scale_factor=2, mode=mode.value, align_corners=False if mode is Upsampling.BILINEAR else None)
-
-
-def _beside(a: Tensor, b: Tensor, copies: int) -> Tensor:
-    """Channels of a and b side by side within each copy."""
-    if copies == 1:
-        return torch.cat([a, b], dim=1)
-    return torch.cat([a.unflatten(1, (copies, -1)), b.unflatten(1, (copies, -1))], dim=2).flatten(1, 2)
-
-
-def side_by_side(config: Generator, in_channels: int, out_channels: int, seeds: list[int]) -> nn.Module:
-    """One network of len(seeds) independent copies, copy k initialised as a single network is from ``seeds[k]``.
-
-    Built on the CPU; the global random state is left as it was.
-    """
-    members = []
-    with torch.random.fork_rng(devices=[]):
-        for seed in seeds:
-            torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed CUDA too
-            members.append(config.build(in_channels, out_channels, 1))
-        if len(members) == 1:
-            return members[0]
-        network = config.build(in_channels, out_channels, len(members))
-    states = [member.state_dict() for member in members]
-    network.load_state_dict({name: torch.cat([state[name] for state in states]) for name in states[0]})
-    return network
+        return self.joined(beside(self.skip(x), deeper, self.copies))

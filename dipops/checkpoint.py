@@ -1,0 +1,153 @@
+"""A solve laid down in a file, and taken up again.
+
+The file is one line of JSON, the digest and the fingerprint of what is solved, and the state as PyTorch writes it, read with
+``weights_only=True``: nothing in it is executed.
+"""
+
+import hashlib
+import io
+import json
+import pickle
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dipops.errors import BadFile, BadType
+from dipops.files import package_version, write_whole
+from dipops.methods.interface import Method
+from dipops.priors.interface import Prior
+from dipops.problem import Problem
+
+FORMAT = 1
+Fingerprint = dict[str, str]
+_PACE = 50
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+
+
+class Checkpoint:
+    """A file that holds the state of one solve.
+
+    Raises:
+        BadFile: its folder is missing.
+    """
+
+    def __init__(self, path: Path, fingerprint: Fingerprint) -> None:
+        if not path.parent.is_dir() or path.is_dir():
+            raise BadFile(
+                f"a checkpoint at {path}", "a file in a folder that exists", "make the folder, or choose another name"
+            )
+        self.path, self.fingerprint = path, fingerprint
+        self._next, self._tried = 0.0, False
+
+    @property
+    def due(self) -> bool:
+        """Whether so long a time has passed that saving costs about a fiftieth of it."""
+        return time.perf_counter() >= self._next
+
+    def load(self) -> dict[str, Any] | None:
+        """The state in the file, or None where there is none; BadFile as for :func:`read`."""
+        return read(self.path, self.fingerprint) if self.path.exists() else None
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Put a state in the file's place, whole or not at all.
+
+        Raises:
+            BadFile: the file cannot be written.
+            BadType: the state holds what could not be read back.
+        """
+        begun = time.perf_counter()
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        payload = buffer.getvalue()
+        if not self._tried:
+            _require_readable(payload)
+            self._tried = True
+        header = {"dipops checkpoint": FORMAT, "digest": _digest(self.fingerprint, payload), "fingerprint": self.fingerprint}
+        line = json.dumps(header, ensure_ascii=False).encode() + b"\n"
+        part = self.path.with_name(f".{self.path.name}.part")
+        write_whole(self.path, lambda file: file.writelines((line, payload)), part)
+        now = time.perf_counter()
+        self._next = now + _PACE * (now - begun)
+
+
+def read(path: Path, fingerprint: Fingerprint) -> dict[str, Any]:
+    """The state in ``path``, which must be of the same solve.
+
+    Raises:
+        BadFile: the file is none, is cut off or changed, or is of another problem, prior, method, seed or version.
+    """
+    line, _, payload = path.read_bytes().partition(b"\n")
+    header = _header(path, line)
+    if header["dipops checkpoint"] != FORMAT:
+        raise BadFile(f"{path} has format {header['dipops checkpoint']}", f"format {FORMAT}", _ELSEWHERE)
+    found = header["fingerprint"]
+    if header["digest"] != _digest(found, payload):
+        raise BadFile(f"{path} is cut off or was changed", "the digest in its first line", _ELSEWHERE)
+    for name, expected in fingerprint.items():
+        if found.get(name) != expected:
+            raise BadFile(f"{path} has {name} {found.get(name)}", f"{name} {expected}", _ELSEWHERE)
+    try:
+        return torch.load(io.BytesIO(payload), weights_only=True, map_location="cpu")
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise BadFile(f"{path} holds no plain tensors", "what this version writes", _ELSEWHERE) from error
+
+
+def fingerprint(
+    problem: Problem, started: Prior, prior: Prior, method: Method, monitors: Sequence[object], seed: int
+) -> Fingerprint:
+    """What must be the same for a solve to go on: all that its steps depend on but their number."""
+    truth = {} if problem.truth is None else {"truth": problem.truth}
+    return {
+        "operator": f"{_described(problem.operator)} {_digest_of(problem.operator.state_dict())}",
+        "measurement": f"{tuple(problem.y.shape)} σ = {problem.sigma} {_digest_of({'y': problem.y, **truth})}",
+        "prior": f"{_described(prior)} {_digest_of(started.state_dict())}",
+        "method": _described(method),
+        "monitors": _described(list(monitors)),
+        "seed": str(seed),
+        "versions": f"dipops {package_version('dipops')}, torch {torch.__version__}",
+        "device": problem.y.device.type,
+    }
+
+
+def _described(thing: object) -> str:
+    """repr, the same in every process."""
+    return _ADDRESS.sub("", repr(thing))
+
+
+def _digest_of(tensors: dict[str, Tensor]) -> str:
+    total = hashlib.sha256()
+    for name, tensor in tensors.items():
+        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        total.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()[:16]
+
+
+_ELSEWHERE = "name another checkpoint, or delete this one to begin anew"
+
+
+def _digest(fingerprint: Fingerprint, payload: bytes) -> str:
+    text = json.dumps(fingerprint, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode() + b"\n" + payload).hexdigest()
+
+
+def _header(path: Path, line: bytes) -> dict[str, Any]:
+    try:
+        header = json.loads(line)
+        if isinstance(header["fingerprint"], dict) and header.keys() >= {"dipops checkpoint", "digest"}:
+            return header
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise BadFile(f"{path} is no checkpoint, or its beginning was changed", "a file that solve wrote", _ELSEWHERE)
+
+
+def _require_readable(payload: bytes) -> None:
+    try:
+        torch.load(io.BytesIO(payload), weights_only=True)
+    except pickle.UnpicklingError as error:
+        came = f"a state with {str(error).splitlines()[-1] or 'objects'}"
+        raise BadType(came, "tensors and plain values", "use an optimiser and a schedule that hold no others") from error

@@ -1,0 +1,94 @@
+"""Samples from the posterior by noisy descent."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+from torch.optim import Optimizer
+
+from dipops.errors import BadValue
+from dipops.methods.descent import Descent, DescentIteration
+from dipops.monitor.averages import Posterior
+from dipops.monitor.interface import Monitor
+from dipops.priors.interface import Prior
+from dipops.problem import Problem
+
+_MEMORY = 0.99
+_FLOOR = 1e-5
+
+
+@dataclass(frozen=True)
+class Langevin:
+    """Stochastic gradient Langevin dynamics: samples θ from exp(-(½ ‖A(g(θ)) - y‖² + R(g(θ))) / σ²), the posterior.
+
+    Welling and Teh, "Bayesian Learning via Stochastic Gradient Langevin Dynamics", ICML 2011; with the preconditioner of Li
+    et al., "Preconditioned Stochastic Gradient Langevin Dynamics", AAAI 2016, equations 4 to 6 without Γ; on the deep image
+    prior Cheng et al., "A Bayesian Perspective on the Deep Image Prior", CVPR 2019. After ``burn_in`` steps the mean of the
+    outputs is ``Result.average`` and their standard deviation ``Result.spread``.
+
+    Attributes:
+        rate: ε of a step; the gradient alone moves a weight by about half of it.
+        burn_in: steps that are left out of mean and spread.
+        steps: how many steps ``solve`` makes where it is not told.
+        every: how many steps lie between two moments when values are read from the device.
+
+    Raises:
+        BadValue: the rate is not positive; on start, a problem whose σ is not known or zero, or a prior with a box.
+    """
+
+    rate: float = 0.02
+    burn_in: int = 1000
+    steps: int = 4000
+    every: int = 25
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rate < float("inf"):
+            raise BadValue(f"rate = {self.rate}", "a positive number", "leave it out for 0.02")
+
+    @property
+    def monitors(self) -> Sequence[Monitor]:
+        return (Posterior(self.burn_in),)
+
+    def start(self, problem: Problem, prior: Prior, generators: Sequence[torch.Generator]) -> DescentIteration:
+        """See :class:`dipops.methods.interface.Method`."""
+        if not problem.sigma:
+            raise BadValue(
+                f"Langevin with sigma = {problem.sigma}", "the σ of the noise", "write Problem(A, y, sigma=25 / 255)"
+            )
+        sampler = partial(_Sampler, rate=self.rate, temperature=problem.sigma**2, generators=generators)
+        return DescentIteration(Descent(sampler, steps=self.steps, every=self.every), problem, prior, generators)
+
+
+class _Sampler(Optimizer):
+    """θ ← θ - ε/2 G ∇U + √(εG) n with U = objective / temperature and G = 1 / (λ + √V), V the running mean of (∇U)²."""
+
+    def __init__(
+        self, parameters: Iterable[Parameter], rate: float, temperature: float, generators: Sequence[torch.Generator]
+    ) -> None:
+        super().__init__(parameters, {"lr": rate})
+        self._temperature, self._generators = temperature, generators
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Tensor]) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        with torch.enable_grad():
+            total = closure()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                self._move(parameter, group["lr"])
+        return total
+
+    def _move(self, parameter: Parameter, rate: float) -> None:
+        assert parameter.grad is not None
+        slope = parameter.grad / self._temperature
+        state = self.state[parameter]
+        if not state:
+            state["square"] = slope.square()
+        state["square"].mul_(_MEMORY).addcmul_(slope, slope, value=1 - _MEMORY)
+        gain = 1 / (_FLOOR + state["square"].sqrt())
+        noise = torch.empty_like(parameter)
+        for part, generator in zip(noise.chunk(len(self._generators)), self._generators, strict=True):
+            part.normal_(generator=generator)
+        parameter.sub_(0.5 * rate * gain * slope).add_((rate * gain).sqrt() * noise)

@@ -1,0 +1,81 @@
+"""Averages of the outputs of a solve."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from dipops.errors import BadValue
+from dipops.monitor.interface import Averaging, Mean
+
+
+@dataclass(frozen=True)
+class Average(Averaging):
+    """The exponential average of the outputs: a ← decay a + (1 - decay) x. The paper's decay is 0.99.
+
+    Raises:
+        BadValue: the decay is not in [0, 1).
+    """
+
+    decay: float = 0.99
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.decay < 1:
+            raise BadValue(f"decay = {self.decay}", "at least 0 and below 1", "0.99 averages about the last 100 outputs")
+
+    def start(self) -> "ExponentialMean":
+        return ExponentialMean(self.decay)
+
+
+class ExponentialMean(Mean):
+    """An exponential average at work."""
+
+    def __init__(self, decay: float) -> None:
+        super().__init__()
+        self._decay = decay
+
+    def update(self, image: Tensor) -> None:
+        self.average = image.clone() if self.average is None else self.average.lerp_(image, 1 - self._decay)
+
+
+@dataclass(frozen=True)
+class Posterior(Averaging):
+    """Mean and standard deviation of the outputs after ``burn_in`` steps: of the posterior, if Langevin makes them.
+
+    Until then the last output is the average.
+
+    Raises:
+        BadValue: burn_in is negative.
+    """
+
+    burn_in: int = 1000
+
+    def __post_init__(self) -> None:
+        if self.burn_in < 0:
+            raise BadValue(
+                f"burn_in = {self.burn_in}", "a number of steps from 0", "leave out the steps before the fit is good"
+            )
+
+    def start(self) -> "PlainMean":
+        return PlainMean(self.burn_in)
+
+
+class PlainMean(Mean):
+    """Mean and spread at work, by Welford's update."""
+
+    state = ("average", "spread", "_seen", "_squares")
+
+    def __init__(self, burn_in: int) -> None:
+        super().__init__()
+        self._burn_in, self._seen = burn_in, 0
+        self._squares: Tensor | None = None
+
+    def update(self, image: Tensor) -> None:
+        self._seen += 1
+        count = self._seen - self._burn_in
+        if count <= 1 or self.average is None or self._squares is None:
+            self.average, self._squares = image.clone(), image.new_zeros(image.shape)
+            return
+        before = image - self.average
+        self.average = self.average + before / count
+        self._squares = self._squares + before * (image - self.average)
+        self.spread = (self._squares / (count - 1)).sqrt()

@@ -1,0 +1,81 @@
+"""A part of the measurements kept aside, to see when the fit begins to follow the noise."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from dipops.errors import BadValue
+from dipops.methods.interface import Iteration
+from dipops.monitor.interface import LowestWatch, StopRule
+from dipops.operators.elementary import Mask
+from dipops.problem import Problem
+from dipops.seeds import stream
+
+
+@dataclass(frozen=True)
+class HeldOut(StopRule):
+    """Keep a random part of the measurements out of the fit, and keep the answer that explains it best.
+
+    The answer has not seen that part, which costs a little of its quality; nothing need be known about the noise, as long as it
+    is independent from pixel to pixel.
+
+    Attributes:
+        fraction: of the measured pixels, all channels of a pixel together.
+        patience: stop when the error on them has not fallen for so many steps.
+
+    Raises:
+        BadValue: the fraction is not between 0 and 1, or the patience not positive; on start, measurements that are not
+            (C, H, W).
+    """
+
+    fraction: float = 0.1
+    patience: int = 500
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fraction < 1:
+            raise BadValue(f"fraction = {self.fraction}", "between 0 and 1", "0.1 holds out a tenth")
+        require_patience(self.patience)
+
+    def fitted(self, problem: Problem) -> Problem:
+        kept = ~self.aside(problem)
+        if isinstance(problem.operator, Mask):
+            return replace(
+                problem, operator=Mask(problem.operator.mask * kept, problem.operator.in_shape[0]), y=problem.y * kept
+            )
+        mask = Mask(kept.to(problem.y), problem.operator.out_shape[0])
+        return replace(problem, operator=mask @ problem.operator, y=problem.y * kept)
+
+    def start(self, problem: Problem, iteration: Iteration) -> "HeldOutWatch":
+        return HeldOutWatch(self, problem)
+
+    def aside(self, problem: Problem) -> Tensor:
+        """Which measured pixels are held out, (1, H, W); the same for the same size."""
+        shape = problem.operator.out_shape
+        if len(shape) != 3:
+            raise BadValue(f"HeldOut on measurements of shape {shape}", "(C, H, W)", "use another stop rule")
+        chosen = torch.rand(1, *shape[1:], generator=stream(0, "held out")) < self.fraction
+        return chosen.to(problem.y.device)
+
+
+class HeldOutWatch(LowestWatch):
+    """A held-out part at work."""
+
+    def __init__(self, rule: HeldOut, problem: Problem) -> None:
+        super().__init__(problem, rule.patience, "error on the held-out pixels")
+        self._problem = problem
+        aside = rule.aside(problem).expand(problem.operator.out_shape).to(problem.y)
+        known = problem.operator.mask if isinstance(problem.operator, Mask) else 1
+        self._weight = aside * known
+
+    def update(self, index: int, image: Tensor, answer: Tensor) -> None:
+        with torch.no_grad():
+            difference = self._problem.operator(answer) - self._problem.y
+        error = (difference.square() * self._weight).flatten(1).sum(1) / self._weight.sum()
+        self.consider(error.sqrt(), index, answer)
+
+
+def require_patience(patience: int) -> None:
+    """Refuse a patience under one step."""
+    if patience < 1:
+        raise BadValue(f"patience = {patience}", "at least one step", "leave it out for the default")

@@ -1,0 +1,154 @@
+"""What a monitor is: an average, a stop rule, or a function that is told how things stand."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from dipops.methods.interface import Iteration
+from dipops.problem import Problem
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a callback is given, every 25 steps.
+
+    Attributes:
+        index: how many steps are done.
+        steps: how many there will be at most.
+        image: the last images (N, *in_shape).
+        average: their average, or None where there is none.
+        objective: (N,), on the CPU.
+        psnr: of the average, or else the last image, in dB (N,), or None where the truth is not known.
+        seconds: since the start.
+    """
+
+    index: int
+    steps: int
+    image: Tensor
+    average: Tensor | None
+    objective: Tensor
+    psnr: Tensor | None
+    seconds: float
+
+
+Callback = Callable[[Step], str | None]
+
+
+class Stateful:
+    """What can be laid down and taken up again: the attributes that ``state`` names."""
+
+    state: ClassVar[tuple[str, ...]] = ()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name in self.state:
+            setattr(self, name, state[name])
+
+
+class Mean(Stateful):
+    """An average at work.
+
+    Attributes:
+        average: of the images so far (N, *in_shape), or None before there is one.
+        spread: their standard deviation pixel by pixel, or None where it is not kept.
+    """
+
+    state = ("average",)
+
+    def __init__(self) -> None:
+        self.average: Tensor | None = None
+        self.spread: Tensor | None = None
+
+    def update(self, image: Tensor) -> None:
+        """Take in the image of a step."""
+        raise NotImplementedError
+
+
+class Averaging:
+    """A way to average the outputs of a solve."""
+
+    def start(self) -> Mean:
+        """Begin."""
+        raise NotImplementedError
+
+
+class Watch(Stateful):
+    """A stop rule at work on a batch. It updates on the device in every step and is read now and then.
+
+    Attributes:
+        kept: the images that the rule has kept so far (N, *in_shape).
+        at: the steps they are from (N,), 0 for a member of which none is kept yet.
+        done: which members need no more steps (N,).
+    """
+
+    state = ("kept", "at", "done")
+
+    def __init__(self, problem: Problem) -> None:
+        members = len(problem.y)
+        self.kept = problem.y.new_zeros(members, *problem.operator.in_shape)
+        self.at = torch.zeros(members, dtype=torch.int64, device=problem.y.device)
+        self.done = torch.zeros(members, dtype=torch.bool, device=problem.y.device)
+
+    def update(self, index: int, image: Tensor, answer: Tensor) -> None:
+        """Take in step ``index``, counted from 1: the raw image, and the one that is the answer so far."""
+        raise NotImplementedError
+
+    def due(self, index: int, read: bool) -> bool:
+        """Whether to ask for the reason after step ``index``; ``read`` says that values are read from the device anyway."""
+        return read
+
+    def reason(self) -> str | None:
+        """Why to stop, once all members of the batch are done; else None."""
+        raise NotImplementedError
+
+    def keep(self, which: Tensor, index: int, image: Tensor) -> None:
+        """Keep the image of the members ``which`` (N,)."""
+        self.kept = torch.where(which.view(-1, *[1] * (image.ndim - 1)), image, self.kept)
+        self.at = torch.where(which, index, self.at)
+
+    def steps_kept(self) -> str:
+        """The steps of the kept images, for the reason."""
+        return f"step {', '.join(map(str, self.at.tolist()))}"
+
+
+class LowestWatch(Watch):
+    """Keeps the answer at the smallest value of a curve, and is done once it has not fallen further for ``patience`` steps."""
+
+    state = (*Watch.state, "lowest")
+
+    def __init__(self, problem: Problem, patience: int, curve: str) -> None:
+        super().__init__(problem)
+        self.lowest = problem.y.new_full((len(problem.y),), float("inf"))
+        self._patience, self._curve = patience, curve
+
+    def consider(self, value: Tensor, index: int, answer: Tensor) -> None:
+        """Take in the curve's value (N,) at a step."""
+        lower = (value < self.lowest) & ~self.done
+        self.lowest = torch.where(lower, value, self.lowest)
+        self.keep(lower, index, answer)
+        self.done = self.done | ((self.at > 0) & (index - self.at >= self._patience))
+
+    def reason(self) -> str | None:
+        if not bool(self.done.all()):
+            return None
+        return f"the {self._curve} has not fallen for {self._patience} steps; the image kept is of {self.steps_kept()}"
+
+
+class StopRule:
+    """Decides without the truth when an image is done, and keeps it."""
+
+    def fitted(self, problem: Problem) -> Problem:
+        """The problem that is fitted: the given one, unless the rule needs a part of the measurements for itself."""
+        return problem
+
+    def start(self, problem: Problem, iteration: Iteration) -> Watch:
+        """Begin to watch a method at work on ``problem``, of which all measurements are given."""
+        raise NotImplementedError
+
+
+Monitor = Averaging | StopRule | Callback

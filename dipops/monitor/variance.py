@@ -1,0 +1,112 @@
+"""Stops by the variance of the outputs, which falls while the picture forms and rises when the noise comes in."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dipops.errors import BadValue
+from dipops.methods.interface import Iteration
+from dipops.monitor.held_out import require_patience
+from dipops.monitor.interface import LowestWatch, StopRule
+from dipops.problem import Problem
+
+
+@dataclass(frozen=True)
+class WindowedVariance(StopRule):
+    """Keep the answer where the variance of the raw outputs over a window is smallest.
+
+    Wang et al., "Early Stopping for Deep Image Prior", TMLR 2023, equation 4. The window is held in memory: 100 colour
+    pictures of 512 x 512 are 315 MB; ExponentialVariance needs none.
+
+    Attributes:
+        window: how many outputs.
+        patience: stop when the variance has not fallen for so many steps.
+
+    Raises:
+        BadValue: the window is smaller than 2, or the patience not positive.
+    """
+
+    window: int = 100
+    patience: int = 1000
+
+    def __post_init__(self) -> None:
+        if self.window < 2:
+            raise BadValue(f"window = {self.window}", "at least two outputs", "the authors' is 100")
+        require_patience(self.patience)
+
+    def start(self, problem: Problem, iteration: Iteration) -> "WindowedVarianceWatch":
+        return WindowedVarianceWatch(self, problem)
+
+
+class WindowedVarianceWatch(LowestWatch):
+    """The windowed variance at work: a ring of outputs, their sum and the sum of their squares, in float64."""
+
+    state = (*LowestWatch.state, "_ring", "_sum", "_squares")
+
+    def __init__(self, rule: WindowedVariance, problem: Problem) -> None:
+        super().__init__(problem, rule.patience, f"variance over {rule.window} outputs")
+        self._window = rule.window
+        self._ring = self.kept.new_zeros(rule.window, *self.kept.shape)
+        self._sum = torch.zeros_like(self.kept, dtype=torch.float64)
+        self._squares = self._sum.flatten(1).sum(1)
+
+    def update(self, index: int, image: Tensor, answer: Tensor) -> None:
+        place = (index - 1) % self._window
+        old, new = self._ring[place].double(), image.double()
+        self._sum += new - old
+        self._squares += _power(new) - _power(old)
+        self._ring[place] = image
+        if index >= self._window:
+            variance = self._squares / self._window - _power(self._sum / self._window)
+            self.consider(variance.to(self.lowest.dtype), index, answer)
+
+
+@dataclass(frozen=True)
+class ExponentialVariance(StopRule):
+    """Keep the answer where the exponential variance of the raw outputs is smallest.
+
+    Wang et al., "Early Stopping for Deep Image Prior", TMLR 2023, algorithm 2: v ← (1 - α) (v + α ‖x - a‖²), where the
+    average is a ← (1 - α) a + α x.
+
+    Attributes:
+        alpha: α, the weight of the newest output.
+        patience: stop when the variance has not fallen for so many steps.
+
+    Raises:
+        BadValue: alpha is not between 0 and 1, or the patience not positive.
+    """
+
+    alpha: float = 0.1
+    patience: int = 1000
+
+    def __post_init__(self) -> None:
+        if not 0 < self.alpha < 1:
+            raise BadValue(f"alpha = {self.alpha}", "between 0 and 1", "the authors' is 0.1")
+        require_patience(self.patience)
+
+    def start(self, problem: Problem, iteration: Iteration) -> "ExponentialVarianceWatch":
+        return ExponentialVarianceWatch(self, problem)
+
+
+class ExponentialVarianceWatch(LowestWatch):
+    """The exponential variance at work; it speaks after 10 / α steps, when its start is forgotten."""
+
+    state = (*LowestWatch.state, "_mean", "_variance")
+
+    def __init__(self, rule: ExponentialVariance, problem: Problem) -> None:
+        super().__init__(problem, rule.patience, "exponential variance of the outputs")
+        self._alpha = rule.alpha
+        self._mean = torch.zeros_like(self.kept)
+        self._variance = self.lowest.new_zeros(len(self.lowest))
+
+    def update(self, index: int, image: Tensor, answer: Tensor) -> None:
+        difference = image - self._mean
+        self._mean = self._mean + self._alpha * difference
+        self._variance = (1 - self._alpha) * (self._variance + self._alpha * _power(difference))
+        if index >= 10 / self._alpha:
+            self.consider(self._variance, index, answer)
+
+
+def _power(images: Tensor) -> Tensor:
+    return images.square().flatten(1).sum(1)

@@ -1,0 +1,1 @@
+"""Untrained networks that generate pictures, each from one frozen config."""

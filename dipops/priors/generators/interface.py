@@ -1,0 +1,66 @@
+"""What a generator is, and how several become one network of independent copies."""
+
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from dipops.errors import BadValue
+
+SMALLEST_SIDE = 16
+
+
+class Generator(Protocol):
+    """A config that builds a network."""
+
+    def build(self, in_channels: int, out_channels: int, copies: int = 1) -> nn.Module:
+        """A network from (1, copies * in_channels, h, w) to (1, copies * out_channels, H, W), its copies independent."""
+        ...
+
+    def input_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The (h, w) of z from which the network makes a picture of at least ``size`` = (H, W).
+
+        Raises:
+            BadValue: the picture is too small for the network.
+        """
+        ...
+
+
+def side_by_side(config: Generator, in_channels: int, out_channels: int, seeds: list[int]) -> nn.Module:
+    """One network of len(seeds) independent copies, copy k initialised as a single network is from ``seeds[k]``.
+
+    Built on the CPU; the global random state is left as it was.
+    """
+    members = []
+    with torch.random.fork_rng(devices=[]):
+        for seed in seeds:
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed CUDA too
+            members.append(config.build(in_channels, out_channels))
+        if len(members) == 1:
+            return members[0]
+        network = config.build(in_channels, out_channels, len(members))
+    states = [member.state_dict() for member in members]
+    network.load_state_dict({name: torch.cat([state[name] for state in states]) for name in states[0]})
+    return network
+
+
+def require_positive(config: object, *numbers: int) -> None:
+    """Refuse a config with a number that is no positive integer."""
+    if not all(isinstance(number, int) and number > 0 for number in numbers):
+        raise BadValue(f"{config}", "positive integers", "leave them out for the defaults")
+
+
+def in_units(size: tuple[int, int], scales: int, least: int, name: str) -> tuple[int, int]:
+    """How many blocks of 2^scales pixels cover each side of a picture, ``least`` at least.
+
+    Raises:
+        BadValue: a side is under 16 pixels and there are too many scales for it.
+    """
+    unit = 2**scales
+    smallest, needed = min(size), min(SMALLEST_SIDE, 2 * unit)
+    if smallest < needed:
+        fitting = max(smallest.bit_length() - 2, 0)
+        advice = f"a {name} of {fitting} scales would fit" if fitting else "enlarge it"
+        raise BadValue(f"a picture of {size[0]} x {size[1]}", f"sides from {needed} pixels", advice)
+    height, width = (max(-(-side // unit), least) for side in size)
+    return height, width

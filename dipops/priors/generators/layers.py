@@ -1,0 +1,56 @@
+"""The layers that the generators share, each for independent copies side by side."""
+
+from enum import Enum
+
+import torch
+from torch import Tensor, nn
+
+
+class Upsampling(Enum):
+    """How a map is doubled in size."""
+
+    NEAREST = "nearest"
+    BILINEAR = "bilinear"
+
+
+class Downsampling(Enum):
+    """How a map is halved: by the stride of a convolution, or by a 2 x 2 mean after one."""
+
+    STRIDE = "stride"
+    AVERAGE = "average"
+
+
+class Padding(Enum):
+    """What lies beyond the border of a map."""
+
+    REFLECT = "reflect"
+    ZEROS = "zeros"
+
+
+def convolution(
+    source: int, target: int, kernel: int, padding: Padding, copies: int, *, stride: int = 1, bias: bool = True
+) -> nn.Conv2d:
+    """A convolution that keeps the size at stride 1, one group a copy."""
+    return nn.Conv2d(
+        *(copies * source, copies * target, kernel, stride, kernel // 2),
+        groups=copies,
+        padding_mode=padding.value,
+        bias=bias,
+    )
+
+
+def normalisation(channels: int, copies: int) -> nn.BatchNorm2d:
+    """Batch statistics always: with one image a copy, each channel is normalised over its own pixels."""
+    return nn.BatchNorm2d(copies * channels, track_running_stats=False)
+
+
+def doubling(mode: Upsampling) -> nn.Upsample:
+    """Twice the size."""
+    return nn.Upsample(scale_factor=2, mode=mode.value, align_corners=False if mode is Upsampling.BILINEAR else None)
+
+
+def beside(a: Tensor, b: Tensor, copies: int) -> Tensor:
+    """Channels of a and b side by side within each copy."""
+    if copies == 1:
+        return torch.cat([a, b], dim=1)
+    return torch.cat([a.unflatten(1, (copies, -1)), b.unflatten(1, (copies, -1))], dim=2).flatten(1, 2)
