@@ -1,24 +1,43 @@
-"""The paper's settings for each task, as data."""
+"""The settings of every experiment of the paper, as data, and lighter ones that do as well in a fraction of the time."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum
 from functools import partial
+from pathlib import Path
 
 import torch
 
-from dipops.errors import BadValue
+from dipops.consistency import consistency, project
+from dipops.errors import BadType, BadValue
 from dipops.methods.descent import Descent
 from dipops.methods.interface import Method
-from dipops.monitor import Average, Monitor
+from dipops.monitor.averages import Average
+from dipops.monitor.interface import Monitor
+from dipops.monitor.variance import ExponentialVariance
+from dipops.operators.interface import LinearOperator
 from dipops.priors.deep_image_prior import DeepImagePrior
-from dipops.priors.generators.hourglass import Hourglass
-from dipops.priors.generators.layers import Upsampling
+from dipops.priors.generators.hourglass import EncoderDecoder, Hourglass
+from dipops.priors.generators.interface import Generator
+from dipops.priors.generators.layers import Downsampling, Padding, Upsampling
+from dipops.priors.generators.resnet import ResNet
+from dipops.priors.generators.unet import UNet
+from dipops.priors.inputs import Input, Meshgrid, Noise
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
 from dipops.result import Result
 from dipops.solver import solve
 
 _PAPER = "Ulyanov, Vedaldi and Lempitsky, Deep Image Prior"
+_SIX = (16, 32, 64, 128, 128, 128)
+NEAREST, BILINEAR = Upsampling.NEAREST, Upsampling.BILINEAR
+
+
+class Variant(Enum):
+    """Whose settings: the paper's, or the light ones, several times faster on a CPU and within 0.1 dB where measured."""
+
+    PAPER = "paper"
+    LIGHT = "light"
 
 
 @dataclass(frozen=True)
@@ -28,6 +47,8 @@ class Recipe:
     Attributes:
         prior, method, steps, monitors: as ``solve`` takes them.
         source: where the settings come from.
+        projects: whether the answer is moved to the nearest picture that explains y wholly, where A is linear and y has no
+            noise as far as is known.
     """
 
     prior: Prior
@@ -35,68 +56,172 @@ class Recipe:
     steps: int
     monitors: Sequence[Monitor]
     source: str
+    projects: bool = False
 
-    def solve(self, problem: Problem, seed: int = 0, steps: int | None = None, progress: bool = True) -> Result:
-        """Solve the problem by these settings; ``steps`` replaces the recipe's number."""
-        return solve(
+    def solve(
+        self,
+        problem: Problem,
+        seed: int = 0,
+        steps: int | None = None,
+        checkpoint: str | Path | None = None,
+        progress: bool = True,
+    ) -> Result:
+        """Solve the problem by these settings; ``steps`` replaces the recipe's number, the rest is as for ``solve``."""
+        result = solve(
             problem,
             self.prior,
             self.method,
             steps=self.steps if steps is None else steps,
             seed=seed,
             monitors=self.monitors,
+            checkpoint=checkpoint,
             progress=progress,
         )
+        if not self.projects or problem.sigma or not isinstance(problem.operator, LinearOperator):
+            return result
+        image = project(problem.operator, result.image, problem.y)
+        fit = consistency(problem.operator, image, problem.y).cpu()
+        return replace(result, image=image, answer=f"{result.answer}, projected", consistency=fit)
 
 
-def denoise(sigma: float) -> Recipe:
-    """Denoising: 3000 steps of Adam at 0.01; the noise on z is 1/30 up to σ = 37.5/255, and 1/20 above.
+def denoise(sigma: float, variant: Variant = Variant.LIGHT) -> Recipe:
+    """Denoising. The paper's: 3000 steps, and noise on z of 1/30 up to σ = 37.5/255, of 1/20 above.
 
     Args:
         sigma: standard deviation of the noise in image units; the paper has 25/255 (1/30) and 50/255 (1/20).
+        variant: whose settings.
 
     Raises:
         BadValue: sigma is not positive.
     """
     if not 0 < sigma < float("inf"):
         raise BadValue(f"sigma = {sigma}", "a positive standard deviation in image units", "give 25 / 255, not 25")
+    if _is_light(variant):
+        return _light(STEPS_OF_LIGHT)
     perturbation = 1 / 30 if sigma <= 37.5 / 255 else 1 / 20
-    return _recipe(DeepImagePrior(perturbation=perturbation), 0.01, 3000, "section 3.1")
+    return _paper("section 3.1", 3000, perturbation=perturbation, averaging_is_ours=False)
 
 
-def upscale(factor: int) -> Recipe:
-    """Super-resolution: 2000 steps with noise 0.03 on z up to a factor of 4, and 4000 with 0.05 above.
+def jpeg(variant: Variant = Variant.LIGHT) -> Recipe:
+    """Compression of an unknown kind, on Identity: narrow fine scales, skips at the two coarsest, 2400 steps."""
+    if _is_light(variant):
+        return _light(STEPS_OF_LIGHT)
+    generator = Hourglass((8, 16, 32, 64, 128), skips=(0, 0, 0, 4, 4))
+    return _paper("section 3.1, JPEG", 2400, generator, Noise(3), averaging_is_ours=False)
+
+
+def upscale(factor: int, variant: Variant = Variant.LIGHT) -> Recipe:
+    """Super-resolution. The paper's: 2000 steps with noise 0.03 on z up to a factor of 4, and 4000 with 0.05 above.
 
     Args:
         factor: of the sides; the paper has 4 and 8.
+        variant: whose settings.
 
     Raises:
         BadValue: the factor is no integer from 2.
     """
     if not isinstance(factor, int) or factor < 2:
         raise BadValue(f"factor = {factor}", "an integer from 2", "the paper has 4 and 8")
+    if _is_light(variant):
+        return _light(2000, projects=True)
     steps, perturbation = (2000, 0.03) if factor <= 4 else (4000, 0.05)
-    return _recipe(DeepImagePrior(perturbation=perturbation), 0.01, steps, "section 3.2 (averaging is ours)")
+    return _paper("section 3.2", steps, perturbation=perturbation)
 
 
-def inpaint_text() -> Recipe:
-    """Thin holes such as letters: 128 skip channels at every scale, nearest upsampling, 6001 steps."""
-    generator = Hourglass(skips=128, upsampling=Upsampling.NEAREST)
-    return _recipe(DeepImagePrior(generator, perturbation=0.03), 0.01, 6001, "section 3.3, text (averaging is ours)")
+def upscale_three_channels() -> Recipe:
+    """The comparison of no prior, TV and the deep image prior at x4: the paper's network with a z of 3 channels."""
+    return _paper("section 3.2, comparison of priors", 2000, input=Noise(3))
 
 
-def inpaint_random() -> Recipe:
-    """Pixels missing at random: 11000 steps of Adam at 0.001, noise 0.03 on z."""
-    return _recipe(DeepImagePrior(perturbation=0.03), 0.001, 11000, "section 3.3, table 1 (averaging is ours)")
+def inpaint_text(variant: Variant = Variant.LIGHT) -> Recipe:
+    """Thin holes such as letters. The paper's: 128 skip channels at every scale, nearest upsampling, 6001 steps."""
+    if _is_light(variant):
+        return _light(2000, projects=True)
+    return _paper("section 3.3, text", 6001, Hourglass(skips=128, upsampling=NEAREST), perturbation=0.03)
 
 
-def flash() -> Recipe:
-    """Flash / no-flash: the flash picture is the input of the generator, 601 steps of Adam at 0.1."""
-    modes = (Upsampling.NEAREST, Upsampling.NEAREST, *(Upsampling.BILINEAR,) * 3)
-    return _recipe(DeepImagePrior(Hourglass(upsampling=modes), perturbation=0.0), 0.1, 601, "section 3.7 (averaging is ours)")
+def inpaint_random(variant: Variant = Variant.LIGHT) -> Recipe:
+    """Half of the pixels missing at random. The paper's: 11000 steps of Adam at 0.001."""
+    if _is_light(variant):
+        return _light(2000, projects=True)
+    return _paper("section 3.3, table 1", 11000, perturbation=0.03, rate=0.001)
 
 
-def _recipe(prior: Prior, rate: float, steps: int, source: str) -> Recipe:
+def inpaint_sparse(variant: Variant = Variant.LIGHT) -> Recipe:
+    """Nearly all pixels missing (98%). The paper's: no skips, means instead of strides, 1000 steps without noise on z."""
+    if _is_light(variant):
+        return _light(1000, projects=True)
+    generator = Hourglass((16, 32, 64, 128, 128), skips=0, downsampling=Downsampling.AVERAGE)
+    return _paper("section 3.3, 98% missing", 1000, generator, perturbation=0.0)
+
+
+def inpaint_hole(variant: Variant = Variant.LIGHT) -> Recipe:
+    """Large holes. The paper's: no skips, nearest upsampling, and the coordinates as z, 5001 steps."""
+    if _is_light(variant):
+        return _light(2000, projects=True)
+    generator = Hourglass(skips=0, upsampling=NEAREST)
+    return _paper("section 3.3, large hole", 5001, generator, Meshgrid(), perturbation=0.03)
+
+
+def architecture_study(generator: Generator) -> Recipe:
+    """The large hole of figure 8 filled by a given network: 3001 steps from a z of one channel.
+
+    Args:
+        generator: the paper's are ``EncoderDecoder()``, its shallower kin, ``UNet()`` and ``ResNet()``; the last two go at a
+            rate of 0.001.
+    """
+    if not isinstance(generator, EncoderDecoder | Hourglass | UNet | ResNet):
+        raise BadType(f"a generator that is a {type(generator).__name__}", "one of the study", "write EncoderDecoder()")
+    rate = 0.001 if isinstance(generator, UNet | ResNet) else 0.01
+    return _paper("section 3.3, architecture study", 3001, generator, Noise(1), perturbation=0.0, rate=rate)
+
+
+def flash(variant: Variant = Variant.LIGHT) -> Recipe:
+    """Flash / no-flash: the flash picture is the input of the generator. The paper's: 601 steps of Adam at 0.1."""
+    if _is_light(variant):
+        return _light(601, perturbation=0.0)
+    generator = Hourglass(upsampling=(NEAREST, NEAREST, BILINEAR, BILINEAR, BILINEAR))
+    return _paper("section 3.7", 601, generator, perturbation=0.0, rate=0.1)
+
+
+def preimage() -> Recipe:
+    """What a layer of a network knows of a picture: 3100 steps of Adam at 0.001 on raw features."""
+    kernels = (7, 7, 5, 5, 3, 3)
+    generator = Hourglass(_SIX, 4, kernels, kernels, NEAREST, Downsampling.AVERAGE, Padding.ZEROS)
+    return _paper("section 3.4", 3100, generator, perturbation=0.0, rate=0.001)
+
+
+def maximise() -> Recipe:
+    """What excites a unit of a network: 3100 steps of Adam at 0.001."""
+    down, up = (5, 3, 5, 5, 3, 5), (5, 3, 5, 3, 5, 3)
+    generator = Hourglass(_SIX, (0, 4, 4, 4, 4, 4), down, up, BILINEAR, Downsampling.AVERAGE)
+    return _paper("IJCV version, activation maximisation", 3100, generator, perturbation=0.03, rate=0.001)
+
+
+def noise_impedance() -> Recipe:
+    """How fast a picture, noise, and both together are fitted: 2400 steps without noise on z (figure 2)."""
+    return _paper("section 2.1", 2400, perturbation=0.0)
+
+
+STEPS_OF_LIGHT = 4000
+
+
+def _is_light(variant: Variant) -> bool:
+    if not isinstance(variant, Variant):
+        raise BadType(f"variant = {variant!r}", "a Variant", "write Variant.PAPER or Variant.LIGHT")
+    return variant is Variant.LIGHT
+
+
+def _paper(
+    section: str,
+    steps: int,
+    generator: Generator | None = None,
+    input: Input | None = None,
+    perturbation: float = 1 / 30,
+    rate: float = 0.01,
+    averaging_is_ours: bool = True,
+) -> Recipe:
     """Averaging is the paper's for denoising; for the other tasks it is ours, and ``Result.last`` is the paper's."""
-    method = Descent(partial(torch.optim.Adam, lr=rate))
-    return Recipe(prior, method, steps, (Average(0.99),), f"{_PAPER}, {source}, and the authors' code")
+    source = f"{_PAPER}, {section}{' (averaging is ours)' if averaging_is_ours else ''}, and the authors' code"
+    prior = DeepImagePrior(generator or Hourglass(), input, perturbation)
+    return Recipe(prior, Descent(partial(torch.optim.Adam, lr=rate)), steps, (Average(0.99),), source)

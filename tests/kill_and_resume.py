@@ -1,0 +1,81 @@
+"""Kill a solve at random moments, resume it until it ends, and compare with one that was left alone.
+
+    python tests/kill_and_resume.py FOLDER KILLS     kills and resumes, prints what came of it, exit 1 where bits differ
+    python tests/kill_and_resume.py solve CHECKPOINT OUT STEPS
+"""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+STEPS = "1000"
+
+
+def main() -> None:
+    if sys.argv[1] == "solve":
+        solve_to(Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]))
+    else:
+        kill(Path(sys.argv[1]), int(sys.argv[2]))
+
+
+def solve_to(checkpoint: Path, out: Path, steps: int) -> None:
+    """A small deep image prior; its last and answered image as bytes, and its curves."""
+    import torch
+
+    from dipops import DeepImagePrior, Hourglass, Identity, Problem, images, solve
+    from dipops.monitor import Average, ExponentialVariance
+
+    torch.set_num_threads(1)
+    problem = Problem.simulate(Identity((3, 32, 32)), images.portrait(32), 0.1)
+    prior = DeepImagePrior(Hourglass((16, 16, 16)))
+    monitors = (Average(0.98), ExponentialVariance(patience=steps))
+    result = solve(problem, prior, steps=steps, monitors=monitors, checkpoint=checkpoint, progress=False)
+    tensors = (result.image, result.last, *result.trace.values())
+    out.write_bytes(b"".join(tensor.numpy().tobytes() for tensor in tensors))
+
+
+def kill(folder: Path, kills: int) -> None:
+    """As many solves as kills, each killed once at a random moment of its course, then resumed."""
+    command = [sys.executable, __file__, "solve"]
+    begun = time.perf_counter()
+    subprocess.run([*command, folder / "whole.pt", folder / "whole.out", STEPS], check=True)
+    seconds, draw = time.perf_counter() - begun, random.Random(0)
+    landed = differing = 0
+    part = folder / ".killed.pt.part"
+    for number in range(kills):
+        checkpoint, out = folder / "killed.pt", folder / "killed.out"
+        process = subprocess.Popen([*command, checkpoint, out, STEPS])
+        if number % 2:
+            _wait(part.exists, seconds)  # in the middle of a write
+        else:
+            time.sleep(draw.uniform(0.2, 0.9) * seconds)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        landed += part.exists()
+        _require(not out.exists(), "the solve ended before it was killed")
+        subprocess.run([*command, checkpoint, out, STEPS], check=True)
+        differing += out.read_bytes() != (folder / "whole.out").read_bytes()
+        left = sorted(path.name for path in folder.iterdir())
+        _require(left == ["killed.out", "killed.pt", "whole.out", "whole.pt"], f"left behind: {left}")
+        out.unlink()
+        checkpoint.unlink()
+    print(f"{kills} kills, {landed} of them in the middle of a write; {differing} resumed solves ended with other bits")
+    _require(not differing, "bits differ")
+
+
+def _wait(condition, seconds: float) -> None:
+    deadline = time.perf_counter() + 2 * seconds
+    while not condition():
+        _require(time.perf_counter() < deadline, "no checkpoint was written")
+
+
+def _require(condition: bool, complaint: str) -> None:
+    if not condition:
+        sys.exit(complaint)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+"""A solve that is interrupted and taken up again ends with the same bits; a file of anything else is refused."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from dipops import (
+    BadFile,
+    BadType,
+    BadValue,
+    ConjugateGradient,
+    DeepImagePrior,
+    Descent,
+    Hourglass,
+    Identity,
+    Langevin,
+    Mask,
+    NoPrior,
+    PrimalDual,
+    Problem,
+    Ramp,
+    Tikhonov,
+    TotalVariation,
+    images,
+    solve,
+)
+from dipops.monitor import Average, ExponentialVariance, HeldOut, Posterior, Residual, WindowedVariance
+
+TINY = Hourglass((8, 8), skips=2)
+LBFGS = partial(torch.optim.LBFGS, lr=0.5, max_iter=4)
+COSINE = partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=60)
+
+
+def noisy(size: int = 32) -> Problem:
+    return Problem.simulate(Identity((3, size, size)), images.portrait(size), 0.1)
+
+
+def interrupt(step) -> str | None:
+    return "interrupted" if step.index >= 50 else None
+
+
+RUNS = {
+    "deep image prior": (DeepImagePrior(TINY), None, (Average(0.9),)),
+    "learned input, ramp, schedule": (
+        DeepImagePrior(TINY, perturbation=Ramp(0.1, 0, 40), learn_input=True),
+        Descent(schedule=COSINE),
+        (),
+    ),
+    "variances": (DeepImagePrior(TINY), None, (ExponentialVariance(0.2, patience=9), WindowedVariance(20, patience=400))),
+    "held out": (DeepImagePrior(TINY), None, (HeldOut(0.2, 400), Residual(0.01))),
+    "Langevin": (DeepImagePrior(TINY), Langevin(burn_in=30), ()),
+    "L-BFGS": (TotalVariation(0.1), Descent(LBFGS), ()),
+    "PrimalDual": (TotalVariation(0.1), PrimalDual(), (Residual(1e-9),)),
+    "ConjugateGradient": (Tikhonov(0.1), ConjugateGradient(every=5), (Residual(1e-9),)),
+    "deep image prior + TV": (DeepImagePrior(TINY) + TotalVariation(0.01), None, ()),
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_resumed_solve_ends_with_the_same_bits(name: str, tmp_path: Path) -> None:
+    """The first half is left behind as a killed run would leave it: without the reason for which it stopped."""
+    prior, method, monitors = RUNS[name]
+    problem, file = noisy(), tmp_path / "run.pt"
+    whole = solve(problem, prior, method, steps=90, monitors=monitors, progress=False)
+    solve(problem, prior, method, steps=50, monitors=monitors, checkpoint=file, progress=False)
+    resumed = solve(problem, prior, method, steps=90, monitors=monitors, checkpoint=file, progress=False)
+    for attribute in ("image", "last", "average", "kept", "spread", "at", "consistency"):
+        ours, theirs = getattr(resumed, attribute), getattr(whole, attribute)
+        assert (ours is None and theirs is None) or ours.equal(theirs), attribute
+    assert resumed.trace.keys() == whole.trace.keys()
+    for curve in whole.trace:
+        assert torch.equal(resumed.trace[curve].nan_to_num(-1), whole.trace[curve].nan_to_num(-1))
+    assert (resumed.stopped, resumed.answer, resumed.steps) == (whole.stopped, whole.answer, whole.steps)
+    again = solve(problem, prior, method, steps=90, monitors=monitors, checkpoint=file, progress=False)
+    assert again.image.equal(whole.image)
+    assert again.seconds >= resumed.seconds
+
+
+def test_a_finished_solve_is_not_repeated_and_goes_on_with_more_steps(tmp_path: Path) -> None:
+    file, calls = tmp_path / "run.pt", []
+
+    def count(step) -> None:
+        calls.append(step.index)
+
+    for steps in (50, 50, 75):
+        solve(noisy(), DeepImagePrior(TINY), steps=steps, monitors=[count], checkpoint=file, progress=False)
+    assert calls == [25, 50, 75]
+    with pytest.raises(BadValue, match="75 steps for a solve of 30"):
+        solve(noisy(), DeepImagePrior(TINY), steps=30, monitors=[count], checkpoint=file, progress=False)
+
+
+def test_a_checkpoint_leaves_one_file(tmp_path: Path) -> None:
+    solve(noisy(), DeepImagePrior(TINY), steps=50, checkpoint=tmp_path / "run.pt", progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["run.pt"]
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    file = tmp_path / "run.pt"
+    solve(noisy(), DeepImagePrior(TINY), steps=25, checkpoint=file, progress=False)
+    return file
+
+
+def _flip(data: bytes, place: int) -> bytes:
+    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+
+
+DAMAGE = {
+    "empty": (lambda data: b"", "no checkpoint"),
+    "a picture": (lambda data: b"\x89PNG\r\n\x1a\n" + data, "no checkpoint"),
+    "cut off": (lambda data: data[: len(data) // 2], "cut off or was changed"),
+    "a flipped bit": (lambda data: _flip(data, len(data) - 5000), "cut off or was changed"),
+    "a changed fingerprint": (lambda data: data.replace(b'"seed": "0"', b'"seed": "1"'), "cut off or was changed"),
+    "no header": (lambda data: data.partition(b"\n")[2], "no checkpoint"),
+    "another format": (lambda data: data.replace(b'checkpoint": 1', b'checkpoint": 9'), "format 9"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_file_is_refused_and_left_as_it_was(damage: str, saved: Path) -> None:
+    change, words = DAMAGE[damage]
+    saved.write_bytes(change(saved.read_bytes()))
+    before = saved.read_bytes()
+    with pytest.raises(BadFile, match=words):
+        solve(noisy(), DeepImagePrior(TINY), steps=50, checkpoint=saved, progress=False)
+    assert saved.read_bytes() == before
+
+
+OTHERS = {
+    "operator": lambda file: solve(
+        Problem(Mask(torch.ones(3, 32, 32)), noisy().y, noisy().truth, 0.1), DeepImagePrior(TINY), checkpoint=file
+    ),
+    "measurement": lambda file: solve(
+        Problem(Identity((3, 32, 32)), noisy().y + 1e-6, noisy().truth, 0.1), DeepImagePrior(TINY), checkpoint=file
+    ),
+    "prior": lambda file: solve(noisy(), DeepImagePrior(TINY, perturbation=0.1), checkpoint=file),
+    "method": lambda file: solve(noisy(), DeepImagePrior(TINY), Descent(LBFGS), checkpoint=file),
+    "monitors": lambda file: solve(noisy(), DeepImagePrior(TINY), monitors=[Average(0.5)], checkpoint=file),
+    "prior, by its seed": lambda file: solve(noisy(), DeepImagePrior(TINY), seed=1, checkpoint=file),
+}
+
+
+@pytest.mark.parametrize("part", OTHERS)
+def test_a_file_of_another_solve_is_refused_with_the_difference(part: str, saved: Path) -> None:
+    before = saved.read_bytes()
+    with pytest.raises(BadFile, match=rf"has {part.split(',')[0]} .*; name another checkpoint"):
+        OTHERS[part](saved)
+    assert saved.read_bytes() == before
+
+
+def test_a_file_of_another_version_is_refused(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "__version__", "9.0")
+    with pytest.raises(BadFile, match=r"has versions .*expected versions .*torch 9\.0"):
+        solve(noisy(), DeepImagePrior(TINY), steps=50, checkpoint=saved, progress=False)
+
+
+def test_nothing_in_a_forged_file_is_executed(saved: Path, tmp_path: Path) -> None:
+    """A file with a right digest whose payload is a pickle that would make a folder."""
+    import io
+
+    from dipops.checkpoint import _digest
+
+    class Evil:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "executed"),)
+
+    buffer = io.BytesIO()
+    torch.save({"index": Evil()}, buffer)
+    header = json.loads(saved.read_bytes().partition(b"\n")[0])
+    header["digest"] = _digest(header["fingerprint"], buffer.getvalue())
+    saved.write_bytes(json.dumps(header).encode() + b"\n" + buffer.getvalue())
+    with pytest.raises(BadFile, match="no plain tensors"):
+        solve(noisy(), DeepImagePrior(TINY), steps=50, checkpoint=saved, progress=False)
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_checkpoint_that_cannot_be_written_is_refused_before_the_first_step(tmp_path: Path) -> None:
+    for place in (tmp_path / "missing" / "run.pt", tmp_path):
+        with pytest.raises(BadFile, match="a file in a folder that exists"):
+            solve(noisy(), DeepImagePrior(TINY), checkpoint=place, progress=False)
+
+
+def test_a_state_that_could_not_be_read_back_is_refused(tmp_path: Path) -> None:
+    class Odd(torch.optim.SGD):
+        def state_dict(self):
+            return super().state_dict() | {"path": tmp_path}
+
+    with pytest.raises(BadType, match="tensors and plain values"):
+        solve(noisy(), NoPrior(), Descent(partial(Odd, lr=0.1)), steps=25, checkpoint=tmp_path / "run.pt", progress=False)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_twenty_kills_and_resumes_end_with_the_same_bits(tmp_path: Path) -> None:
+    """SIGKILL at 20 random moments, among them some in the middle of a write; see the script beside this file."""
+    script = Path(__file__).parent / "kill_and_resume.py"
+    told = subprocess.run([sys.executable, script, str(tmp_path), "20"], capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "20 kills" in told.stdout
+
+
+def test_one_kill_and_resume_ends_with_the_same_bits(tmp_path: Path) -> None:
+    script = Path(__file__).parent / "kill_and_resume.py"
+    command = [sys.executable, script, "solve", str(tmp_path / "killed.pt"), str(tmp_path / "killed.out"), "300"]
+    process = subprocess.Popen(command)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "killed.pt").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "killed.out").exists()
+    subprocess.run(command, check=True)
+    subprocess.run([*command[:3], str(tmp_path / "whole.pt"), str(tmp_path / "whole.out"), "300"], check=True)
+    assert (tmp_path / "killed.out").read_bytes() == (tmp_path / "whole.out").read_bytes()
+
+
+def test_restoring_callbacks_does_not_hide_the_reason(tmp_path: Path) -> None:
+    file = tmp_path / "run.pt"
+    first = solve(noisy(), DeepImagePrior(TINY), steps=90, monitors=[interrupt], checkpoint=file, progress=False)
+    second = solve(noisy(), DeepImagePrior(TINY), steps=90, monitors=[interrupt], checkpoint=file, progress=False)
+    assert first.stopped == second.stopped == "interrupted"
+    assert second.image.equal(first.image)
+
+
+def test_unused_posterior_before_burn_in(tmp_path: Path) -> None:
+    result = solve(noisy(), DeepImagePrior(TINY), steps=30, monitors=[Posterior(40)], progress=False)
+    assert result.spread is None
+    assert result.average is not None
+    assert result.average.equal(result.last)

@@ -1,0 +1,130 @@
+"""Faults of a descent: undone wholly, retried at half the rate, and given up with the best state so far."""
+
+from functools import partial
+
+import pytest
+import torch
+
+from dipops import DeepImagePrior, Descent, Diverged, Hourglass, Identity, NoPrior, Problem, images, solve
+from dipops.faults import Faults, Health
+from dipops.methods.interface import Slowing
+from dipops.monitor import Average, ExponentialVariance
+from dipops.seeds import stream
+
+TINY = Hourglass((8, 8), skips=2)
+
+
+class Breaking(torch.optim.Adam):
+    """Adam that spoils the weights in the calls that ``at`` counts; the count lives outside of what is undone."""
+
+    def __init__(self, parameters, lr, at, calls, factor) -> None:
+        super().__init__(parameters, lr=lr)
+        self.at, self.calls, self.factor = at, calls, factor
+
+    def step(self, closure=None):  # pyright: ignore[reportIncompatibleMethodOverride]
+        loss = super().step(closure)
+        self.calls.append(self.param_groups[0]["lr"])
+        if len(self.calls) in self.at:
+            with torch.no_grad():
+                for parameter in self.param_groups[0]["params"]:
+                    parameter.mul_(self.factor)
+        return loss
+
+
+def noisy() -> Problem:
+    return Problem.simulate(Identity((3, 32, 32)), images.portrait(32), 0.1)
+
+
+def breaking(at: set[int], calls: list, factor: float = float("nan"), schedule=None) -> Descent:
+    return Descent(partial(Breaking, lr=0.01, at=at, calls=calls, factor=factor), schedule)
+
+
+@pytest.mark.parametrize("factor", [float("nan"), -30.0])
+def test_a_fault_is_undone_wholly_and_retried_at_half_the_rate(factor: float) -> None:
+    """As if the solve had stood at step 50, its rate had been halved, and it had gone on."""
+    problem, calls = noisy(), []
+    result = solve(problem, DeepImagePrior(TINY), breaking({60}, calls, factor), steps=100, progress=False)
+    assert result.undone == 1
+    assert result.steps == 100
+    prior = DeepImagePrior(TINY)
+    prior.start(problem, [0])
+    reference = Descent(partial(torch.optim.Adam, lr=0.01)).start(problem, prior, [stream(0, "perturbation")])
+    objectives, average, image = [], torch.empty(0), torch.empty(0)
+    for index in range(1, 101):
+        image, objective = reference.step(True)
+        objectives.append(objective)
+        average = image.clone() if index == 1 else average.lerp_(image, 0.01)
+        if index == 50:
+            reference.slow_down(0.5)
+    assert result.last.equal(image)
+    assert result.average is not None
+    assert result.average.equal(average)
+    assert result.trace["objective"].equal(torch.stack(objectives))
+    assert set(calls[:60]) == {0.01}
+    assert calls[-1] == 0.005
+
+
+def test_a_schedule_goes_on_at_the_lower_rate() -> None:
+    calls = []
+    schedule = partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=0.01, total_steps=100)
+    result = solve(noisy(), DeepImagePrior(TINY), breaking({60}, calls, schedule=schedule), steps=100, progress=False)
+    assert result.undone == 1
+    assert calls[-1] == pytest.approx(0.5 * calls[50 - 1] * _cycle(99) / _cycle(49), rel=1e-5)
+
+
+def _cycle(index: int) -> float:
+    optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.01, total_steps=100)
+    for _ in range(index):
+        optimizer.step()
+        schedule.step()
+    return optimizer.param_groups[0]["lr"]
+
+
+def test_after_five_faults_in_a_row_the_last_good_state_is_returned() -> None:
+    problem = noisy()
+    monitors = (Average(0.9), ExponentialVariance(patience=50))
+    result = solve(problem, DeepImagePrior(TINY), breaking(set(range(60, 999)), []), steps=100, monitors=monitors, progress=False)
+    clean = solve(problem, DeepImagePrior(TINY), steps=50, monitors=monitors, progress=False)
+    assert result.undone == 5
+    assert result.steps == 50
+    assert "5 times at ever lower rates: back at step 50" in result.stopped
+    assert result.last.equal(clean.last)
+    assert result.image.equal(clean.image)
+    assert result.trace["objective"].shape == (50, 1)
+
+
+def test_a_solve_that_was_never_well_is_an_error() -> None:
+    with pytest.raises(Diverged, match=r"not finite at step \d+; .*lower the learning rate"):
+        solve(noisy(), NoPrior(), Descent(partial(torch.optim.SGD, lr=1e12)), steps=100, progress=False)
+
+
+def test_a_rate_that_is_too_high_at_first_is_lowered_until_it_works() -> None:
+    """SGD on ½‖x - y‖² diverges from a rate of 2: 10 is halved three times."""
+    result = solve(noisy(), NoPrior(), Descent(partial(torch.optim.SGD, lr=10.0)), steps=2000, progress=False)
+    assert result.undone >= 3
+    assert float(result.trace["objective"][-1]) < 1e-6
+
+
+def test_a_spike_that_passes_is_no_fault_and_a_lasting_jump_is() -> None:
+    faults = Faults()
+    level = torch.ones(25, 2)
+    assert faults.judge(level) is Health.WELL
+    spike = level.clone()
+    spike[10] = 50
+    assert faults.judge(spike) is Health.WELL
+    beginning = level.clone()
+    beginning[20:, 1] = 50
+    assert faults.judge(beginning) is Health.DOUBTFUL
+    assert faults.judge(torch.where(torch.tensor([False, True]), 50.0, level)) is Health.FAULTY
+    assert (faults.failures, faults.undone) == (1, 1)
+    assert faults.judge(level) is Health.WELL
+    assert (faults.failures, faults.undone) == (0, 1)
+    assert faults.judge(1e-9 * level) is Health.WELL
+    assert faults.judge(1e-7 * level) is Health.WELL
+
+
+def test_descent_can_slow_down_and_exact_methods_need_not() -> None:
+    problem, prior = noisy(), NoPrior()
+    prior.start(problem, [0])
+    assert isinstance(Descent().start(problem, prior, [torch.Generator()]), Slowing)

@@ -1,0 +1,163 @@
+"""Stops without the truth: each keeps the image it says, at the step it says."""
+
+import math
+
+import pytest
+import torch
+
+from dipops import BadValue, DeepImagePrior, Hourglass, Identity, LanczosDownsampler, Mask, NoPrior, Problem, images, solve
+from dipops.monitor import ExponentialVariance, HeldOut, Residual, WindowedVariance
+from dipops.monitor.residual import clipped_noise_power
+
+SMALL = Hourglass((16, 16), skips=4)
+
+
+def problem(members: int = 1, size: int = 6) -> Problem:
+    return Problem(Identity((1, size, size)), torch.rand(members, 1, size, size, generator=torch.Generator().manual_seed(0)))
+
+
+def outputs(steps: int, size: int = 6, members: int = 1) -> torch.Tensor:
+    """A made-up course of outputs: their scatter falls until step 60 and then grows."""
+    noise = torch.randn(steps, members, 1, size, size, generator=torch.Generator().manual_seed(1))
+    scatter = 0.02 + (torch.arange(1, steps + 1) / 60 - 1).abs()
+    return 0.5 + scatter.view(-1, 1, 1, 1, 1) * noise
+
+
+def watched(rule, images: torch.Tensor):
+    watch = rule.start(problem(images.shape[1], images.shape[-1]), None)
+    variances = []
+    for index, image in enumerate(images, 1):
+        watch.update(index, image, 100 * image)
+        variances.append(watch.lowest.clone())
+    return watch, torch.stack(variances)
+
+
+def test_windowed_variance_is_what_it_says() -> None:
+    images = outputs(40).double()
+    watch, _ = watched(WindowedVariance(10, patience=15), images)
+    direct = torch.tensor([float(images[k - 9 : k + 1].var(0, unbiased=False).sum()) for k in range(9, 40)])
+    assert float(watch.lowest) == pytest.approx(float(direct.min()), rel=1e-4)
+    assert int(watch.at) == int(direct.argmin()) + 10
+
+
+def test_exponential_variance_is_what_it_says() -> None:
+    images, alpha = outputs(200), 0.2
+    watch, _ = watched(ExponentialVariance(alpha, patience=500), images)
+    mean, variance, curve = torch.zeros(1, 6, 6), 0.0, []
+    for image in images[:, 0]:
+        variance = (1 - alpha) * (variance + alpha * float((image - mean).square().sum()))
+        mean = (1 - alpha) * mean + alpha * image
+        curve.append(variance)
+    curve = torch.tensor(curve[49:])
+    assert int(watch.at) == int(curve.argmin()) + 50
+    assert float(watch.lowest) == pytest.approx(float(curve.min()), rel=1e-4)
+    assert 50 < int(watch.at) < 90
+
+
+@pytest.mark.parametrize("rule", [WindowedVariance(20, patience=40), ExponentialVariance(0.2, patience=40)])
+def test_a_variance_keeps_the_answer_and_waits(rule) -> None:
+    images = outputs(220)
+    watch, _ = watched(rule, images)
+    assert bool(watch.done)
+    assert watch.kept.equal(100 * images[int(watch.at) - 1])
+    assert "40 steps" in watch.reason()
+    assert f"step {int(watch.at)}" in watch.reason()
+    early, _ = watched(rule, images[: int(watch.at) + 39])
+    assert not bool(early.done)
+    assert early.reason() is None
+
+
+@pytest.mark.parametrize("rule", [WindowedVariance(20, patience=40), ExponentialVariance(0.2, patience=40)])
+def test_each_member_is_watched_by_itself(rule) -> None:
+    both = torch.cat([outputs(300), outputs(300).flip(0)], 1)
+    together, _ = watched(rule, both)
+    for member in range(2):
+        alone, _ = watched(rule, both[:, member : member + 1])
+        assert int(alone.at) == int(together.at[member])
+        assert alone.kept[0].equal(together.kept[member])
+
+
+@pytest.mark.parametrize(("value", "sigma"), [(0.0, 0.1), (0.03, 0.1), (0.5, 0.1), (0.9, 0.2), (1.0, 0.3)])
+def test_the_power_of_clipped_noise(value: float, sigma: float) -> None:
+    noise = sigma * torch.randn(400_000, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    sampled = float(((value + noise).clamp(0, 1) - value).square().mean())
+    assert float(clipped_noise_power(torch.tensor(value), sigma)) == pytest.approx(sampled, rel=0.02)
+
+
+def test_clipped_noise_stops_where_the_truth_would() -> None:
+    """On a dark picture the residual of the truth is far below σ: only the clipped rule knows."""
+    dark = 0.1 * images.portrait(64)
+    simulated = Problem.simulate(Identity(dark.shape), dark, 0.1, clip=True)
+    truth = dark[None]
+    assert float(simulated.residual(truth)) < 0.08
+    assert not _stops(Residual(0.099, clipped=True), simulated, truth)
+    assert _stops(Residual(0.101, clipped=True), simulated, truth)
+    assert _stops(Residual(0.08), simulated, truth)
+
+
+def _stops(rule, given: Problem, image: torch.Tensor) -> bool:
+    watch = rule.start(given, None)
+    watch.update(1, image, image)
+    return bool(watch.done)
+
+
+def test_held_out_pixels_are_not_fitted() -> None:
+    rule, given = HeldOut(0.3), problem(size=20)
+    fitted, aside = rule.fitted(given), rule.aside(given)
+    assert 0.2 < float(aside.float().mean()) < 0.4
+    assert not fitted.y[..., aside[0]].any()
+    changed = given.y + aside
+    assert fitted.misfit(given.y).equal(fitted.misfit(changed))
+    watch = rule.start(given, None)
+    watch.update(1, given.y, given.y + 0.5 * aside)
+    assert float(watch.lowest) == pytest.approx(0.5)
+    watch.update(2, given.y, given.y + 3.0 * ~aside)
+    assert float(watch.lowest) == 0
+    assert int(watch.at) == 2
+
+
+def test_held_out_pixels_of_a_mask_are_known_ones() -> None:
+    mask = images.random_mask(16, 16, keep=0.5)
+    given = Problem.simulate(Mask(mask, channels=3), torch.rand(3, 16, 16))
+    watch = HeldOut(0.5).start(given, None)
+    assert not (watch._weight * (1 - mask)).any()
+    assert isinstance(HeldOut(0.5).fitted(given).operator, Mask)
+
+
+@pytest.mark.parametrize(
+    "rule", [ExponentialVariance(patience=100), WindowedVariance(50, patience=100), HeldOut(0.1, 100), Residual(0.1, True)]
+)
+def test_a_rule_stops_the_deep_image_prior_near_its_best(rule) -> None:
+    """Small pictures are fitted, noise and all, within 600 steps; each rule keeps one that is less than 1 dB from the best."""
+    simulated = Problem.simulate(Identity((3, 48, 48)), images.portrait(256)[:, 60:108, 100:148], 0.1, clip=True)
+    result = solve(simulated, DeepImagePrior(SMALL), steps=600, monitors=[rule], progress=False)
+    average = result.trace["psnr_average"][:, 0]
+    kept = float(average[int(result.at) - 1])
+    assert result.answer == "stopped"
+    assert result.kept is not None
+    assert result.image.equal(result.kept)
+    assert not result.last.equal(result.image)
+    assert kept > float(average.max()) - 1
+
+
+def test_a_downsampled_measurement_can_be_held_out() -> None:
+    given = Problem.simulate(LanczosDownsampler((3, 32, 32), 2), images.portrait(32), 0.05)
+    result = solve(given, NoPrior(), steps=50, monitors=[HeldOut(0.2, 20)], progress=False)
+    assert result.answer == "stopped"
+    assert math.isfinite(float(result.consistency))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: HeldOut(0), "fraction = 0"),
+        (lambda: HeldOut(0.1, 0), "patience = 0"),
+        (lambda: WindowedVariance(1), "window = 1"),
+        (lambda: ExponentialVariance(1.0), "alpha = 1.0"),
+        (lambda: ExponentialVariance(patience=-1), "patience = -1"),
+        (lambda: HeldOut().fitted(Problem(Identity((5,)), torch.rand(1, 5))), "another stop rule"),
+    ],
+)
+def test_rules_refuse(make, words: str) -> None:
+    with pytest.raises(BadValue, match=words):
+        make()
