@@ -29,6 +29,8 @@ from dipops.result import Result
 from dipops.solver import solve
 
 _PAPER = "Ulyanov, Vedaldi and Lempitsky, Deep Image Prior"
+_LIGHT = "measured on pictures outside the paper's sets, benchmarks/results/dip.md"
+_LIGHT_WIDTH, _LIGHT_SKIPS = 64, 8
 _SIX = (16, 32, 64, 128, 128, 128)
 NEAREST, BILINEAR = Upsampling.NEAREST, Upsampling.BILINEAR
 
@@ -97,7 +99,7 @@ def denoise(sigma: float, variant: Variant = Variant.LIGHT) -> Recipe:
     if not 0 < sigma < float("inf"):
         raise BadValue(f"sigma = {sigma}", "a positive standard deviation in image units", "give 25 / 255, not 25")
     if _is_light(variant):
-        return _light(STEPS_OF_LIGHT)
+        return _light(4000, stops=True)
     perturbation = 1 / 30 if sigma <= 37.5 / 255 else 1 / 20
     return _paper("section 3.1", 3000, perturbation=perturbation, averaging_is_ours=False)
 
@@ -105,7 +107,7 @@ def denoise(sigma: float, variant: Variant = Variant.LIGHT) -> Recipe:
 def jpeg(variant: Variant = Variant.LIGHT) -> Recipe:
     """Compression of an unknown kind, on Identity: narrow fine scales, skips at the two coarsest, 2400 steps."""
     if _is_light(variant):
-        return _light(STEPS_OF_LIGHT)
+        return _light(4000, stops=True)
     generator = Hourglass((8, 16, 32, 64, 128), skips=(0, 0, 0, 4, 4))
     return _paper("section 3.1, JPEG", 2400, generator, Noise(3), averaging_is_ours=False)
 
@@ -203,9 +205,6 @@ def noise_impedance() -> Recipe:
     return _paper("section 2.1", 2400, perturbation=0.0)
 
 
-STEPS_OF_LIGHT = 4000
-
-
 def _is_light(variant: Variant) -> bool:
     if not isinstance(variant, Variant):
         raise BadType(f"variant = {variant!r}", "a Variant", "write Variant.PAPER or Variant.LIGHT")
@@ -225,3 +224,13 @@ def _paper(
     source = f"{_PAPER}, {section}{' (averaging is ours)' if averaging_is_ours else ''}, and the authors' code"
     prior = DeepImagePrior(generator or Hourglass(), input, perturbation)
     return Recipe(prior, Descent(partial(torch.optim.Adam, lr=rate)), steps, (Average(0.99),), source)
+
+
+def _light(
+    steps: int, stops: bool = False, perturbation: float = 0.045, projects: bool = False, skips: int = _LIGHT_SKIPS
+) -> Recipe:
+    """A narrow network with nearest upsampling; where y is noisy the variance of the outputs ends the run."""
+    generator = Hourglass((_LIGHT_WIDTH,) * 5, skips=skips, upsampling=NEAREST)
+    adam = partial(torch.optim.Adam, lr=0.01, betas=(0.9, 0.95))
+    monitors = (Average(0.98), ExponentialVariance(patience=200)) if stops else (Average(0.98),)
+    return Recipe(DeepImagePrior(generator, perturbation=perturbation), Descent(adam), steps, monitors, _LIGHT, projects)

@@ -1,7 +1,7 @@
 """Kill a solve at random moments, resume it until it ends, and compare with one that was left alone.
 
-    python tests/kill_and_resume.py FOLDER KILLS     kills and resumes, prints what came of it, exit 1 where bits differ
-    python tests/kill_and_resume.py solve CHECKPOINT OUT STEPS
+python tests/kill_and_resume.py FOLDER KILLS     kills and resumes, prints what came of it, exit 1 where bits differ
+python tests/kill_and_resume.py solve CHECKPOINT OUT STEPS
 """
 
 import random

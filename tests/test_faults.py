@@ -84,7 +84,9 @@ def _cycle(index: int) -> float:
 def test_after_five_faults_in_a_row_the_last_good_state_is_returned() -> None:
     problem = noisy()
     monitors = (Average(0.9), ExponentialVariance(patience=50))
-    result = solve(problem, DeepImagePrior(TINY), breaking(set(range(60, 999)), []), steps=100, monitors=monitors, progress=False)
+    result = solve(
+        problem, DeepImagePrior(TINY), breaking(set(range(60, 999)), []), steps=100, monitors=monitors, progress=False
+    )
     clean = solve(problem, DeepImagePrior(TINY), steps=50, monitors=monitors, progress=False)
     assert result.undone == 5
     assert result.steps == 50

@@ -12,7 +12,12 @@ from dipops import (
     BadType,
     BadValue,
     DeepImagePrior,
+    Descent,
+    DeepDecoder,
+    Distribution,
     Downsampling,
+    EncoderDecoder,
+    Fourier,
     Guide,
     GuidedInput,
     Hourglass,
@@ -22,7 +27,10 @@ from dipops import (
     NoPrior,
     Padding,
     Problem,
+    Ramp,
+    ResNet,
     TotalVariation,
+    UNet,
     Upsampling,
 )
 from dipops.priors.generators.interface import side_by_side
@@ -41,9 +49,6 @@ PAPER = {
     "50% missing": (Hourglass(), 32, 1, 2_217_573),
     "98% missing": (Hourglass((16, 32, 64, 128, 128), 0, downsampling=AVERAGE), 32, 3, 1_027_379),
     "vase": (Hourglass(skips=0, upsampling=NEAREST), 2, 3, 2_157_955),
-    "library, depth 6": (Hourglass(SIX, 0, 5, 3, NEAREST, pointwise=False), 1, 3, 2_996_467),
-    "library, depth 4": (Hourglass(SIX[:4], 0, 5, 3, NEAREST, pointwise=False), 1, 3, 1_060_339),
-    "library, depth 2": (Hourglass(SIX[:2], 0, 5, 3, NEAREST, pointwise=False), 1, 3, 59_635),
     "pre-image": (Hourglass(SIX, 4, (7, 7, 5, 5, 3, 3), (7, 7, 5, 5, 3, 3), NEAREST, AVERAGE, ZEROS), 32, 3, 2_606_763),
     "activation": (
         Hourglass(SIX, (0, 4, 4, 4, 4, 4), (5, 3, 5, 5, 3, 5), (5, 3, 5, 3, 5, 3), BILINEAR, AVERAGE),
@@ -52,10 +57,26 @@ PAPER = {
     "flash": (Hourglass(upsampling=(NEAREST, NEAREST, BILINEAR, BILINEAR, BILINEAR)), 3, 3, 2_184_307),
 }
 
+OTHERS = {
+    "library, depth 6": (EncoderDecoder(), 1, 3, 2_996_467),
+    "library, depth 4": (EncoderDecoder(SIX[:4]), 1, 3, 1_060_339),
+    "library, depth 2": (EncoderDecoder(SIX[:2]), 1, 3, 59_635),
+    "library, U-Net": (UNet(), 1, 3, 1_616_315),
+    "library, ResNet": (ResNet(), 1, 3, 158_979),
+    "deep decoder": (DeepDecoder(), 128, 3, 100_224),  # Heckel and Hand, section 2
+}
+SMALL = {
+    "Hourglass": TINY,
+    "EncoderDecoder": EncoderDecoder((4, 6)),
+    "UNet": UNet((4, 6, 8)),
+    "ResNet": ResNet(4, 2),
+    "DeepDecoder": DeepDecoder(6, 3),
+}
 
-@pytest.mark.parametrize("row", PAPER)
-def test_the_hourglass_has_the_papers_parameters(row: str) -> None:
-    config, inputs, outputs, count = PAPER[row]
+
+@pytest.mark.parametrize("row", PAPER | OTHERS)
+def test_generators_have_the_printed_parameters(row: str) -> None:
+    config, inputs, outputs, count = (PAPER | OTHERS)[row]
     assert sum(parameter.numel() for parameter in config.build(inputs, outputs).parameters()) == count
 
 
@@ -102,12 +123,76 @@ def test_the_hourglass_is_what_the_paper_describes() -> None:
     assert next(weights, None) is None
 
 
+@pytest.mark.parametrize("name", SMALL)
 @given(st.integers(16, 40), st.integers(16, 40), st.sampled_from([1, 2, 3]), st.sampled_from([1, 2]))
-def test_pictures_of_any_size_channels_and_batch(height: int, width: int, channels: int, batch: int) -> None:
+def test_pictures_of_any_size_channels_and_batch(name: str, height: int, width: int, channels: int, batch: int) -> None:
     problem = Problem(Identity((channels, height, width)), torch.rand(batch, channels, height, width))
-    prior = DeepImagePrior(TINY)
+    prior = DeepImagePrior(SMALL[name])
     prior.start(problem, list(range(batch)))
     assert prior().shape == problem.y.shape
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_every_generator_refuses_a_picture_too_small(name: str) -> None:
+    with pytest.raises(BadValue, match=r"a picture of 40 x 3; expected sides from \d+ pixels"):
+        SMALL[name].input_size((40, 3))
+
+
+def test_the_unet_is_what_it_says() -> None:
+    """Two levels written out with functions, from the weights in the order in which they are used."""
+    network, weights = _network_and_weights(UNet((4, 6)))
+    z = torch.rand(1, 3, 16, 24, dtype=torch.float64)
+
+    def pair(x: torch.Tensor) -> torch.Tensor:
+        for _ in range(2):
+            x = F.relu(F.instance_norm(F.conv2d(x, next(weights), next(weights), padding=1)))
+        return x
+
+    fine = pair(z)
+    coarse = F.conv_transpose2d(pair(F.avg_pool2d(fine, 2)), next(weights), next(weights), stride=2, padding=1)
+    joined = pair(torch.cat([fine, coarse], 1))
+    torch.testing.assert_close(network(z), F.conv2d(joined, next(weights), next(weights)).sigmoid(), rtol=1e-10, atol=1e-10)
+    assert next(weights, None) is None
+
+
+def test_the_resnet_is_what_it_says() -> None:
+    network, weights = _network_and_weights(ResNet(4, 1))
+    z = torch.rand(1, 3, 16, 24, dtype=torch.float64)
+
+    def conv(x: torch.Tensor, bias: bool = True) -> torch.Tensor:
+        return F.conv2d(F.pad(x, (1,) * 4, mode="reflect"), next(weights), next(weights) if bias else None)
+
+    def norm(x: torch.Tensor) -> torch.Tensor:
+        return F.batch_norm(x, None, None, next(weights), next(weights), training=True)
+
+    x = F.leaky_relu(conv(z), 0.2)
+    x = x + norm(conv(F.leaky_relu(norm(conv(x, bias=False)), 0.2), bias=False))
+    torch.testing.assert_close(network(z), conv(norm(conv(x))).sigmoid(), rtol=1e-10, atol=1e-10)
+    assert next(weights, None) is None
+
+
+def test_the_deep_decoder_is_what_it_says() -> None:
+    network, weights = _network_and_weights(DeepDecoder(4, 2))
+    z = torch.rand(1, 3, 5, 6, dtype=torch.float64)
+
+    def mix(x: torch.Tensor) -> torch.Tensor:
+        return F.conv2d(x, next(weights))
+
+    def norm(x: torch.Tensor) -> torch.Tensor:
+        return F.batch_norm(x, None, None, next(weights), next(weights), training=True)
+
+    x = z
+    for _ in range(2):
+        x = norm(F.relu(F.interpolate(mix(x), scale_factor=2, mode="bilinear", align_corners=False)))
+    x = norm(F.relu(mix(x)))
+    assert network(z).shape == (1, 3, 20, 24)
+    torch.testing.assert_close(network(z), mix(x).sigmoid(), rtol=1e-10, atol=1e-10)
+    assert next(weights, None) is None
+
+
+def _network_and_weights(config):
+    network = config.build(3, 3).double()
+    return network, iter(network.parameters())
 
 
 @pytest.mark.parametrize(("size", "words"), [((15, 40), "Hourglass of 2 scales would fit"), ((3, 3), "enlarge it")])
@@ -122,20 +207,22 @@ def test_the_advised_number_of_scales_fits() -> None:
         assert Hourglass((8,) * fitting).input_size((side, side))[0] >= side
 
 
-def test_members_are_what_single_networks_are(device: torch.device) -> None:
+@pytest.mark.parametrize("name", SMALL)
+def test_members_are_what_single_networks_are(name: str, device: torch.device) -> None:
     """K networks side by side: the same outputs as alone, and no gradient from one to another."""
-    seeds = [5, 6, 7]
-    together = side_by_side(TINY, 4, 3, seeds).double().to(device)
+    config, seeds = SMALL[name], [5, 6, 7]
+    together = side_by_side(config, 4, 3, seeds).double().to(device)
     z = torch.rand(1, 12, 16, 24, dtype=torch.float64, device=device)
     out = together(z).unflatten(1, (3, 3))
     for k, seed in enumerate(seeds):
-        alone = side_by_side(TINY, 4, 3, [seed]).double().to(device)
+        alone = side_by_side(config, 4, 3, [seed]).double().to(device)
         torch.testing.assert_close(out[:, k], alone(z[:, 4 * k : 4 * k + 4]), rtol=1e-10, atol=1e-10)
     out[:, 1].square().sum().backward()
     for parameter in together.parameters():
         assert parameter.grad is not None
         others = torch.cat([parameter.grad.chunk(3)[0], parameter.grad.chunk(3)[2]])
         assert not others.any()
+        assert parameter.grad.chunk(3)[1].any() or parameter.ndim == 1  # a bias before a normalisation moves nothing
 
 
 def test_building_leaves_the_global_random_state() -> None:
@@ -163,6 +250,55 @@ def test_a_meshgrid_holds_coordinates() -> None:
     z = Meshgrid().sample(Problem(Identity((1, 16, 20)), torch.rand(1, 1, 16, 20)), (16, 20), torch.Generator())
     assert z[0, 3].equal(torch.linspace(0, 1, 20))
     assert z[1, :, 3].equal(torch.linspace(0, 1, 16))
+
+
+def test_noise_is_uniform_or_normal() -> None:
+    problem, generator = Problem(Identity((1, 16, 16)), torch.rand(1, 1, 16, 16)), torch.Generator().manual_seed(0)
+    uniform = Noise(32, 0.2).sample(problem, (32, 32), generator)
+    normal = Noise(32, 0.2, Distribution.NORMAL).sample(problem, (32, 32), generator)
+    assert uniform.shape == normal.shape == (32, 32, 32)
+    assert 0 <= float(uniform.min()) < 0.001 < 0.199 < float(uniform.max()) <= 0.2
+    assert float(uniform.mean()) == pytest.approx(0.1, rel=0.02)
+    assert float(normal.mean()) == pytest.approx(0, abs=0.005)
+    assert float(normal.std()) == pytest.approx(0.2, rel=0.02)
+
+
+def test_fourier_features_are_octaves_of_the_coordinates() -> None:
+    z = Fourier(3).sample(Problem(Identity((1, 16, 20)), torch.rand(1, 1, 16, 20)), (16, 21), torch.Generator())
+    assert z.shape == (12, 16, 21)
+    across, down = torch.linspace(0, 1, 21), torch.linspace(0, 1, 16)
+    torch.testing.assert_close(z[0, 5], (torch.pi * across).sin())
+    torch.testing.assert_close(z[5, :, 5], (4 * torch.pi * down).sin(), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(z[8, 5], (2 * torch.pi * across).cos(), atol=1e-5, rtol=1e-5)
+
+
+def test_a_perturbation_follows_its_schedule() -> None:
+    ramp = Ramp(0.2, 0.0, 4)
+    assert [ramp(step) for step in range(6)] == pytest.approx([0.2, 0.15, 0.1, 0.05, 0, 0])
+    prior = DeepImagePrior(TINY, perturbation=ramp)
+    prior.start(Problem(Identity((1, 32, 32)), torch.rand(1, 1, 32, 32)), [0])
+    stds = []
+    for _ in range(6):
+        prior.refresh([torch.Generator().manual_seed(0)])
+        stds.append(float(prior.noise.std()))
+    assert stds == pytest.approx([0.2, 0.15, 0.1, 0.05, 0, 0], rel=0.02)
+    wrong = DeepImagePrior(TINY, perturbation=lambda step: 0.1 - step)
+    wrong.start(Problem(Identity((1, 32, 32)), torch.rand(1, 1, 32, 32)), [0])
+    wrong.refresh([torch.Generator()])
+    with pytest.raises(BadValue, match=r"perturbation = -0\.9"):
+        wrong.refresh([torch.Generator()])
+
+
+@pytest.mark.parametrize("learned", [True, False])
+def test_the_input_is_fitted_where_that_is_asked_for(learned: bool) -> None:
+    problem = Problem(Identity((1, 16, 16)), torch.rand(1, 1, 16, 16))
+    prior = DeepImagePrior(TINY, learn_input=learned)
+    prior.start(problem, [0])
+    before = prior.z.detach().clone()
+    iteration = Descent().start(problem, prior, [torch.Generator()])
+    iteration.step(True)
+    assert prior.z.equal(before) is not learned
+    assert ("learn_input" in repr(prior)) is learned
 
 
 def test_fresh_noise_comes_with_refresh_only() -> None:
@@ -234,6 +370,16 @@ def test_the_start_is_small_noise_or_the_given_image() -> None:
         NoPrior(torch.rand(1, 16, 15)).start(problem, [0, 1])
 
 
+class _Misguided(Identity):
+    def __init__(self, in_shape) -> None:
+        super().__init__(in_shape)
+        self.guide = torch.rand(3, 16, 32)
+
+
+def _started(operator, generator) -> None:
+    DeepImagePrior(generator).start(Problem(operator, torch.rand(1, *operator.in_shape)), [0])
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -242,6 +388,20 @@ def test_the_start_is_small_noise_or_the_given_image() -> None:
         (lambda: DeepImagePrior(perturbation=-0.1), "perturbation = -0.1"),
         (lambda: Noise(0), "at least one channel"),
         (lambda: Noise(3, 0), "positive scale"),
+        (lambda: Noise(3, 0.1, "normal"), "a Distribution"),
+        (lambda: Fourier(0), "at least one octave"),
+        (lambda: Ramp(-0.1, 0, 5), "at least 0"),
+        (lambda: Ramp(0.1, 0, 0), "at least one step"),
+        (lambda: DeepImagePrior(perturbation=-0.1), r"perturbation = -0\.1"),
+        (lambda: UNet((8,)), "at least two levels"),
+        (lambda: UNet((8, 0)), "positive integers"),
+        (lambda: ResNet(0), "positive integers"),
+        (lambda: DeepDecoder(8, 2.5), "positive integers"),
+        (lambda: EncoderDecoder(()), "positive channels"),
+        (lambda: _started(GuidedInput(torch.rand(3, 32, 32)), DeepDecoder(8, 2)), "an input of the picture's size"),
+        (lambda: _started(_Misguided((3, 32, 32)), TINY), r"a guide of shape \(3, 16, 32\)"),
+        (lambda: _started(Identity((3, 32)), TINY), r"expected \(C, H, W\)"),
+        (lambda: _started(Identity((3, 40, 15)), Hourglass()), "Hourglass of 2 scales would fit"),
         (lambda: Hourglass((8, 8), skips=(4,)), "1 skips for 2 scales"),
         (lambda: Hourglass((8, 8), down_kernels=4), "odd kernels"),
         (lambda: Hourglass((8, 0)), "positive channels"),

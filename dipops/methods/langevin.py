@@ -25,7 +25,7 @@ class Langevin:
     """Stochastic gradient Langevin dynamics: samples θ from exp(-(½ ‖A(g(θ)) - y‖² + R(g(θ))) / σ²), the posterior.
 
     Welling and Teh, "Bayesian Learning via Stochastic Gradient Langevin Dynamics", ICML 2011; with the preconditioner of Li
-    et al., "Preconditioned Stochastic Gradient Langevin Dynamics", AAAI 2016, equations 4 to 6 without Γ; on the deep image
+    et al., "Preconditioned Stochastic Gradient Langevin Dynamics", AAAI 2016, equations 4 to 6 without Γ, one gain a layer; on the deep image
     prior Cheng et al., "A Bayesian Perspective on the Deep Image Prior", CVPR 2019. After ``burn_in`` steps the mean of the
     outputs is ``Result.average`` and their standard deviation ``Result.spread``.
 
@@ -63,7 +63,11 @@ class Langevin:
 
 
 class _Sampler(Optimizer):
-    """θ ← θ - ε/2 G ∇U + √(εG) n with U = objective / temperature and G = 1 / (λ + √V), V the running mean of (∇U)²."""
+    """θ ← θ - ε/2 G ∇U + √(εG) n with U = objective / temperature and G = 1 / (λ + √V).
+
+    V is the running mean of (∇U)² over a whole tensor of weights of one member: a V of each weight would follow that weight and
+    bend the distribution.
+    """
 
     def __init__(
         self, parameters: Iterable[Parameter], rate: float, temperature: float, generators: Sequence[torch.Generator]
@@ -82,13 +86,13 @@ class _Sampler(Optimizer):
 
     def _move(self, parameter: Parameter, rate: float) -> None:
         assert parameter.grad is not None
-        slope = parameter.grad / self._temperature
-        state = self.state[parameter]
-        if not state:
-            state["square"] = slope.square()
-        state["square"].mul_(_MEMORY).addcmul_(slope, slope, value=1 - _MEMORY)
+        members = len(self._generators)
+        slope = parameter.grad.reshape(members, -1) / self._temperature
+        square, state = slope.square().mean(1, keepdim=True), self.state[parameter]
+        state["square"] = torch.lerp(state.get("square", square), square, 1 - _MEMORY)
         gain = 1 / (_FLOOR + state["square"].sqrt())
-        noise = torch.empty_like(parameter)
-        for part, generator in zip(noise.chunk(len(self._generators)), self._generators, strict=True):
+        noise = torch.empty_like(slope)
+        for part, generator in zip(noise, self._generators, strict=True):
             part.normal_(generator=generator)
-        parameter.sub_(0.5 * rate * gain * slope).add_((rate * gain).sqrt() * noise)
+        step = (rate * gain).sqrt() * noise - 0.5 * rate * gain * slope
+        parameter.add_(step.view_as(parameter))

@@ -61,25 +61,25 @@ class DeepImagePrior(Prior):
         channels = len(inputs[0])
         streams = [stream(seed, "weights").initial_seed() for seed in seeds]
         self.network = side_by_side(self.generator, channels, in_shape[0], streams).to(problem.y)
-        z = torch.cat(inputs)[None].to(problem.y)
+        z = torch.stack(inputs).to(problem.y)
         if self.learn_input:
             self.z = nn.Parameter(z)
         else:
             self.register_buffer("z", z)
         self.register_buffer("noise", torch.zeros_like(z))
         self.register_buffer("refreshed", torch.zeros((), dtype=torch.int64))
-        self._members, self._shape = len(seeds), in_shape
+        self._shape = in_shape
 
     def refresh(self, generators: Sequence[torch.Generator]) -> None:
         deviation = self.perturbation
         if callable(deviation):
             deviation = _require_deviation(deviation(int(self.refreshed)))
             self.refreshed += 1
-        for part, generator in zip(self.noise[0].chunk(self._members), generators, strict=True):
+        for part, generator in zip(self.noise, generators, strict=True):
             part.normal_(std=deviation, generator=generator) if deviation else part.zero_()
 
     def forward(self) -> Tensor:
-        images = self.network(self.z + self.noise).unflatten(1, (self._members, -1))[0]
+        images = self.network((self.z + self.noise).flatten(0, 1)[None]).unflatten(1, (len(self.z), -1))[0]
         return images[..., : self._shape[1], : self._shape[2]]
 
     def __repr__(self) -> str:

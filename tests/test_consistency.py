@@ -1,0 +1,119 @@
+"""Data consistency: the nearest picture that explains the measurement."""
+
+import pytest
+import torch
+
+from dipops import (
+    BadValue,
+    FiniteDifferences,
+    GuidedInput,
+    Identity,
+    LanczosDownsampler,
+    Mask,
+    NoPrior,
+    NotLinear,
+    Problem,
+    consistency,
+    images,
+    metrics,
+    project,
+    recipes,
+    solve,
+    stack,
+)
+from dipops.operators.examples import EXAMPLES
+from dipops.operators.interface import DifferentiableOperator, LinearOperator
+
+SHAPE = (2, 9, 12)
+
+
+class Bright(Mask):
+    """A mask with a forward of its own: pasting would be wrong."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 2 * super().forward(x)
+
+    def adjoint(self, y: torch.Tensor) -> torch.Tensor:
+        return 2 * super().adjoint(y)
+
+
+def operators() -> dict[str, LinearOperator]:
+    mask = (torch.rand(9, 12, generator=torch.Generator().manual_seed(0)) > 0.4).float()
+    return {
+        "identity": Identity(SHAPE),
+        "mask": Mask(mask, channels=2),
+        "mask with its own forward": Bright(mask, channels=2),
+        "downsampler": LanczosDownsampler(SHAPE, 3),
+        "mask of a downsampler": Mask(mask[:3, :4], channels=2) @ LanczosDownsampler(SHAPE, 3),
+        "tall": stack(LanczosDownsampler(SHAPE, 3), Identity(SHAPE)),
+        "without full rank": FiniteDifferences(SHAPE),
+    }
+
+
+@pytest.mark.parametrize("name", operators())
+def test_the_projection_is_the_one_of_the_dense_matrix(name: str) -> None:
+    operator = operators()[name].double()
+    x = torch.rand(2, *SHAPE, dtype=torch.float64)
+    y = operator(torch.rand(2, *SHAPE, dtype=torch.float64))
+    matrix = operator.matrix()
+    found = project(operator, x, y)
+    correction = (y.flatten(1) - operator(x).flatten(1)) @ torch.linalg.pinv(matrix).T
+    torch.testing.assert_close(found, x + correction.view_as(x), rtol=1e-7, atol=1e-7)
+    assert float(consistency(operator, found, y).min()) > 140
+    torch.testing.assert_close(project(operator, found, y), found, rtol=1e-7, atol=1e-7)
+
+
+def test_every_linear_operator_can_be_projected_on(device: torch.device) -> None:
+    for name, make in EXAMPLES.items():
+        operator = make((3, 9, 13), torch.Generator().manual_seed(0)).to(device)
+        if isinstance(operator, LinearOperator):
+            x = torch.rand(1, *operator.in_shape, device=device)
+            y = operator(torch.rand(1, *operator.in_shape, device=device))
+            before, after = consistency(operator, x, y), consistency(operator, project(operator, x, y), y)
+            assert float(after) > max(float(before), 60), name
+
+
+def test_every_result_says_how_consistent_it_is() -> None:
+    problem = Problem.simulate(LanczosDownsampler((3, 32, 32), 2), images.portrait(32), seed=3)
+    result = solve(problem.repeat(2), NoPrior(), steps=30, progress=False)
+    assert result.consistency.equal(consistency(problem.operator, result.image, problem.repeat(2).y))
+
+
+PROJECTING = {
+    "upscale": (recipes.upscale(2), LanczosDownsampler((3, 40, 44), 2)),
+    "inpaint": (recipes.inpaint_random(), Mask(images.random_mask(40, 44, keep=0.5), channels=3)),
+}
+
+
+@pytest.mark.parametrize("name", PROJECTING)
+def test_a_recipe_projects_where_there_is_no_noise(name: str) -> None:
+    recipe, operator = PROJECTING[name]
+    x = images.portrait(64)[:, :40, :44]
+    clean = recipe.solve(Problem.simulate(operator, x), steps=30, progress=False)
+    noisy = recipe.solve(Problem.simulate(operator, x, 0.1), steps=30, progress=False)
+    assert clean.answer == "average, projected"
+    assert float(clean.consistency) > 80
+    assert noisy.answer == "average"
+    assert float(noisy.consistency) < 40
+
+
+def test_projection_brings_a_picture_nearer_to_the_truth() -> None:
+    x = images.portrait(64)
+    operator = LanczosDownsampler(x.shape, 4)
+    guess = images.resize(images.resize(x, (16, 16)), (64, 64))[None]
+    better = project(operator, guess, operator(x[None]))
+    assert float(metrics.psnr(better, x[None])) > float(metrics.psnr(guess, x[None]))
+
+
+def test_project_refuses() -> None:
+    class Square(DifferentiableOperator):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.square()
+
+    x = torch.rand(1, *SHAPE)
+    with pytest.raises(NotLinear, match="leave the fit of a nonlinear operator to solve"):
+        project(Square(SHAPE), x, x)
+    with pytest.raises(BadValue, match="x has shape"):
+        project(Identity(SHAPE), x[:, :1], x)
+    with pytest.raises(BadValue, match="add a batch dimension"):
+        project(GuidedInput(x[0]), x, x[0])

@@ -1,0 +1,99 @@
+"""The recipes hold the paper's settings, and run on pictures of any size."""
+
+import pytest
+import torch
+
+from dipops import BadType, BadValue, DeepDecoder, EncoderDecoder, GuidedInput, Identity, Problem, ResNet, UNet, recipes
+from dipops.monitor import Average
+from dipops.recipes import Recipe, Variant
+
+PAPER, LIGHT = Variant.PAPER, Variant.LIGHT
+SIX = (16, 32, 64, 128, 128, 128)
+
+# the recipe, its rate, steps, noise on z, channels of the picture, and parameters, as PAPER's section 1 has them
+ROWS: dict[str, tuple[Recipe, float, int, float, int, int]] = {
+    "denoise 25": (recipes.denoise(25 / 255, PAPER), 0.01, 3000, 1 / 30, 3, 2_217_831),
+    "denoise 50": (recipes.denoise(50 / 255, PAPER), 0.01, 3000, 1 / 20, 3, 2_217_831),
+    "JPEG": (recipes.jpeg(PAPER), 0.01, 2400, 1 / 30, 3, 572_827),
+    "upscale 4": (recipes.upscale(4, PAPER), 0.01, 2000, 0.03, 3, 2_217_831),
+    "upscale 8": (recipes.upscale(8, PAPER), 0.01, 4000, 0.05, 3, 2_217_831),
+    "comparison of priors": (recipes.upscale_three_channels(), 0.01, 2000, 1 / 30, 3, 2_184_307),
+    "text": (recipes.inpaint_text(PAPER), 0.01, 6001, 0.03, 3, 3_002_627),
+    "50% missing": (recipes.inpaint_random(PAPER), 0.001, 11000, 0.03, 1, 2_217_573),
+    "98% missing": (recipes.inpaint_sparse(PAPER), 0.01, 1000, 0.0, 3, 1_027_379),
+    "large hole": (recipes.inpaint_hole(PAPER), 0.01, 5001, 0.03, 3, 2_157_955),
+    "study, depth 6": (recipes.architecture_study(EncoderDecoder()), 0.01, 3001, 0.0, 3, 2_996_467),
+    "study, depth 4": (recipes.architecture_study(EncoderDecoder(SIX[:4])), 0.01, 3001, 0.0, 3, 1_060_339),
+    "study, depth 2": (recipes.architecture_study(EncoderDecoder(SIX[:2])), 0.01, 3001, 0.0, 3, 59_635),
+    "study, U-Net": (recipes.architecture_study(UNet()), 0.001, 3001, 0.0, 3, 1_616_315),
+    "study, ResNet": (recipes.architecture_study(ResNet()), 0.001, 3001, 0.0, 3, 158_979),
+    "pre-image": (recipes.preimage(), 0.001, 3100, 0.0, 3, 2_606_763),
+    "activation": (recipes.maximise(), 0.001, 3100, 0.03, 3, 2_948_567),
+    "flash": (recipes.flash(PAPER), 0.1, 601, 0.0, 3, 2_184_307),
+    "noise impedance": (recipes.noise_impedance(), 0.01, 2400, 0.0, 3, 2_217_831),
+}
+LIGHTS = {
+    "denoise": recipes.denoise(25 / 255),
+    "JPEG": recipes.jpeg(),
+    "upscale": recipes.upscale(4),
+    "text": recipes.inpaint_text(),
+    "50% missing": recipes.inpaint_random(),
+    "98% missing": recipes.inpaint_sparse(),
+    "large hole": recipes.inpaint_hole(),
+    "flash": recipes.flash(),
+}
+
+
+def problem_of(name: str, shape: tuple[int, int, int]) -> Problem:
+    picture = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    return Problem(GuidedInput(picture) if name == "flash" else Identity(shape), picture)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_recipes_hold_the_papers_settings(name: str) -> None:
+    recipe, rate, steps, perturbation, channels, parameters = ROWS[name]
+    recipe.prior.start(problem_of(name, (channels, 32, 32)), [0])
+    assert sum(p.numel() for p in recipe.prior.parameters()) == parameters
+    optimizer = recipe.method.optimizer(recipe.prior.parameters())
+    assert isinstance(optimizer, torch.optim.Adam)
+    assert (optimizer.defaults["lr"], optimizer.defaults["betas"], optimizer.defaults["eps"]) == (rate, (0.9, 0.999), 1e-8)
+    assert (recipe.steps, recipe.prior.perturbation) == (steps, perturbation)
+    assert recipe.monitors == (Average(0.99),)
+    assert not recipe.projects
+
+
+@pytest.mark.parametrize("shape", [(3, 45, 70), (1, 45, 70)])
+@pytest.mark.parametrize("name", [*ROWS, *(f"light {name}" for name in LIGHTS)])
+def test_every_recipe_runs_on_an_odd_size(name: str, shape: tuple[int, int, int]) -> None:
+    task = name.removeprefix("light ")
+    recipe = LIGHTS[task] if name.startswith("light ") else ROWS[name][0]
+    result = recipe.solve(problem_of(task, shape), steps=3, progress=False)
+    assert result.image.shape == (1, *shape)
+    assert result.steps == 3
+    assert "Deep Image Prior" in recipe.source or "benchmarks" in recipe.source
+
+
+@pytest.mark.parametrize("name", LIGHTS)
+def test_light_recipes_are_light(name: str) -> None:
+    light, paper = LIGHTS[name], ROWS["denoise 25"][0]
+    counts = []
+    for recipe in (light, paper):
+        recipe.prior.start(problem_of(name, (3, 32, 32)), [0])
+        counts.append(sum(p.numel() for p in recipe.prior.parameters()))
+    assert counts[0] < counts[1] / 3
+    assert light.steps <= 4000
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "words"),
+    [
+        (lambda: recipes.denoise(0), BadValue, "give 25 / 255"),
+        (lambda: recipes.denoise(0.1, "paper"), BadType, "write Variant.PAPER"),
+        (lambda: recipes.upscale(1), BadValue, "factor = 1"),
+        (lambda: recipes.upscale(2.5), BadValue, "factor = 2.5"),
+        (lambda: recipes.architecture_study(DeepDecoder()), BadType, "one of the study"),
+    ],
+)
+def test_recipes_refuse(make, kind: type, words: str) -> None:
+    with pytest.raises(kind, match=words):
+        make()
