@@ -24,7 +24,7 @@ from dipops.operators.interface import LinearOrDifferentiableOperator
 from dipops.operators.resampling import LanczosDownsampler
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
-from dipops.recipes import Recipe
+from dipops.recipes import Recipe, Variant
 from dipops.runs import Device, PriorName, Settings, convex_recipe, draw, make_folder, place, record_of, restore
 
 app = typer.Typer(
@@ -35,8 +35,7 @@ app = typer.Typer(
 )
 
 DEMO_SIGMA = 25.0
-DEMO_SIZE = 128
-DEMO_STEPS = 750
+DEMO_SIZE = 256
 SHAPES = "3,9,13 3,10,14"
 LABELS = {PriorName.none: "none", PriorName.tikhonov: "Tikhonov", PriorName.tv: "TV"}
 
@@ -55,6 +54,14 @@ Seed = Annotated[int, typer.Option(help="Of everything random.")]
 DeviceOption = Annotated[Device, typer.Option("--device", help="Where to compute; auto takes CUDA where it is.")]
 Truth = Annotated[Path | None, typer.Option(help="The true picture, to print the PSNR; never used to restore.")]
 Figure = Annotated[Path | None, typer.Option(help="Where to draw input, result and truth side by side.")]
+RecipeOption = Annotated[
+    Variant,
+    typer.Option("--recipe", help="Of the deep image prior: the light settings, or the paper's, which take far longer."),
+]
+Runs = Annotated[int, typer.Option(min=1, help="Independent runs; their mean is the answer, their spread is drawn beside it.")]
+CheckpointOption = Annotated[
+    Path | None, typer.Option("--checkpoint", help="A file to lay the run down in; where it exists, the run goes on from it.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing and show no bar.")]
 
 
@@ -65,18 +72,23 @@ def denoise(
     sigma: Annotated[float, typer.Option(min=0.1, max=255, help="Standard deviation of the noise, of 255.")] = 25.0,
     prior: PriorOption = PriorName.dip,
     weight: Weight = None,
+    recipe: RecipeOption = Variant.LIGHT,
+    runs: Runs = 1,
     steps: Steps = None,
     seed: Seed = 0,
     device: DeviceOption = Device.auto,
     truth: Truth = None,
     figure: Figure = None,
+    checkpoint: CheckpointOption = None,
     quiet: Quiet = False,
 ) -> None:
     """Remove noise."""
-    settings = Settings(output, prior, weight, steps, seed, device, truth, figure, quiet)
+    settings = Settings(output, prior, weight, recipe, runs, steps, seed, device, truth, figure, checkpoint, quiet)
     y = images.load(input)
     problem = Problem(Identity(y.shape), y, _truth(truth), sigma / 255)
-    _say(quiet, restore(problem, recipes.denoise(sigma / 255), settings, {"command": "denoise", "sigma": sigma}, [input]))
+    _say(
+        quiet, restore(problem, recipes.denoise(sigma / 255, recipe), settings, {"command": "denoise", "sigma": sigma}, [input])
+    )
 
 
 @app.command()
@@ -86,22 +98,25 @@ def upscale(
     factor: Annotated[str, typer.Option(help="Ratio of the sides, a whole number from 2.")] = "4",
     prior: PriorOption = PriorName.dip,
     weight: Weight = None,
+    recipe: RecipeOption = Variant.LIGHT,
+    runs: Runs = 1,
     steps: Steps = None,
     seed: Seed = 0,
     device: DeviceOption = Device.auto,
     truth: Truth = None,
     figure: Figure = None,
+    checkpoint: CheckpointOption = None,
     quiet: Quiet = False,
 ) -> None:
     """Enlarge a picture so that, reduced again, it is the one given."""
-    settings = Settings(output, prior, weight, steps, seed, device, truth, figure, quiet)
+    settings = Settings(output, prior, weight, recipe, runs, steps, seed, device, truth, figure, checkpoint, quiet)
     ratio = _whole(factor, "factor")
-    recipe = recipes.upscale(ratio)
+    chosen = recipes.upscale(ratio, recipe)
     y = images.load(input)
     channels, height, width = y.shape
     operator = LanczosDownsampler((channels, height * ratio, width * ratio), ratio)
     _say(
-        quiet, restore(Problem(operator, y, _truth(truth)), recipe, settings, {"command": "upscale", "factor": ratio}, [input])
+        quiet, restore(Problem(operator, y, _truth(truth)), chosen, settings, {"command": "upscale", "factor": ratio}, [input])
     )
 
 
@@ -112,15 +127,18 @@ def inpaint(
     mask: Annotated[Path, typer.Option(help="A picture of the same size, white where the input is known.")],
     prior: PriorOption = PriorName.dip,
     weight: Weight = None,
+    recipe: RecipeOption = Variant.LIGHT,
+    runs: Runs = 1,
     steps: Steps = None,
     seed: Seed = 0,
     device: DeviceOption = Device.auto,
     truth: Truth = None,
     figure: Figure = None,
+    checkpoint: CheckpointOption = None,
     quiet: Quiet = False,
 ) -> None:
     """Fill holes."""
-    settings = Settings(output, prior, weight, steps, seed, device, truth, figure, quiet)
+    settings = Settings(output, prior, weight, recipe, runs, steps, seed, device, truth, figure, checkpoint, quiet)
     y = images.load(input)
     known = (images.load(mask).mean(0) > 0.5).float()
     if known.shape != y.shape[1:]:
@@ -128,7 +146,7 @@ def inpaint(
         raise BadValue(f"a mask of {sizes[0]} for a picture of {sizes[1]}", "equal sizes", "crop or resize the mask")
     operator = Mask(known, channels=len(y))
     problem = Problem(operator, operator(y[None]), _truth(truth))
-    _say(quiet, restore(problem, recipes.inpaint_text(), settings, {"command": "inpaint"}, [input, mask]))
+    _say(quiet, restore(problem, recipes.inpaint_text(recipe), settings, {"command": "inpaint"}, [input, mask]))
 
 
 @app.command()
@@ -138,23 +156,28 @@ def flash(
     output: Output,
     prior: PriorOption = PriorName.dip,
     weight: Weight = None,
+    recipe: RecipeOption = Variant.LIGHT,
+    runs: Runs = 1,
     steps: Steps = None,
     seed: Seed = 0,
     device: DeviceOption = Device.auto,
     truth: Truth = None,
     figure: Figure = None,
+    checkpoint: CheckpointOption = None,
     quiet: Quiet = False,
 ) -> None:
     """Clean a picture taken without flash by the one taken with it."""
-    settings = Settings(output, prior, weight, steps, seed, device, truth, figure, quiet)
+    settings = Settings(output, prior, weight, recipe, runs, steps, seed, device, truth, figure, checkpoint, quiet)
     problem = Problem(GuidedInput(images.load(flash)), images.load(noflash), _truth(truth))
-    _say(quiet, restore(problem, recipes.flash(), settings, {"command": "flash"}, [flash, noflash]))
+    _say(quiet, restore(problem, recipes.flash(recipe), settings, {"command": "flash"}, [flash, noflash]))
 
 
 @app.command()
 def demo(
     output: Annotated[Path, typer.Option(help="Folder for pictures, figure and record.")] = Path("demo"),
-    steps: Annotated[int, typer.Option(min=1, help="Steps of the deep image prior.")] = DEMO_STEPS,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps of the deep image prior; by default its stop decides.")
+    ] = None,
     device: DeviceOption = Device.auto,
     quiet: Quiet = False,
 ) -> None:
@@ -188,6 +211,7 @@ def compare(
     sigma: Annotated[float, typer.Option(min=0, max=255, help="Standard deviation of the noise, of 255.")] = 25.0,
     priors: Annotated[str, typer.Option(help="Any of none, tikhonov, tv, dip, with commas.")] = "none,tikhonov,tv,dip",
     output: Annotated[Path, typer.Option(help="Folder for table, figure, pictures and record.")] = Path("comparison"),
+    recipe: RecipeOption = Variant.LIGHT,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps of the deep image prior.")] = None,
     seed: Seed = 0,
     device: DeviceOption = Device.auto,
@@ -201,8 +225,8 @@ def compare(
     contestants: dict[str, Prior | Recipe] = {}
     for name in names:
         if name is PriorName.dip:
-            recipe = _dip_recipe(operator, sigma / 255)
-            contestants["DIP"] = replace(recipe, steps=steps or recipe.steps)
+            chosen = _dip_recipe(operator, sigma / 255, recipe)
+            contestants["DIP"] = replace(chosen, steps=steps or chosen.steps)
         else:
             contestants[LABELS[name]] = convex_recipe(problem, name)
     comparison = compare_priors(problem, contestants, seed, progress=not quiet)
@@ -289,12 +313,12 @@ def _operator(text: str, x: Tensor) -> LinearOrDifferentiableOperator:
     raise BadValue(f"operator {text!r}", "identity, mask:KEEP, lanczos:FACTOR or FILE.py:Class", "write mask:0.5, say")
 
 
-def _dip_recipe(operator: str, sigma: float) -> Recipe:
+def _dip_recipe(operator: str, sigma: float, variant: Variant) -> Recipe:
     if operator.startswith("lanczos:"):
-        return recipes.upscale(_whole(operator.removeprefix("lanczos:"), "lanczos"))
+        return recipes.upscale(_whole(operator.removeprefix("lanczos:"), "lanczos"), variant)
     if operator.startswith("mask:"):
-        return recipes.inpaint_random()
-    return recipes.denoise(sigma or DEMO_SIGMA / 255)
+        return recipes.inpaint_random(variant)
+    return recipes.denoise(sigma or DEMO_SIGMA / 255, variant)
 
 
 def _number(text: str, name: str) -> float:

@@ -22,7 +22,7 @@ from dipops.priors.interface import NoPrior, Prior
 from dipops.priors.tikhonov import Tikhonov
 from dipops.priors.total_variation import TotalVariation
 from dipops.problem import Problem
-from dipops.recipes import Recipe
+from dipops.recipes import Recipe, Variant
 from dipops.result import Result
 from dipops.tune import SURE, Limit, tune
 
@@ -51,11 +51,14 @@ class Settings:
     output: Path
     prior: PriorName
     weight: float | None
+    variant: Variant
+    runs: int
     steps: int | None
     seed: int
     device: Device
     truth: Path | None
     figure: Path | None
+    checkpoint: Path | None
     quiet: bool
 
     def __post_init__(self) -> None:
@@ -69,6 +72,9 @@ class Settings:
                 raise BadValue(f"--figure {self.figure}", "another file than the output", "choose another name")
         if self.weight is not None and self.prior in (PriorName.dip, PriorName.none):
             raise BadValue(f"--weight with --prior {self.prior.value}", "--prior tv or tikhonov", "leave --weight out")
+        if self.prior is not PriorName.dip and (self.runs > 1 or self.variant is not Variant.LIGHT):
+            option = "--runs" if self.runs > 1 else "--recipe"
+            raise BadValue(f"{option} with --prior {self.prior.value}", "--prior dip", f"leave {option} out")
 
 
 def restore(problem: Problem, recipe: Recipe, settings: Settings, task: dict[str, Any], inputs: Sequence[Path]) -> str:
@@ -78,8 +84,11 @@ def restore(problem: Problem, recipe: Recipe, settings: Settings, task: dict[str
     problem = problem.to(place(settings.device))
     if settings.prior is not PriorName.dip:
         recipe = convex_recipe(problem, settings.prior, settings.weight)
-    result = recipe.solve(problem, settings.seed, settings.steps, progress=not settings.quiet)
-    images.save(settings.output, result.image)
+    repeated = problem.repeat(settings.runs)
+    result = recipe.solve(repeated, settings.seed, settings.steps, settings.checkpoint, progress=not settings.quiet)
+    pictures = _restored(result)
+    for name, picture in pictures.items():
+        images.save(_beside(settings.output, name), picture)
     record = {
         **task,
         "files": digests,
@@ -88,12 +97,12 @@ def restore(problem: Problem, recipe: Recipe, settings: Settings, task: dict[str
         "method": repr(recipe.method),
         "monitors": list(map(repr, recipe.monitors)),
         "source": recipe.source,
-        **record_of(problem, result),
+        **record_of(repeated, result),
         "environment": environment(),
     }
     write_json(settings.output.with_suffix(".json"), record)
     if settings.figure is not None:
-        draw(settings.figure, plot.compare(_pictures(problem, result), problem.truth))
+        draw(settings.figure, plot.compare({**_given(problem), **pictures, **_true(problem)}, problem.truth))
     score = f", PSNR {record['psnr']:.2f} dB" if "psnr" in record else ""
     return f"{settings.output}: {result.stopped}, {result.seconds:.0f} s{score}"
 
@@ -119,30 +128,48 @@ def convex_recipe(problem: Problem, name: PriorName, weight: float | None = None
 
 
 def record_of(problem: Problem, result: Result) -> dict[str, Any]:
-    """The figures of a run, as plain values."""
-    with torch.no_grad():
-        fit = float(consistency(problem.operator, result.image, problem.y))
+    """The figures of a run, or of several of one picture, as plain values."""
+    image = _restored(result)["restored"]
+    runs = len(result.image)
     record = {
         "operator": repr(problem.operator),
         "seed": result.seed,
         "steps": result.steps,
         "stopped": result.stopped,
-        "answer": result.answer,
-        "objective": float(result.trace["objective"][-1]),
-        "consistency_db": fit,
+        "undone": result.undone,
+        "answer": result.answer if runs == 1 else f"mean of {runs} runs, of each the {result.answer}",
+        "answer_steps": result.at.tolist(),
+        "objective": float(result.trace["objective"][-1].mean()),
+        "consistency_db": float(consistency(problem.operator, image, problem.y[:1])),
         "seconds": round(result.seconds, 3),
         "device": str(problem.y.device),
     }
     if problem.truth is not None:
-        record["psnr"] = float(psnr(result.image.clamp(0, 1), problem.truth))
+        record["psnr"] = float(psnr(image.clamp(0, 1), problem.truth[:1]))
+    if problem.truth is not None and runs > 1:
+        record["psnr_of_runs"] = psnr(result.image.clamp(0, 1), problem.truth).tolist()
     return record
 
 
-def _pictures(problem: Problem, result: Result) -> dict[str, Tensor]:
-    pictures = {"input": problem.y, "restored": result.image}
-    if problem.operator.guide is not None:
-        pictures = {"guide": problem.operator.guide, **pictures}
-    return pictures if problem.truth is None else {**pictures, "truth": problem.truth}
+def _restored(result: Result) -> dict[str, Tensor]:
+    """The picture to show, and with several runs how much they differ, from black for nothing to white for most."""
+    if len(result.image) == 1:
+        return {"restored": result.image}
+    mean, spread = result.pooled()
+    return {"restored": mean, "spread": spread.mean(1, keepdim=True) / spread.mean(1).max()}
+
+
+def _beside(output: Path, name: str) -> Path:
+    return output if name == "restored" else output.with_name(f"{output.stem}-{name}{output.suffix}")
+
+
+def _given(problem: Problem) -> dict[str, Tensor]:
+    guide = problem.operator.guide
+    return {"input": problem.y} if guide is None else {"guide": guide, "input": problem.y}
+
+
+def _true(problem: Problem) -> dict[str, Tensor]:
+    return {} if problem.truth is None else {"truth": problem.truth}
 
 
 def place(choice: Device) -> torch.device:

@@ -74,7 +74,7 @@ def test_a_resumed_solve_ends_with_the_same_bits(name: str, tmp_path: Path) -> N
     resumed = solve(problem, prior, method, steps=90, monitors=monitors, checkpoint=file, progress=False)
     for attribute in ("image", "last", "average", "kept", "spread", "at", "consistency"):
         ours, theirs = getattr(resumed, attribute), getattr(whole, attribute)
-        assert (ours is None and theirs is None) or ours.equal(theirs), attribute
+        assert ours is theirs is None or torch.equal(ours, theirs), attribute
     assert resumed.trace.keys() == whole.trace.keys()
     for curve in whole.trace:
         assert torch.equal(resumed.trace[curve].nan_to_num(-1), whole.trace[curve].nan_to_num(-1))

@@ -66,6 +66,41 @@ def test_each_command_fits_a_deep_image_prior(command: str, folder: Path) -> Non
     assert "DeepImagePrior" in json.loads((folder / "out.json").read_text())["prior"]
 
 
+def test_several_runs_leave_their_mean_and_their_spread(folder: Path) -> None:
+    extra = ("--runs", 3, "--steps", 4, "--truth", folder / "truth.png", "--figure", folder / "figure.png", "--quiet")
+    assert run(*COMMANDS["denoise"](folder), *extra) == 0
+    record = json.loads((folder / "out.json").read_text())
+    assert record["answer"].startswith("mean of 3 runs")
+    assert len(record["psnr_of_runs"]) == 3
+    assert record["psnr"] > sum(record["psnr_of_runs"]) / 3
+    spread = images.load(folder / "out-spread.png")
+    assert spread.shape == (1, 32, 32)
+    assert float(spread.max()) == 1
+
+
+def test_a_run_goes_on_from_its_checkpoint(folder: Path) -> None:
+    command = COMMANDS["denoise"](folder)
+    assert run(*command, "--steps", 6, "--quiet") == 0
+    whole = (folder / "out.png").read_bytes()
+    for steps in (3, 6):
+        assert run(*command, "--steps", steps, "--checkpoint", folder / "run.pt", "--quiet") == 0
+    assert (folder / "out.png").read_bytes() == whole
+
+
+def test_inpainting_keeps_the_known_pixels(folder: Path) -> None:
+    assert run(*COMMANDS["inpaint"](folder), "--steps", 2, "--quiet") == 0
+    known = images.load(folder / "mask.png")[0] > 0.5
+    assert images.load(folder / "out.png")[:, known].equal(images.load(folder / "holes.png")[:, known])
+    record = json.loads((folder / "out.json").read_text())
+    assert record["answer"].endswith("projected")
+
+
+@pytest.mark.parametrize("recipe", ["light", "paper"])
+def test_the_recipe_can_be_chosen(recipe: str, folder: Path) -> None:
+    assert run(*COMMANDS["denoise"](folder), "--steps", 2, "--recipe", recipe, "--quiet") == 0
+    assert ("(128, 128, 128" in json.loads((folder / "out.json").read_text())["prior"]) is (recipe == "paper")
+
+
 def test_quiet_is_silent(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(*COMMANDS["denoise"](folder), "--prior", "tv", "--steps", 30, "--quiet") == 0
     assert capfd.readouterr() == ("", "")
@@ -94,6 +129,12 @@ BAD = {
     "guide": (lambda f: ("flash", f / "small.png", f / "noisy.png", f / "out.png"), "y has shape"),
     "weight": (lambda f: ("denoise", f / "noisy.png", f / "out.png", "--prior", "tv", "--weight", -1), "weight = -1"),
     "weight for DIP": (lambda f: ("denoise", f / "noisy.png", f / "out.png", "--weight", 1), "leave --weight out"),
+    "runs": (lambda f: ("denoise", f / "noisy.png", f / "out.png", "--prior", "tv", "--runs", 2), "leave --runs out"),
+    "recipe": (
+        lambda f: ("flash", *[f / "noisy.png"] * 2, f / "o.png", "--prior", "tv", "--recipe", "paper"),
+        "leave --recipe",
+    ),
+    "checkpoint": (lambda f: ("denoise", f / "noisy.png", f / "o.png", "--checkpoint", f / "noisy.png"), "is no checkpoint"),
     "figure": (lambda f: ("denoise", f / "noisy.png", f / "out.png", "--figure", f / "f.xyz"), "a figure such as"),
     "figure over output": (lambda f: ("denoise", f / "noisy.png", f / "o.png", "--figure", f / "o.png"), "another file than"),
     "output folder": (lambda f: ("denoise", f / "noisy.png", f / "folder.png"), "is a folder"),

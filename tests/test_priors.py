@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from dipops import (
     BadType,
     BadValue,
+    DeepDecoder,
     DeepImagePrior,
     Descent,
-    DeepDecoder,
     Distribution,
     Downsampling,
     EncoderDecoder,

@@ -13,7 +13,6 @@ from dipops import (
     Descent,
     DifferentiableOperator,
     Diverged,
-    GuidedInput,
     Hourglass,
     Identity,
     LanczosDownsampler,
@@ -23,7 +22,6 @@ from dipops import (
     TotalVariation,
     images,
     metrics,
-    recipes,
     solve,
 )
 from dipops.monitor import Average, Residual, Step
@@ -111,7 +109,7 @@ def test_runs_are_pooled() -> None:
 
 
 def test_the_mean_of_runs_is_better_than_the_runs() -> None:
-    problem = noisy(48).repeat(4)
+    problem = noisy(32).repeat(4)
     result = quiet(problem, DeepImagePrior(Hourglass((16, 16))), steps=60)
     assert problem.truth is not None
     assert float(metrics.psnr(result.pooled().mean, problem.truth[:1])) > float(

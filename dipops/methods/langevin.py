@@ -25,9 +25,9 @@ class Langevin:
     """Stochastic gradient Langevin dynamics: samples θ from exp(-(½ ‖A(g(θ)) - y‖² + R(g(θ))) / σ²), the posterior.
 
     Welling and Teh, "Bayesian Learning via Stochastic Gradient Langevin Dynamics", ICML 2011; with the preconditioner of Li
-    et al., "Preconditioned Stochastic Gradient Langevin Dynamics", AAAI 2016, equations 4 to 6 without Γ, one gain a layer; on the deep image
-    prior Cheng et al., "A Bayesian Perspective on the Deep Image Prior", CVPR 2019. After ``burn_in`` steps the mean of the
-    outputs is ``Result.average`` and their standard deviation ``Result.spread``.
+    et al., "Preconditioned Stochastic Gradient Langevin Dynamics", AAAI 2016, equations 4 to 6 without Γ, one gain a layer;
+    on the deep image prior Cheng et al., "A Bayesian Perspective on the Deep Image Prior", CVPR 2019. After ``burn_in`` steps
+    the mean of the outputs is ``Result.average`` and their standard deviation ``Result.spread``.
 
     Attributes:
         rate: ε of a step; the gradient alone moves a weight by about half of it.
