@@ -30,6 +30,7 @@ class Task:
         settings: plain values, handed to ``run``; another value makes another task.
         run: does the work and returns plain values.
         steps, seconds_per_step: the expected cost, printed before the start.
+        alone: whether it times anything, and so must be the only one on the machine.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Task:
     settings: dict[str, Any] = field(default_factory=dict)
     steps: int = 1
     seconds_per_step: float = 1.0
+    alone: bool = True
 
     @property
     def key(self) -> str:
@@ -49,7 +51,10 @@ class Task:
 
 
 def run(tasks: Iterable[Task], folder: Path = RESULTS, say: Callable[[str], None] = print) -> dict[str, dict[str, Any]]:
-    """Run what is not finished yet, one at a time and alone on the machine; returns every record by the task's name."""
+    """Run what is not finished yet, one at a time; returns every record by the task's name.
+
+    Several processes may share a folder: they skip each other's finished tasks and wait for the one under way.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     records: dict[str, dict[str, Any]] = {}
     tasks = list(tasks)
@@ -60,7 +65,7 @@ def run(tasks: Iterable[Task], folder: Path = RESULTS, say: Callable[[str], None
         say(f"{len(missing)} of {len(tasks)} tasks to run, about {sum(task.seconds for task in missing) / 60:.1f} minutes")
     for task in tasks:
         path = folder / f"{task.key}.json"
-        with FileLock(LOCK):
+        with FileLock(LOCK if task.alone else LOCK.with_name(f"dipops-{task.key}.lock")):
             if not path.exists():
                 start = time.perf_counter()
                 result = task.run(task.settings)

@@ -92,6 +92,41 @@ def trace(results: Mapping[str, Result]) -> "Figure":
     return figure
 
 
+def uncertainty(mean: Tensor, spread: Tensor, truth: Tensor | None = None) -> "Figure":
+    """Where to doubt a picture: it, its spread, and on the same scale its true error where that is known.
+
+    Args:
+        mean: the picture (1 or 3, H, W) or (1, 1 or 3, H, W), such as ``result.pooled().mean``.
+        spread: its standard deviation pixel by pixel, of the same shape; the root mean square over channels is drawn.
+        truth: the true picture.
+
+    Raises:
+        BadValue: the shapes differ.
+    """
+    import matplotlib.pyplot as plt
+
+    shape = mean.shape[-3:]
+    pictures = {"mean": mean, "spread": spread} | ({} if truth is None else {"truth": truth})
+    if any(picture.numel() != mean[..., :, :, :].numel() or picture.shape[-3:] != shape for picture in pictures.values()):
+        came = ", ".join(f"{name} {tuple(picture.shape)}" for name, picture in pictures.items())
+        raise BadValue(came, "one picture each, of one shape", "draw the members of a batch one by one")
+    maps = {"spread": spread.reshape(shape).square().mean(0).sqrt().cpu()}
+    if truth is not None:
+        maps["error"] = (mean - truth).reshape(shape).square().mean(0).sqrt().cpu()
+    top = max(float(drawn.max()) for drawn in maps.values())
+    size = (_WIDTH * (1 + len(maps)) + 0.6, _WIDTH * shape[1] / shape[2] + 0.3)
+    figure, grid = plt.subplots(1, 1 + len(maps), figsize=size, squeeze=False, layout="compressed")
+    for axes in grid.flat:
+        axes.set_axis_off()
+    grid[0, 0].imshow(to_pil(mean), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    grid[0, 0].set_title(f"mean {_score(mean, truth)}".strip(), fontsize=11)
+    for axes, (name, drawn) in zip(grid.flat[1:], maps.items(), strict=True):
+        shown = axes.imshow(drawn, cmap="magma", vmin=0, vmax=top, interpolation="nearest")
+        axes.set_title(name, fontsize=11)
+    figure.colorbar(shown, ax=grid[0, -1], fraction=0.05)
+    return figure
+
+
 def path(tuned: Tuned) -> "Figure":
     """What ``tune`` tried: the rule's figure and, where the truth is known, the PSNR against the weight.
 

@@ -227,7 +227,7 @@ def _paper(
 
 
 def _light(
-    steps: int, stops: bool = False, perturbation: float = 0.045, projects: bool = False, skips: int = _LIGHT_SKIPS
+    steps: int, stops: bool = False, perturbation: float = 0.04, projects: bool = False, skips: int = _LIGHT_SKIPS
 ) -> Recipe:
     """A narrow network with nearest upsampling; where y is noisy the variance of the outputs ends the run."""
     generator = Hourglass((_LIGHT_WIDTH,) * 5, skips=skips, upsampling=NEAREST)

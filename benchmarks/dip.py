@@ -1,0 +1,422 @@
+"""The deep image prior's measurements: ``python -m benchmarks.dip [PART ...]`` with DIPOPS_DATA naming the test pictures.
+
+Parts run side by side in several processes, each with one thread; only those that time anything wait to be alone.
+"""
+
+import io
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from benchmarks.harness import RESULTS, Task, in_turn, run
+from benchmarks.pictures import CHECKING, CHOOSING, SIZE, crop
+from dipops import (
+    DeepImagePrior,
+    Descent,
+    EncoderDecoder,
+    GuidedInput,
+    Hourglass,
+    Identity,
+    LanczosDownsampler,
+    Langevin,
+    Mask,
+    Problem,
+    ResNet,
+    UNet,
+    Upsampling,
+    consistency,
+    images,
+    metrics,
+    plot,
+    project,
+    recipes,
+    solve,
+)
+from dipops.files import write_whole
+from dipops.methods.interface import Iteration
+from dipops.monitor import Average, ExponentialVariance, HeldOut, Residual, StopRule, Watch, WindowedVariance
+from dipops.recipes import Recipe, Variant
+from dipops.seeds import stream
+
+DATA = Path(os.environ.get("DIPOPS_DATA", "."))
+SIGMA = 25 / 255
+RULES: dict[str, StopRule] = {
+    "exponential variance": ExponentialVariance(patience=200),
+    "exponential variance, patience 1000": ExponentialVariance(patience=1000),
+    "windowed variance": WindowedVariance(patience=200),
+    "windowed variance, patience 1000": WindowedVariance(patience=1000),
+    "discrepancy": Residual(SIGMA, clipped=True),
+}
+THIN = 5
+
+
+class Observed(StopRule):
+    """A rule that is watched and not obeyed, so that several can be compared on one run."""
+
+    def __init__(self, rule: StopRule) -> None:
+        self.rule = rule
+        self.watch: Watch
+
+    def start(self, problem: Problem, iteration: Iteration) -> "ObservedWatch":
+        self.watch = self.rule.start(problem, iteration)
+        return ObservedWatch(self.watch, problem)
+
+
+class ObservedWatch(Watch):
+    """It looks, and says nothing."""
+
+    def __init__(self, watch: Watch, problem: Problem) -> None:
+        super().__init__(problem)
+        self._watch, self.ended = watch, 0
+
+    def update(self, index: int, image: Tensor, answer: Tensor) -> None:
+        if not bool(self._watch.done.all()):
+            self._watch.update(index, image, answer)
+
+    def due(self, index: int, read: bool) -> bool:
+        return False
+
+
+def noisy(name: str, seed: int) -> Problem:
+    x = crop(name)
+    return Problem.simulate(Identity(x.shape), x, SIGMA, seed=100 + seed, clip=True)
+
+
+def curves(settings: dict[str, Any]) -> dict[str, Any]:
+    """One denoising run with every rule looking on; the variant's own average, all its steps."""
+    torch.set_num_threads(1)
+    recipe = recipes.denoise(SIGMA, Variant(settings["variant"]))
+    average = next(one for one in recipe.monitors if isinstance(one, Average))
+    observed = {name: Observed(rule) for name, rule in RULES.items()}
+    problem = noisy(settings["picture"], settings["seed"])
+    result = solve(
+        problem,
+        recipe.prior,
+        recipe.method,
+        steps=settings["steps"],
+        seed=settings["seed"],
+        monitors=[average, *observed.values()],
+        progress=False,
+    )
+    curve = result.trace["psnr_average"][:, 0]
+    kept = {name: int(one.watch.at) for name, one in observed.items()}
+    return {
+        "oracle": [int(curve.argmax()) + 1, float(curve.max())],
+        "kept": {name: [at, float(curve[at - 1])] for name, at in kept.items() if at},
+        "last": float(curve[-1]),
+        "undone": result.undone,
+        "average": _thin(curve),
+        "raw": _thin(result.trace["psnr"][:, 0]),
+    }
+
+
+def held_out(settings: dict[str, Any]) -> dict[str, Any]:
+    """The light recipe stopped by a tenth of the pixels, which it does not fit."""
+    torch.set_num_threads(1)
+    recipe = recipes.denoise(SIGMA)
+    problem = noisy(settings["picture"], settings["seed"])
+    average = next(one for one in recipe.monitors if isinstance(one, Average))
+    rule = HeldOut(0.1, patience=settings["patience"])
+    result = solve(
+        problem, recipe.prior, recipe.method, steps=4000, seed=settings["seed"], monitors=[average, rule], progress=False
+    )
+    return {"kept": [int(result.at), float(metrics.psnr(result.image, problem.truth))], "steps": result.steps}
+
+
+def candidate(settings: dict[str, Any]) -> dict[str, Any]:
+    """Best average of one network in 600 steps (1100 for the paper's)."""
+    torch.set_num_threads(1)
+    problem = noisy(settings["picture"], 0)
+    prior, method, average, steps = CANDIDATES[settings["network"]]
+    result = solve(problem, prior, method, steps=steps, monitors=[average], progress=False)
+    curve = result.trace["psnr_average"][:, 0]
+    prior.start(problem, [0])
+    return {
+        "best": [int(curve.argmax()) + 1, float(curve.max())],
+        "parameters": sum(parameter.numel() for parameter in prior.parameters()),
+    }
+
+
+def rate(settings: dict[str, Any]) -> dict[str, Any]:
+    """Seconds a step of both variants, in turn."""
+    x = images.portrait(256)[:, : settings["size"], : settings["size"]]
+    problem = Problem.simulate(Identity(x.shape), x, SIGMA, clip=True)
+    steps = settings["steps"]
+
+    def work(variant: Variant) -> Callable[[], object]:
+        recipe = recipes.denoise(SIGMA, variant)
+        return lambda: recipe.solve(problem, steps=steps, progress=False)
+
+    found = in_turn({variant.value: work(variant) for variant in Variant}, settings["rounds"])
+    return {name: seconds / steps for name, seconds in found["median_seconds"].items()}
+
+
+def house(settings: dict[str, Any]) -> dict[str, Any]:
+    """Four runs side by side on house, and their mean."""
+    torch.set_num_threads(1)
+    top, left, size = settings["top"], settings["left"], settings["size"]
+    crop_of = (slice(None), slice(top, top + size), slice(left, left + size))
+    truth, y = (images.load(DATA / folder / "house.png")[crop_of] for folder in ("denoising", "denoising_sigma25"))
+    problem = Problem(Identity(truth.shape), y, truth, SIGMA)
+    result = recipes.denoise(SIGMA).solve(problem.repeat(4), progress=False)
+    mean, spread = result.pooled()
+    _save("pictures/dip-house-uncertainty", plot.uncertainty(mean, spread, truth))
+    error = (mean - truth).abs().mean(1).flatten()
+    return {
+        "runs": metrics.psnr(result.image, problem.repeat(4).truth).tolist(),
+        "mean_of_runs": float(metrics.psnr(mean, truth)),
+        "at": result.at.tolist(),
+        "stopped": result.stopped,
+        "correlation_of_spread_and_error": float(torch.corrcoef(torch.stack([spread.mean(1).flatten(), error]))[0, 1]),
+    }
+
+
+def projection(settings: dict[str, Any]) -> dict[str, Any]:
+    """A light restoration before and after it is made to explain the measurement."""
+    torch.set_num_threads(1)
+    x = crop(settings["picture"])
+    problem, recipe = _problem_and_recipe(settings["task"], x, Variant.LIGHT)
+    result = solve(problem, recipe.prior, recipe.method, steps=settings["steps"], monitors=recipe.monitors, progress=False)
+    after = project(problem.operator, result.image, problem.y)
+    return {
+        "psnr": [float(metrics.psnr(image, x)) for image in (result.image, after)],
+        "consistency": [float(consistency(problem.operator, image, problem.y)) for image in (result.image, after)],
+    }
+
+
+def task(settings: dict[str, Any]) -> dict[str, Any]:
+    """The average of one variant on another task."""
+    torch.set_num_threads(1)
+    x = crop(settings["picture"])
+    variant = Variant(settings["variant"])
+    problem, recipe = _problem_and_recipe(settings["task"], x, variant)
+    average = next(one for one in recipe.monitors if isinstance(one, Average))
+    result = solve(problem, recipe.prior, recipe.method, steps=settings["steps"], monitors=[average], progress=False)
+    curve = result.trace["psnr_average"][:, 0]
+    return {"best": [int(curve.argmax()) + 1, float(curve.max())], "last": float(curve[-1]), "average": _thin(curve)}
+
+
+def impedance(settings: dict[str, Any]) -> dict[str, Any]:
+    """The objective while the paper's network is fitted to one of four targets."""
+    torch.set_num_threads(1)
+    y = TARGETS[settings["target"]](crop("astronaut"))
+    recipe = recipes.noise_impedance()
+    result = recipe.solve(Problem(Identity(y.shape), y), steps=settings["steps"], progress=False)
+    return {"objective": _thin(result.trace["objective"][:, 0], 1)}
+
+
+def parameters(settings: dict[str, Any]) -> dict[str, Any]:
+    """Parameters of every row."""
+    counts = {}
+    for name, (recipe, channels) in ROWS.items():
+        operator = Identity((channels, 64, 64))
+        operator.guide = torch.zeros(3, 64, 64) if name.startswith("flash") else None
+        recipe.prior.start(Problem(operator, torch.zeros(1, channels, 64, 64)), [0])
+        counts[name] = sum(parameter.numel() for parameter in recipe.prior.parameters())
+    return counts
+
+
+def langevin(settings: dict[str, Any]) -> dict[str, Any]:
+    """The posterior mean of the light network."""
+    torch.set_num_threads(1)
+    problem = noisy(settings["picture"], 0)
+    method = Langevin(rate=settings["rate"], burn_in=settings["burn_in"])
+    result = solve(problem, recipes.denoise(SIGMA).prior, method, steps=settings["steps"], progress=False)
+    assert result.spread is not None
+    assert problem.truth is not None
+    error = (result.image - problem.truth).abs().mean(1).flatten()
+    _save(f"pictures/dip-langevin-{settings['picture']}", plot.uncertainty(result.image, result.spread, problem.truth))
+    return {
+        "posterior_mean": float(metrics.psnr(result.image, problem.truth)),
+        "last": float(metrics.psnr(result.last, problem.truth)),
+        "spread": float(result.spread.mean()),
+        "correlation_of_spread_and_error": float(torch.corrcoef(torch.stack([result.spread.mean(1).flatten(), error]))[0, 1]),
+        "average": _thin(result.trace["psnr_average"][:, 0], 25),
+    }
+
+
+def _problem_and_recipe(name: str, x: Tensor, variant: Variant) -> tuple[Problem, Recipe]:
+    """A task made from a picture, and its recipe."""
+    size = x.shape[-1]
+    if name == "x4":
+        return Problem.simulate(LanczosDownsampler(x.shape, 4), x), recipes.upscale(4, variant)
+    if name == "JPEG":
+        return Problem(Identity(x.shape), _compressed(x), x), recipes.jpeg(variant)
+    if name == "flash":
+        dim = x * torch.tensor([1.0, 0.75, 0.5]).view(3, 1, 1) * 0.6
+        return Problem.simulate(GuidedInput(x), dim, SIGMA), recipes.flash(variant)
+    masks = {
+        "text": (_text_mask(size), recipes.inpaint_text),
+        "50% missing": (images.random_mask(size, size, keep=0.5), recipes.inpaint_random),
+        "98% missing": (images.random_mask(size, size, keep=0.02), recipes.inpaint_sparse),
+        "hole": (_hole_mask(size), recipes.inpaint_hole),
+    }
+    mask, recipe = masks[name]
+    return Problem.simulate(Mask(mask, 3), x), recipe(variant)
+
+
+def _compressed(x: Tensor) -> Tensor:
+    file = io.BytesIO()
+    images.to_pil(x).save(file, "JPEG", quality=10)
+    return torch.from_numpy(np.asarray(Image.open(file), dtype=np.float32) / 255).movedim(-1, 0).contiguous()
+
+
+def _text_mask(size: int) -> Tensor:
+    """White, with black letters."""
+    picture = Image.new("L", (size, size), 255)
+    draw = ImageDraw.Draw(picture)
+    for top in range(0, size, 22):
+        draw.text((2, top), "the quick brown fox jumps", fill=0, font=ImageFont.load_default(size=14))
+    return (torch.from_numpy(np.array(picture)) > 127).float()
+
+
+def _hole_mask(size: int) -> Tensor:
+    mask = torch.ones(size, size)
+    mask[size // 3 : size // 2, size // 3 : size // 2] = 0
+    return mask
+
+
+def _thin(curve: Tensor, every: int = THIN) -> list[float]:
+    return [round(float(value), 4) for value in curve[every - 1 :: every]]
+
+
+def _save(name: str, figure: Any) -> None:
+    import matplotlib.pyplot as plt
+
+    path = RESULTS / f"{name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, lambda file: figure.savefig(file, format="png", dpi=120))
+    plt.close(figure)
+
+
+def _narrow(
+    width: int, skips: int = 8, perturbation: float = 0.04, beta: float = 0.95, upsampling: Upsampling = Upsampling.NEAREST
+) -> tuple[DeepImagePrior, Descent, Average, int]:
+    generator = Hourglass((width,) * 5, skips=skips, upsampling=upsampling)
+    adam = partial(torch.optim.Adam, lr=0.01, betas=(0.9, beta))
+    return DeepImagePrior(generator, perturbation=perturbation), Descent(adam), Average(0.98), 600
+
+
+CANDIDATES = {
+    "the paper's": (DeepImagePrior(), Descent(), Average(0.99), 1100),
+    **{f"{width} wide, 8 skips": _narrow(width) for width in (32, 48, 64)},
+    "64 wide, 4 skips": _narrow(64, 4),
+    "64 wide, 16 skips": _narrow(64, 16),
+    "64 wide, 8 skips, noise 0.03": _narrow(64, perturbation=0.03),
+    "64 wide, 8 skips, β₂ = 0.99": _narrow(64, beta=0.99),
+    "64 wide, 8 skips, bilinear": _narrow(64, upsampling=Upsampling.BILINEAR),
+}
+TARGETS: dict[str, Callable[[Tensor], Tensor]] = {
+    "image": lambda x: x,
+    "image + noise": lambda x: x + SIGMA * torch.randn(x.shape, generator=stream(0, "target")),
+    "shuffled pixels": lambda x: x.flatten(1)[:, torch.randperm(x[0].numel(), generator=stream(0, "target"))].view(x.shape),
+    "white noise": lambda x: torch.rand(x.shape, generator=stream(0, "target")),
+}
+_SIX = EncoderDecoder().channels
+ROWS: dict[str, tuple[Recipe, int]] = {
+    "denoising": (recipes.denoise(SIGMA, Variant.PAPER), 3),
+    "JPEG": (recipes.jpeg(Variant.PAPER), 3),
+    "super-resolution": (recipes.upscale(4, Variant.PAPER), 3),
+    "comparison of priors at x4": (recipes.upscale_three_channels(), 3),
+    "text": (recipes.inpaint_text(Variant.PAPER), 3),
+    "50% missing, grey": (recipes.inpaint_random(Variant.PAPER), 1),
+    "98% missing": (recipes.inpaint_sparse(Variant.PAPER), 3),
+    "large hole": (recipes.inpaint_hole(Variant.PAPER), 3),
+    **{f"study, depth {d}": (recipes.architecture_study(EncoderDecoder(_SIX[:d])), 3) for d in (6, 4, 2)},
+    "study, U-Net": (recipes.architecture_study(UNet()), 3),
+    "study, ResNet": (recipes.architecture_study(ResNet()), 3),
+    "pre-image": (recipes.preimage(), 3),
+    "activation maximisation": (recipes.maximise(), 3),
+    "flash": (recipes.flash(Variant.PAPER), 3),
+    "light, all tasks but flash": (recipes.denoise(SIGMA), 3),
+    "flash, light": (recipes.flash(), 3),
+}
+_TASK_STEPS = {"x4": 2000, "50% missing": 1500, "text": 1200, "98% missing": 1000, "hole": 1200, "flash": 601, "JPEG": 1200}
+_PAPER_STEP, _LIGHT_STEP = 0.5, 0.2
+
+
+def _cost(variant: str) -> float:
+    return _PAPER_STEP if variant == "paper" else _LIGHT_STEP
+
+
+def _of(variant: str) -> dict[str, str]:
+    """The light settings in full, so that a record is made anew when they change."""
+    light = recipes.denoise(SIGMA)
+    return {"variant": variant} | ({} if variant == "paper" else {"prior": repr(light.prior), "method": repr(light.method)})
+
+
+def _name(*parts: object) -> str:
+    return "-".join(["dip", *map(str, parts)]).replace(" ", "-").replace("%", "")
+
+
+def _curve(picture: str, seed: int, variant: str, steps: int) -> Task:
+    settings = {"picture": picture, "seed": seed, "steps": steps, **_of(variant)}
+    return Task(_name("curve", variant, picture, seed), curves, settings, steps, _cost(variant), alone=False)
+
+
+def _held_out(picture: str, seed: int) -> Task:
+    settings = {"picture": picture, "seed": seed, "patience": 200, **_of("light")}
+    return Task(_name("held-out", picture, seed), held_out, settings, 800, _LIGHT_STEP, alone=False)
+
+
+def _task(name: str, variant: str, steps: int) -> Task:
+    settings = {"task": name, "picture": "motorcycle", "steps": steps, **_of(variant)}
+    return Task(_name("task", variant, name), task, settings, steps, _cost(variant), alone=False)
+
+
+def _projection(name: str, picture: str) -> Task:
+    settings = {"task": name, "picture": picture, "steps": 1000, **_of("light")}
+    return Task(_name("projection", name, picture), projection, settings, 1000, _LIGHT_STEP, alone=False)
+
+
+def _candidate(number: int, network: str, picture: str) -> Task:
+    settings = {"picture": picture, "network": network}
+    cost = _cost("paper" if number == 0 else "light")
+    return Task(_name("candidate", number, picture), candidate, settings, CANDIDATES[network][3], cost, alone=False)
+
+
+def _impedance(target: str) -> Task:
+    return Task(_name("impedance", target), impedance, {"target": target, "steps": 1600}, 1600, _PAPER_STEP, alone=False)
+
+
+def _langevin(picture: str) -> Task:
+    settings = {"picture": picture, "rate": 0.02, "burn_in": 500, "steps": 2000, **_of("light")}
+    return Task(_name("langevin", picture), langevin, settings, 2000, _LIGHT_STEP, alone=False)
+
+
+def _rate(size: int) -> Task:
+    settings = {"size": size, "steps": 10, "rounds": 5, "threads": 2, **_of("light")}
+    return Task(_name("rate", size), rate, settings, 120, 0.2 * (size / 128) ** 2)
+
+
+PICTURES = (*CHECKING, *CHOOSING)
+TASKS = [
+    Task("dip-parameters", parameters, _of("light"), alone=False),
+    *(_curve(picture, seed, "light", 1500) for seed in (0, 1) for picture in PICTURES),
+    *(_curve(one, seed, "paper", 1200) for seed in (0, 1) for one in CHECKING if (one, seed) != ("astronaut", 0)),
+    _curve("astronaut", 0, "paper", 4000),
+    *(_held_out(picture, seed) for seed in (0, 1) for picture in PICTURES),
+    *(_impedance(target) for target in TARGETS),
+    *(_candidate(number, network, picture) for number, network in enumerate(CANDIDATES) for picture in CHOOSING),
+    *(_task(name, variant, steps) for name, steps in _TASK_STEPS.items() for variant in ("paper", "light")),
+    *(_projection(name, picture) for name in ("x4", "50% missing") for picture in CHECKING),
+    Task("dip-house", house, {"top": 64, "left": 64, "size": SIZE, **_of("light")}, 800, 4 * _LIGHT_STEP, alone=False),
+    *(_langevin(picture) for picture in CHECKING),
+    *(_rate(size) for size in (128, 256)),
+]
+
+
+def main(parts: list[str]) -> None:
+    run([task for task in TASKS if not parts or any(task.name.startswith(f"dip-{part}") for part in parts)])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

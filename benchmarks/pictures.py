@@ -1,0 +1,30 @@
+"""Crops of scikit-image's pictures, none of which is in the paper's sets: three to choose settings on, three to check them."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from skimage import data
+from torch import Tensor
+
+from dipops import images
+
+SIZE = 128
+_SOURCES: dict[str, tuple[Callable[[], np.ndarray], int, int, int]] = {  # picture, shrinking, top, left
+    "coffee": (data.coffee, 2, 40, 100),
+    "motorcycle": (lambda: data.stereo_motorcycle()[0], 2, 80, 120),
+    "tissue": (data.immunohistochemistry, 2, 60, 60),
+    "astronaut": (data.astronaut, 2, 0, 50),
+    "cat": (data.chelsea, 1, 60, 120),
+    "rocket": (data.rocket, 2, 60, 90),
+}
+CHOOSING = ("coffee", "motorcycle", "tissue")
+CHECKING = ("astronaut", "cat", "rocket")
+
+
+def crop(name: str, size: int = SIZE) -> Tensor:
+    """A picture (3, size, size) with values in [0, 1]."""
+    read, shrinking, top, left = _SOURCES[name]
+    x = torch.from_numpy(np.asarray(read(), dtype=np.float32) / 255).movedim(-1, 0)
+    x = images.resize(x, (x.shape[1] // shrinking, x.shape[2] // shrinking)).clamp(0, 1) if shrinking > 1 else x
+    return x[:, top : top + size, left : left + size].contiguous()
