@@ -128,7 +128,7 @@ def held_out(settings: dict[str, Any]) -> dict[str, Any]:
     result = solve(
         problem, recipe.prior, recipe.method, steps=4000, seed=settings["seed"], monitors=[average, rule], progress=False
     )
-    return {"kept": [int(result.at), float(metrics.psnr(result.image, problem.truth))], "steps": result.steps}
+    return {"kept": [int(result.at), float(metrics.psnr(result.image, crop(settings["picture"])))], "steps": result.steps}
 
 
 def candidate(settings: dict[str, Any]) -> dict[str, Any]:
@@ -171,7 +171,7 @@ def house(settings: dict[str, Any]) -> dict[str, Any]:
     _save("pictures/dip-house-uncertainty", plot.uncertainty(mean, spread, truth))
     error = (mean - truth).abs().mean(1).flatten()
     return {
-        "runs": metrics.psnr(result.image, problem.repeat(4).truth).tolist(),
+        "runs": metrics.psnr(result.image, truth.expand_as(result.image)).tolist(),
         "mean_of_runs": float(metrics.psnr(mean, truth)),
         "at": result.at.tolist(),
         "stopped": result.stopped,
@@ -339,7 +339,7 @@ ROWS: dict[str, tuple[Recipe, int]] = {
     "light, all tasks but flash": (recipes.denoise(SIGMA), 3),
     "flash, light": (recipes.flash(), 3),
 }
-_TASK_STEPS = {"x4": 2000, "50% missing": 1500, "text": 1200, "98% missing": 1000, "hole": 1200, "flash": 601, "JPEG": 1200}
+TASK_STEPS = {"x4": 2000, "50% missing": 1500, "text": 1200, "98% missing": 1000, "hole": 1200, "flash": 601, "JPEG": 1200}
 _PAPER_STEP, _LIGHT_STEP = 0.5, 0.2
 
 
@@ -353,48 +353,48 @@ def _of(variant: str) -> dict[str, str]:
     return {"variant": variant} | ({} if variant == "paper" else {"prior": repr(light.prior), "method": repr(light.method)})
 
 
-def _name(*parts: object) -> str:
+def name_of(*parts: object) -> str:
     return "-".join(["dip", *map(str, parts)]).replace(" ", "-").replace("%", "")
 
 
 def _curve(picture: str, seed: int, variant: str, steps: int) -> Task:
     settings = {"picture": picture, "seed": seed, "steps": steps, **_of(variant)}
-    return Task(_name("curve", variant, picture, seed), curves, settings, steps, _cost(variant), alone=False)
+    return Task(name_of("curve", variant, picture, seed), curves, settings, steps, _cost(variant), alone=False)
 
 
 def _held_out(picture: str, seed: int) -> Task:
     settings = {"picture": picture, "seed": seed, "patience": 200, **_of("light")}
-    return Task(_name("held-out", picture, seed), held_out, settings, 800, _LIGHT_STEP, alone=False)
+    return Task(name_of("held-out", picture, seed), held_out, settings, 800, _LIGHT_STEP, alone=False)
 
 
 def _task(name: str, variant: str, steps: int) -> Task:
     settings = {"task": name, "picture": "motorcycle", "steps": steps, **_of(variant)}
-    return Task(_name("task", variant, name), task, settings, steps, _cost(variant), alone=False)
+    return Task(name_of("task", variant, name), task, settings, steps, _cost(variant), alone=False)
 
 
 def _projection(name: str, picture: str) -> Task:
     settings = {"task": name, "picture": picture, "steps": 1000, **_of("light")}
-    return Task(_name("projection", name, picture), projection, settings, 1000, _LIGHT_STEP, alone=False)
+    return Task(name_of("projection", name, picture), projection, settings, 1000, _LIGHT_STEP, alone=False)
 
 
 def _candidate(number: int, network: str, picture: str) -> Task:
     settings = {"picture": picture, "network": network}
     cost = _cost("paper" if number == 0 else "light")
-    return Task(_name("candidate", number, picture), candidate, settings, CANDIDATES[network][3], cost, alone=False)
+    return Task(name_of("candidate", number, picture), candidate, settings, CANDIDATES[network][3], cost, alone=False)
 
 
 def _impedance(target: str) -> Task:
-    return Task(_name("impedance", target), impedance, {"target": target, "steps": 1600}, 1600, _PAPER_STEP, alone=False)
+    return Task(name_of("impedance", target), impedance, {"target": target, "steps": 1600}, 1600, _PAPER_STEP, alone=False)
 
 
 def _langevin(picture: str) -> Task:
     settings = {"picture": picture, "rate": 0.02, "burn_in": 500, "steps": 2000, **_of("light")}
-    return Task(_name("langevin", picture), langevin, settings, 2000, _LIGHT_STEP, alone=False)
+    return Task(name_of("langevin", picture), langevin, settings, 2000, _LIGHT_STEP, alone=False)
 
 
 def _rate(size: int) -> Task:
     settings = {"size": size, "steps": 10, "rounds": 5, "threads": 2, **_of("light")}
-    return Task(_name("rate", size), rate, settings, 120, 0.2 * (size / 128) ** 2)
+    return Task(name_of("rate", size), rate, settings, 120, 0.2 * (size / 128) ** 2)
 
 
 PICTURES = (*CHECKING, *CHOOSING)
@@ -406,7 +406,7 @@ TASKS = [
     *(_held_out(picture, seed) for seed in (0, 1) for picture in PICTURES),
     *(_impedance(target) for target in TARGETS),
     *(_candidate(number, network, picture) for number, network in enumerate(CANDIDATES) for picture in CHOOSING),
-    *(_task(name, variant, steps) for name, steps in _TASK_STEPS.items() for variant in ("paper", "light")),
+    *(_task(name, variant, steps) for name, steps in TASK_STEPS.items() for variant in ("paper", "light")),
     *(_projection(name, picture) for name in ("x4", "50% missing") for picture in CHECKING),
     Task("dip-house", house, {"top": 64, "left": 64, "size": SIZE, **_of("light")}, 800, 4 * _LIGHT_STEP, alone=False),
     *(_langevin(picture) for picture in CHECKING),

@@ -121,9 +121,9 @@ def uncertainty(mean: Tensor, spread: Tensor, truth: Tensor | None = None) -> "F
     grid[0, 0].imshow(to_pil(mean), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     grid[0, 0].set_title(f"mean {_score(mean, truth)}".strip(), fontsize=11)
     for axes, (name, drawn) in zip(grid.flat[1:], maps.items(), strict=True):
-        shown = axes.imshow(drawn, cmap="magma", vmin=0, vmax=top, interpolation="nearest")
+        axes.imshow(drawn, cmap="magma", vmin=0, vmax=top, interpolation="nearest")
         axes.set_title(name, fontsize=11)
-    figure.colorbar(shown, ax=grid[0, -1], fraction=0.05)
+    figure.colorbar(grid[0, -1].images[0], ax=grid[0, -1], fraction=0.05)
     return figure
 
 
