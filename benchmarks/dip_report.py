@@ -53,8 +53,8 @@ Best average in 600 steps (the paper's: 1100), in dB.
 
 ## Light against the paper's, on pictures that took no part in the choice
 
-Seconds until the average is {NEAR} dB below the best of the paper's: steps from the runs, times seconds a step, measured in turn
-with two threads. At 128 pixels {rates(found["dip-rate-128"])}, at 256 {rates(found["dip-rate-256"])}.
+Seconds until the average is {NEAR} dB below the best of the paper's: steps from the runs, times seconds a step, measured in
+turn with two threads. At 128 pixels {rates(found["dip-rate-128"])}, at 256 {rates(found["dip-rate-256"])}.
 
 {light_against_paper(found)}
 
