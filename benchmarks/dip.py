@@ -49,11 +49,11 @@ from dipops.seeds import stream
 DATA = Path(os.environ.get("DIPOPS_DATA", "."))
 SIGMA = 25 / 255
 RULES: dict[str, StopRule] = {
-    "exponential variance": ExponentialVariance(patience=200),
-    "exponential variance, patience 1000": ExponentialVariance(patience=1000),
-    "windowed variance": WindowedVariance(patience=200),
-    "windowed variance, patience 1000": WindowedVariance(patience=1000),
-    "discrepancy": Residual(SIGMA, clipped=True),
+    "discrepancy": Residual(SIGMA),
+    "exponential variance": ExponentialVariance(0.03, patience=200),
+    "exponential variance, α = 0.1, patience 1000": ExponentialVariance(),
+    "windowed variance": WindowedVariance(150, patience=200),
+    "windowed variance, 100, patience 1000": WindowedVariance(),
 }
 THIN = 5
 
@@ -65,8 +65,8 @@ class Observed(StopRule):
         self.rule = rule
         self.watch: Watch
 
-    def start(self, problem: Problem, iteration: Iteration) -> "ObservedWatch":
-        self.watch = self.rule.start(problem, iteration)
+    def start(self, problem: Problem, iteration: Iteration, lag: int = 0) -> "ObservedWatch":
+        self.watch = self.rule.start(problem, iteration, lag)
         return ObservedWatch(self.watch, problem)
 
 
@@ -199,9 +199,16 @@ def task(settings: dict[str, Any]) -> dict[str, Any]:
     variant = Variant(settings["variant"])
     problem, recipe = _problem_and_recipe(settings["task"], x, variant)
     average = next(one for one in recipe.monitors if isinstance(one, Average))
-    result = solve(problem, recipe.prior, recipe.method, steps=settings["steps"], monitors=[average], progress=False)
-    curve = result.trace["psnr_average"][:, 0]
-    return {"best": [int(curve.argmax()) + 1, float(curve.max())], "last": float(curve[-1]), "average": _thin(curve)}
+    observed = Observed(RULES["exponential variance"])
+    result = solve(problem, recipe.prior, recipe.method, steps=settings["steps"], monitors=[average, observed], progress=False)
+    curve, at = result.trace["psnr_average"][:, 0], int(observed.watch.at)
+    return {
+        "best": [int(curve.argmax()) + 1, float(curve.max())],
+        "kept": [at, float(curve[at - 1])],
+        "last": float(curve[-1]),
+        "undone": result.undone,
+        "average": _thin(curve),
+    }
 
 
 def impedance(settings: dict[str, Any]) -> dict[str, Any]:
@@ -347,10 +354,10 @@ def _cost(variant: str) -> float:
     return _PAPER_STEP if variant == "paper" else _LIGHT_STEP
 
 
-def _of(variant: str) -> dict[str, str]:
+def _of(variant: str, light: Recipe | None = None) -> dict[str, str]:
     """The light settings in full, so that a record is made anew when they change."""
-    light = recipes.denoise(SIGMA)
-    return {"variant": variant} | ({} if variant == "paper" else {"prior": repr(light.prior), "method": repr(light.method)})
+    light = light or recipes.denoise(SIGMA)
+    return {"variant": variant} | ({} if variant == "paper" else {"light": repr(light)})
 
 
 def name_of(*parts: object) -> str:
@@ -358,7 +365,7 @@ def name_of(*parts: object) -> str:
 
 
 def _curve(picture: str, seed: int, variant: str, steps: int) -> Task:
-    settings = {"picture": picture, "seed": seed, "steps": steps, **_of(variant)}
+    settings = {"picture": picture, "seed": seed, "steps": steps, "rules": list(map(repr, RULES.values())), **_of(variant)}
     return Task(name_of("curve", variant, picture, seed), curves, settings, steps, _cost(variant), alone=False)
 
 
@@ -368,12 +375,14 @@ def _held_out(picture: str, seed: int) -> Task:
 
 
 def _task(name: str, variant: str, steps: int) -> Task:
-    settings = {"task": name, "picture": "motorcycle", "steps": steps, **_of(variant)}
+    light = _problem_and_recipe(name, torch.zeros(3, SIZE, SIZE), Variant.LIGHT)[1]
+    settings = {"task": name, "picture": "motorcycle", "steps": steps, **_of(variant, light)}
     return Task(name_of("task", variant, name), task, settings, steps, _cost(variant), alone=False)
 
 
 def _projection(name: str, picture: str) -> Task:
-    settings = {"task": name, "picture": picture, "steps": 1000, **_of("light")}
+    light = _problem_and_recipe(name, torch.zeros(3, SIZE, SIZE), Variant.LIGHT)[1]
+    settings = {"task": name, "picture": picture, "steps": 1000, **_of("light", light)}
     return Task(name_of("projection", name, picture), projection, settings, 1000, _LIGHT_STEP, alone=False)
 
 

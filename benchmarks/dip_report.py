@@ -65,7 +65,8 @@ turn with two threads. At 128 pixels {rates(found["dip-rate-128"])}, at 256 {rat
 ## Stops without the truth: dB behind the oracle
 
 Light settings, every rule looking on at one run of 1500 steps; "held out" is a run of its own. A rule that has not ended by
-then is charged what it held there. Patience is 200 unless another is given.
+then is charged what it held there. Patience is 200 unless another is given; α = 0.03 and the window of 150 were chosen on
+seed 0, and are checked on seed 1.
 
 {stops(found)}
 
@@ -150,9 +151,21 @@ def tasks(found: Found) -> str:
                 *(f"{run['best'][1]:.2f} at {run['best'][0]}" for run in (paper, light)),
                 f"{light['best'][1] - paper['best'][1]:+.2f}",
                 reached or "not reached",
+                f"{light['kept'][1]:.2f} at {light['kept'][0]}",
             ]
         )
-    return markdown(["task", "steps", "paper's", "light", "difference", f"light reaches the paper's best - {NEAR} at"], rows)
+    return markdown(
+        [
+            "task",
+            "steps",
+            "paper's",
+            "light",
+            "difference",
+            f"light reaches the paper's best - {NEAR} at",
+            "light at its variance's stop",
+        ],
+        rows,
+    )
 
 
 def stops(found: Found) -> str:

@@ -13,7 +13,8 @@ from dipops.errors import BadType, BadValue
 from dipops.methods.descent import Descent
 from dipops.methods.interface import Method
 from dipops.monitor.averages import Average
-from dipops.monitor.interface import Monitor
+from dipops.monitor.interface import Monitor, StopRule
+from dipops.monitor.residual import Residual
 from dipops.monitor.variance import ExponentialVariance
 from dipops.operators.interface import LinearOperator
 from dipops.priors.deep_image_prior import DeepImagePrior
@@ -30,7 +31,7 @@ from dipops.solver import solve
 
 _PAPER = "Ulyanov, Vedaldi and Lempitsky, Deep Image Prior"
 _LIGHT = "measured on pictures outside the paper's sets, benchmarks/results/dip.md"
-_LIGHT_WIDTH, _LIGHT_SKIPS = 64, 8
+_VARIANCE = ExponentialVariance(0.03, patience=200)
 _SIX = (16, 32, 64, 128, 128, 128)
 NEAREST, BILINEAR = Upsampling.NEAREST, Upsampling.BILINEAR
 
@@ -87,7 +88,7 @@ class Recipe:
 
 
 def denoise(sigma: float, variant: Variant = Variant.LIGHT) -> Recipe:
-    """Denoising. The paper's: 3000 steps, and noise on z of 1/30 up to σ = 37.5/255, of 1/20 above.
+    """Denoising. The paper's: 3000 steps, and noise on z of 1/30 up to σ = 37.5/255, of 1/20 above. The light one stops.
 
     Args:
         sigma: standard deviation of the noise in image units; the paper has 25/255 (1/30) and 50/255 (1/20).
@@ -99,7 +100,7 @@ def denoise(sigma: float, variant: Variant = Variant.LIGHT) -> Recipe:
     if not 0 < sigma < float("inf"):
         raise BadValue(f"sigma = {sigma}", "a positive standard deviation in image units", "give 25 / 255, not 25")
     if _is_light(variant):
-        return _light(4000, stops=True)
+        return _light(4000, stops=(Residual(sigma), _VARIANCE))
     perturbation = 1 / 30 if sigma <= 37.5 / 255 else 1 / 20
     return _paper("section 3.1", 3000, perturbation=perturbation, averaging_is_ours=False)
 
@@ -107,7 +108,7 @@ def denoise(sigma: float, variant: Variant = Variant.LIGHT) -> Recipe:
 def jpeg(variant: Variant = Variant.LIGHT) -> Recipe:
     """Compression of an unknown kind, on Identity: narrow fine scales, skips at the two coarsest, 2400 steps."""
     if _is_light(variant):
-        return _light(4000, stops=True)
+        return _light(4000, stops=(_VARIANCE,))
     generator = Hourglass((8, 16, 32, 64, 128), skips=(0, 0, 0, 4, 4))
     return _paper("section 3.1, JPEG", 2400, generator, Noise(3), averaging_is_ours=False)
 
@@ -125,7 +126,7 @@ def upscale(factor: int, variant: Variant = Variant.LIGHT) -> Recipe:
     if not isinstance(factor, int) or factor < 2:
         raise BadValue(f"factor = {factor}", "an integer from 2", "the paper has 4 and 8")
     if _is_light(variant):
-        return _light(2000, projects=True)
+        return _light(1000, projects=True)
     steps, perturbation = (2000, 0.03) if factor <= 4 else (4000, 0.05)
     return _paper("section 3.2", steps, perturbation=perturbation)
 
@@ -145,14 +146,14 @@ def inpaint_text(variant: Variant = Variant.LIGHT) -> Recipe:
 def inpaint_random(variant: Variant = Variant.LIGHT) -> Recipe:
     """Half of the pixels missing at random. The paper's: 11000 steps of Adam at 0.001."""
     if _is_light(variant):
-        return _light(2000, projects=True)
+        return _light(1000, projects=True)
     return _paper("section 3.3, table 1", 11000, perturbation=0.03, rate=0.001)
 
 
 def inpaint_sparse(variant: Variant = Variant.LIGHT) -> Recipe:
     """Nearly all pixels missing (98%). The paper's: no skips, means instead of strides, 1000 steps without noise on z."""
     if _is_light(variant):
-        return _light(1000, projects=True)
+        return _light(1000, skips=0, projects=True)
     generator = Hourglass((16, 32, 64, 128, 128), skips=0, downsampling=Downsampling.AVERAGE)
     return _paper("section 3.3, 98% missing", 1000, generator, perturbation=0.0)
 
@@ -160,7 +161,7 @@ def inpaint_sparse(variant: Variant = Variant.LIGHT) -> Recipe:
 def inpaint_hole(variant: Variant = Variant.LIGHT) -> Recipe:
     """Large holes. The paper's: no skips, nearest upsampling, and the coordinates as z, 5001 steps."""
     if _is_light(variant):
-        return _light(2000, projects=True)
+        return _light(2000, Meshgrid(), skips=0, projects=True)
     generator = Hourglass(skips=0, upsampling=NEAREST)
     return _paper("section 3.3, large hole", 5001, generator, Meshgrid(), perturbation=0.03)
 
@@ -181,7 +182,7 @@ def architecture_study(generator: Generator) -> Recipe:
 def flash(variant: Variant = Variant.LIGHT) -> Recipe:
     """Flash / no-flash: the flash picture is the input of the generator. The paper's: 601 steps of Adam at 0.1."""
     if _is_light(variant):
-        return _light(601, perturbation=0.0)
+        return _light(2000, perturbation=0.0, stops=(_VARIANCE,))
     generator = Hourglass(upsampling=(NEAREST, NEAREST, BILINEAR, BILINEAR, BILINEAR))
     return _paper("section 3.7", 601, generator, perturbation=0.0, rate=0.1)
 
@@ -227,10 +228,15 @@ def _paper(
 
 
 def _light(
-    steps: int, stops: bool = False, perturbation: float = 0.04, projects: bool = False, skips: int = _LIGHT_SKIPS
+    steps: int,
+    input: Input | None = None,
+    skips: int = 8,
+    perturbation: float = 0.04,
+    stops: tuple[StopRule, ...] = (),
+    projects: bool = False,
 ) -> Recipe:
-    """A narrow network with nearest upsampling; where y is noisy the variance of the outputs ends the run."""
-    generator = Hourglass((_LIGHT_WIDTH,) * 5, skips=skips, upsampling=NEAREST)
+    """A narrow network with nearest upsampling, five scales, and Adam with a short memory."""
+    generator = Hourglass((64,) * 5, skips=skips, upsampling=NEAREST)
     adam = partial(torch.optim.Adam, lr=0.01, betas=(0.9, 0.95))
-    monitors = (Average(0.98), ExponentialVariance(patience=200)) if stops else (Average(0.98),)
-    return Recipe(DeepImagePrior(generator, perturbation=perturbation), Descent(adam), steps, monitors, _LIGHT, projects)
+    prior = DeepImagePrior(generator, input, perturbation)
+    return Recipe(prior, Descent(adam), steps, (Average(0.98), *stops), _LIGHT, projects)

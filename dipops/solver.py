@@ -87,8 +87,9 @@ class _Run:
         for rule in rules:
             fitted = rule.fitted(fitted)
         self.iteration = method.start(fitted, prior, generators)
-        self.watches = [rule.start(problem, self.iteration) for rule in rules]
         self.mean = averaging.start() if averaging else None
+        lag = self.mean.lag if self.mean else 0
+        self.watches = [rule.start(problem, self.iteration, lag) for rule in rules]
         self.faults = Faults() if isinstance(self.iteration, Slowing) else None
         self.trace = Trace(problem, steps, averaging is not None)
         self.index, self.last = 0, problem.y

@@ -213,7 +213,7 @@ def test_the_residual_stops_and_keeps_the_image(device: torch.device) -> None:
     result = quiet(problem, NoPrior(), steps=500, monitors=(Residual(0.1),))
     residual = float((result.image - problem.y).square().mean().sqrt())
     assert result.answer == "stopped"
-    assert "the residual fell to σ = 0.1 at step" in result.stopped
+    assert "the residual fell to noise of σ = 0.1 at step" in result.stopped
     assert result.steps < 500
     assert 0.09 < residual <= 0.1
     never = quiet(problem, NoPrior(), steps=30, monitors=(Residual(1e-6),))

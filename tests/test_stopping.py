@@ -7,7 +7,7 @@ import torch
 
 from dipops import BadValue, DeepImagePrior, Hourglass, Identity, LanczosDownsampler, Mask, NoPrior, Problem, images, solve
 from dipops.monitor import ExponentialVariance, HeldOut, Residual, WindowedVariance
-from dipops.monitor.residual import clipped_noise_power
+from dipops.monitor.residual import cut_noise_power
 
 SMALL = Hourglass((16, 16), skips=4)
 
@@ -81,24 +81,35 @@ def test_each_member_is_watched_by_itself(rule) -> None:
 def test_the_power_of_clipped_noise(value: float, sigma: float) -> None:
     noise = sigma * torch.randn(400_000, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     sampled = float(((value + noise).clamp(0, 1) - value).square().mean())
-    assert float(clipped_noise_power(torch.tensor(value), sigma)) == pytest.approx(sampled, rel=0.02)
+    assert float(cut_noise_power(torch.tensor(value), sigma)) == pytest.approx(sampled, rel=0.02)
 
 
-def test_clipped_noise_stops_where_the_truth_would() -> None:
-    """On a dark picture the residual of the truth is far below σ: only the clipped rule knows."""
+def test_noise_that_was_cut_stops_where_the_truth_would() -> None:
+    """On a dark picture the residual of the truth is far below σ: a y without values outside [0, 1] tells."""
     dark = 0.1 * images.portrait(64)
-    simulated = Problem.simulate(Identity(dark.shape), dark, 0.1, clip=True)
-    truth = dark[None]
-    assert float(simulated.residual(truth)) < 0.08
-    assert not _stops(Residual(0.099, clipped=True), simulated, truth)
-    assert _stops(Residual(0.101, clipped=True), simulated, truth)
-    assert _stops(Residual(0.08), simulated, truth)
+    for cut in (True, False):
+        simulated = Problem.simulate(Identity(dark.shape), dark, 0.1, clip=cut)
+        truth = dark[None]
+        assert (float(simulated.residual(truth)) < 0.08) is cut
+        assert not _stops(Residual(0.099), simulated, truth)
+        assert _stops(Residual(0.101), simulated, truth)
 
 
 def _stops(rule, given: Problem, image: torch.Tensor) -> bool:
     watch = rule.start(given, None)
     watch.update(1, image, image)
     return bool(watch.done)
+
+
+def test_the_discrepancy_keeps_the_average_that_centres_on_its_moment() -> None:
+    given = problem(members=2)
+    watch = Residual(0.1).start(given, None, lag=3)
+    for index in range(1, 9):
+        distance = torch.tensor([0.3 - 0.05 * index, 0.3 - 0.04 * index]).clamp(min=0.01).view(2, 1, 1, 1)
+        watch.update(index, given.y + 0.9 * distance, torch.full_like(given.y, index))
+    assert watch.at.tolist() == [7, 8]
+    assert watch.kept[:, 0, 0, 0].tolist() == [7.0, 8.0]
+    assert "at step 4, 5; the image kept is of step 7, 8" in watch.reason()
 
 
 def test_held_out_pixels_are_not_fitted() -> None:
@@ -125,7 +136,7 @@ def test_held_out_pixels_of_a_mask_are_known_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    "rule", [ExponentialVariance(patience=100), WindowedVariance(50, patience=100), HeldOut(0.1, 100), Residual(0.1, True)]
+    "rule", [ExponentialVariance(0.03, patience=100), WindowedVariance(50, patience=100), HeldOut(0.1, 100), Residual(0.1)]
 )
 def test_a_rule_stops_the_deep_image_prior_near_its_best(rule) -> None:
     """Small pictures are fitted, noise and all, within 600 steps; each rule keeps one that is less than 1 dB from the best."""

@@ -31,7 +31,7 @@ class ExponentialMean(Mean):
 
     def __init__(self, decay: float) -> None:
         super().__init__()
-        self._decay = decay
+        self._decay, self.lag = decay, round(decay / (1 - decay))
 
     def update(self, image: Tensor) -> None:
         self.average = image.clone() if self.average is None else self.average.lerp_(image, 1 - self._decay)

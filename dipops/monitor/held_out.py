@@ -46,7 +46,7 @@ class HeldOut(StopRule):
         mask = Mask(kept.to(problem.y), problem.operator.out_shape[0])
         return replace(problem, operator=mask @ problem.operator, y=problem.y * kept)
 
-    def start(self, problem: Problem, iteration: Iteration) -> "HeldOutWatch":
+    def start(self, problem: Problem, iteration: Iteration, lag: int = 0) -> "HeldOutWatch":
         return HeldOutWatch(self, problem)
 
     def aside(self, problem: Problem) -> Tensor:

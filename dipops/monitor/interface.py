@@ -56,9 +56,11 @@ class Mean(Stateful):
     Attributes:
         average: of the images so far (N, *in_shape), or None before there is one.
         spread: their standard deviation pixel by pixel, or None where it is not kept.
+        lag: how many steps old they are on average.
     """
 
     state = ("average",)
+    lag = 0
 
     def __init__(self) -> None:
         self.average: Tensor | None = None
@@ -146,8 +148,14 @@ class StopRule:
         """The problem that is fitted: the given one, unless the rule needs a part of the measurements for itself."""
         return problem
 
-    def start(self, problem: Problem, iteration: Iteration) -> Watch:
-        """Begin to watch a method at work on ``problem``, of which all measurements are given."""
+    def start(self, problem: Problem, iteration: Iteration, lag: int = 0) -> Watch:
+        """Begin to watch a method at work on ``problem``, of which all measurements are given.
+
+        Args:
+            problem: all of it, whatever is fitted.
+            iteration: the method at work.
+            lag: how many steps old the outputs are on average of which the answer is made.
+        """
         raise NotImplementedError
 
 

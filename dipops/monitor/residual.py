@@ -13,57 +13,66 @@ from dipops.problem import Problem
 
 @dataclass(frozen=True)
 class Residual(StopRule):
-    """The discrepancy principle: stop as soon as the residual of the raw image, root mean square, is that of the noise.
+    """The discrepancy principle: stop once the residual of the raw image, root mean square, is that of the noise.
 
-    Noise that was cut to [0, 1], as in 8-bit files, is weaker than σ near black and white: with ``clipped`` the residual is
-    compared with what such noise would leave around A(x), value by value.
+    An average lags behind: the one that is kept comes so many steps later that its outputs centre on that moment. Where all of
+    y lies in [0, 1] the noise is taken to be cut there, as in 8-bit files, and so to be weaker than σ near black and white: the
+    residual is compared with what such noise leaves around A(x), value by value.
 
     Attributes:
         sigma: standard deviation of the noise in y before it was cut, in image units.
-        clipped: whether y was cut to [0, 1].
 
     Raises:
         BadValue: sigma is not positive.
     """
 
     sigma: float
-    clipped: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.sigma < float("inf"):
             raise BadValue(f"sigma = {self.sigma}", "a positive standard deviation", "without noise, stop by steps")
 
-    def start(self, problem: Problem, iteration: Iteration) -> "ResidualWatch":
-        return ResidualWatch(self, problem)
+    def start(self, problem: Problem, iteration: Iteration, lag: int = 0) -> "ResidualWatch":
+        return ResidualWatch(self.sigma, problem, lag)
 
 
 class ResidualWatch(Watch):
     """The discrepancy principle at work."""
 
-    def __init__(self, rule: Residual, problem: Problem) -> None:
+    state = (*Watch.state, "_reached")
+
+    def __init__(self, sigma: float, problem: Problem, lag: int) -> None:
         super().__init__(problem)
-        self._problem, self._rule = problem, rule
+        self._problem, self._sigma, self._lag = problem, sigma, lag
+        self._reached = torch.zeros_like(self.at)
+        self._cut = bool(((problem.y >= 0) & (problem.y <= 1)).all())
 
     def update(self, index: int, image: Tensor, answer: Tensor) -> None:
-        with torch.no_grad():
-            new = (self._problem.residual(image) <= self._expected(image)) & ~self.done
+        low = self._power(image) <= 1
+        self._reached = torch.where((self._reached == 0) & low, index, self._reached)
+        new = (self._reached > 0) & (self._reached + self._lag == index)
         self.keep(new, index, answer)
         self.done = self.done | new
 
     def reason(self) -> str | None:
         if not bool(self.done.all()):
             return None
-        kind = "that of clipped noise of " if self._rule.clipped else ""
-        return f"the residual fell to {kind}σ = {self._rule.sigma:.4g} at {self.steps_kept()}"
+        cut = ", cut to [0, 1]," if self._cut else ""
+        steps = ", ".join(map(str, self._reached.tolist()))
+        fell = f"the residual fell to noise of σ = {self._sigma:.4g}{cut} at step {steps}"
+        return f"{fell}; the image kept is of {self.steps_kept()}" if self._lag else fell
 
-    def _expected(self, image: Tensor) -> Tensor | float:
-        if not self._rule.clipped:
-            return self._rule.sigma
-        power = clipped_noise_power(self._problem.operator(image).clamp(0, 1), self._rule.sigma)
-        return self._problem.mean_known(power).sqrt()
+    def _power(self, image: Tensor) -> Tensor:
+        """Mean square of the residual over what the noise would leave, (N,)."""
+        with torch.no_grad():
+            measured = self._problem.operator(image)
+        found = self._problem.mean_known((measured - self._problem.y).square())
+        if not self._cut:
+            return found / self._sigma**2
+        return found / self._problem.mean_known(cut_noise_power(measured.clamp(0, 1), self._sigma))
 
 
-def clipped_noise_power(clean: Tensor, sigma: float) -> Tensor:
+def cut_noise_power(clean: Tensor, sigma: float) -> Tensor:
     """E (clip(v + n, 0, 1) - v)² for normal n of standard deviation ``sigma``, for each value v in [0, 1].
 
     The noise is cut to [-v, 1 - v]; with φ, Φ of the normal distribution the integral is in closed form.

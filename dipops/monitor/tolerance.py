@@ -39,7 +39,7 @@ class Tolerance(StopRule):
         if len(given) > 1 or any(not 0 < bound < float("inf") for bound in given):
             raise BadValue(f"{self}", "one positive bound", "write Tolerance(gap=1e-4) or Tolerance(change=1e-5)")
 
-    def start(self, problem: Problem, iteration: Iteration) -> "ToleranceWatch":
+    def start(self, problem: Problem, iteration: Iteration, lag: int = 0) -> "ToleranceWatch":
         if not isinstance(iteration, Measured):
             raise BadType(
                 f"Tolerance on {type(iteration).__name__}", "PrimalDual or ConjugateGradient", "stop Descent by steps"

@@ -35,7 +35,7 @@ class WindowedVariance(StopRule):
             raise BadValue(f"window = {self.window}", "at least two outputs", "the authors' is 100")
         require_patience(self.patience)
 
-    def start(self, problem: Problem, iteration: Iteration) -> "WindowedVarianceWatch":
+    def start(self, problem: Problem, iteration: Iteration, lag: int = 0) -> "WindowedVarianceWatch":
         return WindowedVarianceWatch(self, problem)
 
 
@@ -85,7 +85,7 @@ class ExponentialVariance(StopRule):
             raise BadValue(f"alpha = {self.alpha}", "between 0 and 1", "the authors' is 0.1")
         require_patience(self.patience)
 
-    def start(self, problem: Problem, iteration: Iteration) -> "ExponentialVarianceWatch":
+    def start(self, problem: Problem, iteration: Iteration, lag: int = 0) -> "ExponentialVarianceWatch":
         return ExponentialVarianceWatch(self, problem)
 
 
