@@ -25,7 +25,7 @@ class Faults(Stateful):
     """Judges each stretch of objectives by the one before it.
 
     A value that is not finite is a fault, and so is a jump of any member that lasts for the whole stretch. A jump that has just
-    begun is doubtful: the next stretch will tell whether it was a spike.
+    begun is doubtful: the next stretch will tell whether it was a spike, or, if there is none, it is a fault.
 
     Attributes:
         failures: faults since the solve was last well.
@@ -39,9 +39,11 @@ class Faults(Stateful):
         self._level: Tensor | None = None
         self._floor: Tensor | None = None
 
-    def judge(self, objectives: Tensor) -> Health:
-        """Take in the objectives (steps, N) since the last look."""
+    def judge(self, objectives: Tensor, last: bool = False) -> Health:
+        """Take in the objectives (steps, N) since the last look; ``last`` says that there will be no other."""
         health = self._health(objectives)
+        if last and health is Health.DOUBTFUL:
+            health = Health.FAULTY
         if health is Health.FAULTY:
             self.failures, self.undone = self.failures + 1, self.undone + 1
         if health is Health.WELL:

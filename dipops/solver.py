@@ -178,7 +178,7 @@ class _Run:
         """How the solve stands at a moment when values are read from the device."""
         objectives = self.trace.window((self.index - 1) // self.every * self.every, self.index)["objective"]
         if self.faults:
-            return self.faults.judge(objectives)
+            return self.faults.judge(objectives, last=self.index == self.steps)
         if not objectives[-1].isfinite().all():
             raise self._diverged()
         return Health.WELL

@@ -1,6 +1,8 @@
 """Faults of a descent: undone wholly, retried at half the rate, and given up with the best state so far."""
 
+from copy import deepcopy
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +14,13 @@ from dipops.monitor import Average, ExponentialVariance
 from dipops.seeds import stream
 
 TINY = Hourglass((8, 8), skips=2)
+
+
+class Calls(list):
+    """The rates of all calls so far; its name does not change as it grows."""
+
+    def __repr__(self) -> str:
+        return "Calls()"
 
 
 class Breaking(torch.optim.Adam):
@@ -42,23 +51,29 @@ def breaking(at: set[int], calls: list, factor: float = float("nan"), schedule=N
 @pytest.mark.parametrize("factor", [float("nan"), -30.0])
 def test_a_fault_is_undone_wholly_and_retried_at_half_the_rate(factor: float) -> None:
     """As if the solve had stood at step 50, its rate had been halved, and it had gone on."""
-    problem, calls = noisy(), []
-    result = solve(problem, DeepImagePrior(TINY), breaking({60}, calls, factor), steps=100, progress=False)
+    problem, calls, rule = noisy(), [], ExponentialVariance(0.3, patience=500)
+    monitors = (Average(0.99), rule)
+    result = solve(problem, DeepImagePrior(TINY), breaking({60}, calls, factor), steps=100, monitors=monitors, progress=False)
     assert result.undone == 1
     assert result.steps == 100
     prior = DeepImagePrior(TINY)
     prior.start(problem, [0])
     reference = Descent(partial(torch.optim.Adam, lr=0.01)).start(problem, prior, [stream(0, "perturbation")])
     objectives, average, image = [], torch.empty(0), torch.empty(0)
+    watch = rule.start(problem, reference)
     for index in range(1, 101):
         image, objective = reference.step(True)
         objectives.append(objective)
         average = image.clone() if index == 1 else average.lerp_(image, 0.01)
+        watch.update(index, image, average)
         if index == 50:
             reference.slow_down(0.5)
     assert result.last.equal(image)
     assert result.average is not None
     assert result.average.equal(average)
+    assert result.kept is not None
+    assert result.kept.equal(watch.kept)
+    assert result.at.equal(watch.at)
     assert result.trace["objective"].equal(torch.stack(objectives))
     assert set(calls[:60]) == {0.01}
     assert calls[-1] == 0.005
@@ -96,6 +111,24 @@ def test_after_five_faults_in_a_row_the_last_good_state_is_returned() -> None:
     assert result.trace["objective"].shape == (50, 1)
 
 
+def test_faults_are_counted_on_after_an_interruption(tmp_path: Path) -> None:
+    calls = Calls()
+    method = breaking({60, 110}, calls)
+    whole = solve(noisy(), DeepImagePrior(TINY), method, steps=150, progress=False)
+    calls.clear()
+    for steps in (75, 150):
+        result = solve(noisy(), DeepImagePrior(TINY), method, steps=steps, checkpoint=tmp_path / "run.pt", progress=False)
+    assert whole.undone == result.undone == 2
+    assert result.image.equal(whole.image)
+
+
+def test_a_jump_in_the_last_stretch_is_not_the_answer(tmp_path: Path) -> None:
+    result = solve(noisy(), DeepImagePrior(TINY), breaking({95}, Calls(), -30.0), steps=100, progress=False)
+    objective = result.trace["objective"][:, 0]
+    assert result.undone == 1
+    assert float(objective[-1]) < 2 * float(objective[70:75].mean())
+
+
 def test_a_solve_that_was_never_well_is_an_error() -> None:
     with pytest.raises(Diverged, match=r"not finite at step \d+; .*lower the learning rate"):
         solve(noisy(), NoPrior(), Descent(partial(torch.optim.SGD, lr=1e12)), steps=100, progress=False)
@@ -118,6 +151,7 @@ def test_a_spike_that_passes_is_no_fault_and_a_lasting_jump_is() -> None:
     beginning = level.clone()
     beginning[20:, 1] = 50
     assert faults.judge(beginning) is Health.DOUBTFUL
+    assert deepcopy(faults).judge(beginning, last=True) is Health.FAULTY
     assert faults.judge(torch.where(torch.tensor([False, True]), 50.0, level)) is Health.FAULTY
     assert (faults.failures, faults.undone) == (1, 1)
     assert faults.judge(level) is Health.WELL

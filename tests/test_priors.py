@@ -294,7 +294,10 @@ def test_the_input_is_fitted_where_that_is_asked_for(learned: bool) -> None:
     problem = Problem(Identity((1, 16, 16)), torch.rand(1, 1, 16, 16))
     prior = DeepImagePrior(TINY, learn_input=learned)
     prior.start(problem, [0])
+    plain = DeepImagePrior(TINY)
+    plain.start(problem, [0])
     before = prior.z.detach().clone()
+    assert before.equal(plain.z)
     iteration = Descent().start(problem, prior, [torch.Generator()])
     iteration.step(True)
     assert prior.z.equal(before) is not learned

@@ -83,7 +83,7 @@ def test_a_batch_is_separate_solves() -> None:
     batch = torch.stack([truth, truth.flip(-1), truth.flip(-2)])
     operator = Mask(images.random_mask(32, 32, 0.7), channels=3).double()
     problem = Problem.simulate(operator, batch, 0.05)
-    for prior in (DeepImagePrior(TINY), TotalVariation(0.1)):
+    for prior in (DeepImagePrior(TINY), DeepImagePrior(TINY, learn_input=True), TotalVariation(0.1)):
         together = quiet(problem, prior, Descent(), steps=20, seed=2)
         for k in range(3):
             alone = quiet(Problem(operator, problem.y[k], batch[k]), prior, Descent(), steps=20, seed=2 + k)

@@ -27,7 +27,7 @@ def watched(rule, images: torch.Tensor):
     watch = rule.start(problem(images.shape[1], images.shape[-1]), None)
     variances = []
     for index, image in enumerate(images, 1):
-        watch.update(index, image, 100 * image)
+        watch.update(index, image, torch.full_like(image, index))
         variances.append(watch.lowest.clone())
     return watch, torch.stack(variances)
 
@@ -59,7 +59,7 @@ def test_a_variance_keeps_the_answer_and_waits(rule) -> None:
     images = outputs(220)
     watch, _ = watched(rule, images)
     assert bool(watch.done)
-    assert watch.kept.equal(100 * images[int(watch.at) - 1])
+    assert watch.kept.equal(torch.full_like(images[0], int(watch.at)))
     assert "40 steps" in watch.reason()
     assert f"step {int(watch.at)}" in watch.reason()
     early, _ = watched(rule, images[: int(watch.at) + 39])
@@ -109,7 +109,7 @@ def test_the_discrepancy_keeps_the_average_that_centres_on_its_moment() -> None:
         watch.update(index, given.y + 0.9 * distance, torch.full_like(given.y, index))
     assert watch.at.tolist() == [7, 8]
     assert watch.kept[:, 0, 0, 0].tolist() == [7.0, 8.0]
-    assert "at step 4, 5; the image kept is of step 7, 8" in watch.reason()
+    assert "at step 4, 5; the image kept is of step 7, 8" in str(watch.reason())
 
 
 def test_held_out_pixels_are_not_fitted() -> None:
