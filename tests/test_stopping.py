@@ -48,8 +48,8 @@ def test_exponential_variance_is_what_it_says() -> None:
         variance = (1 - alpha) * (variance + alpha * float((image - mean).square().sum()))
         mean = (1 - alpha) * mean + alpha * image
         curve.append(variance)
-    curve = torch.tensor(curve[49:])
-    assert int(watch.at) == int(curve.argmin()) + 50
+    curve = torch.tensor(curve[14:])
+    assert int(watch.at) == int(curve.argmin()) + 15
     assert float(watch.lowest) == pytest.approx(float(curve.min()), rel=1e-4)
     assert 50 < int(watch.at) < 90
 

@@ -90,7 +90,7 @@ class ExponentialVariance(StopRule):
 
 
 class ExponentialVarianceWatch(LowestWatch):
-    """The exponential variance at work; it speaks after 10 / α steps, when its start is forgotten."""
+    """The exponential variance at work. It speaks after 3 / α steps; its average starts at 0, so that it falls from above."""
 
     state = (*LowestWatch.state, "_mean", "_variance")
 
@@ -104,7 +104,7 @@ class ExponentialVarianceWatch(LowestWatch):
         difference = image - self._mean
         self._mean = self._mean + self._alpha * difference
         self._variance = (1 - self._alpha) * (self._variance + self._alpha * _power(difference))
-        if index >= 10 / self._alpha:
+        if index >= 3 / self._alpha:
             self.consider(self._variance, index, answer)
 
 
