@@ -107,12 +107,12 @@ def uncertainty(mean: Tensor, spread: Tensor, truth: Tensor | None = None) -> "F
 
     shape = mean.shape[-3:]
     pictures = {"mean": mean, "spread": spread} | ({} if truth is None else {"truth": truth})
-    if any(picture.numel() != mean[..., :, :, :].numel() or picture.shape[-3:] != shape for picture in pictures.values()):
+    if any(picture.shape[-3:] != shape or picture.numel() != shape.numel() for picture in pictures.values()):
         came = ", ".join(f"{name} {tuple(picture.shape)}" for name, picture in pictures.items())
         raise BadValue(came, "one picture each, of one shape", "draw the members of a batch one by one")
-    maps = {"spread": spread.reshape(shape).square().mean(0).sqrt().cpu()}
+    maps = {"spread": spread.reshape(shape).square().mean(0).sqrt().cpu().numpy()}
     if truth is not None:
-        maps["error"] = (mean - truth).reshape(shape).square().mean(0).sqrt().cpu()
+        maps["error"] = (mean - truth).reshape(shape).square().mean(0).sqrt().cpu().numpy()
     top = max(float(drawn.max()) for drawn in maps.values())
     size = (_WIDTH * (1 + len(maps)) + 0.6, _WIDTH * shape[1] / shape[2] + 0.3)
     figure, grid = plt.subplots(1, 1 + len(maps), figsize=size, squeeze=False, layout="compressed")
