@@ -75,7 +75,7 @@ class ObservedWatch(Watch):
 
     def __init__(self, watch: Watch, problem: Problem) -> None:
         super().__init__(problem)
-        self._watch, self.ended = watch, 0
+        self._watch = watch
 
     def update(self, index: int, image: Tensor, answer: Tensor) -> None:
         if not bool(self._watch.done.all()):

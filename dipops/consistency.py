@@ -6,16 +6,18 @@ from torch import Tensor
 from dipops.errors import NotLinear
 from dipops.methods.conjugate_gradient import ConjugateGradientIteration
 from dipops.operators.checks import require_batch
-from dipops.operators.elementary import Identity, Mask
+from dipops.operators.elementary import Identity, is_mask
 from dipops.operators.interface import LinearOperator, LinearOrDifferentiableOperator
 from dipops.priors.interface import NoPrior
-from dipops.problem import Problem
+from dipops.problem import Problem, mean_measured
 
 _STEPS = 200
 
 
 def consistency(operator: LinearOrDifferentiableOperator, x: Tensor, y: Tensor) -> Tensor:
     """PSNR in dB between A(x) and the measurement y, for a range of 1: (N, *in_shape) and (N, *out_shape) give (N,).
+
+    Of a masked measurement only the known pixels count.
 
     Infinite where x explains y exactly. With noise of standard deviation σ the truth itself reaches -20 log10 σ.
 
@@ -24,7 +26,7 @@ def consistency(operator: LinearOrDifferentiableOperator, x: Tensor, y: Tensor) 
     """
     require_batch(y, operator.out_shape, x, "y", repr(operator))
     with torch.no_grad():
-        return -10 * (operator(x) - y).square().flatten(1).mean(1).log10()
+        return -10 * mean_measured(operator, (operator(x) - y).square()).log10()
 
 
 def project(operator: LinearOrDifferentiableOperator, x: Tensor, y: Tensor) -> Tensor:
@@ -51,10 +53,9 @@ def project(operator: LinearOrDifferentiableOperator, x: Tensor, y: Tensor) -> T
     require_batch(x, operator.in_shape, y, "x", repr(operator))
     require_batch(y, operator.out_shape, x, "y", repr(operator))
     with torch.no_grad():
-        kind = type(operator).forward  # not a subclass with one of its own
-        if kind is Identity.forward:
+        if type(operator).forward is Identity.forward:  # not a subclass with one of its own
             return y.clone()
-        if isinstance(operator, Mask) and kind is Mask.forward:
+        if is_mask(operator):
             return torch.where(operator.mask > 0, y, x)
         return _by_conjugate_gradients(Problem(operator, y), x)
 

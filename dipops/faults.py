@@ -8,6 +8,7 @@ from torch import Tensor
 from dipops.monitor.interface import Stateful
 
 MOST_FAILURES = 5
+LOOK_BACK = 25
 SLOWER = 0.5
 _JUMP = 10**0.5  # 5 dB
 _NEGLIGIBLE = 1e-6
@@ -22,25 +23,25 @@ class Health(Enum):
 
 
 class Faults(Stateful):
-    """Judges each stretch of objectives by the one before it.
+    """Judges the last objectives by the lowest level that a solve has had.
 
-    A value that is not finite is a fault, and so is a jump of any member that lasts for the whole stretch. A jump that has just
-    begun is doubtful: the next stretch will tell whether it was a spike, or, if there is none, it is a fault.
+    A value that is not finite is a fault, and so are values of any member that lie 5 dB above the level without a break. A rise
+    that has just begun is doubtful: the next look will tell whether it was a spike, or, if there is none, it is a fault.
 
     Attributes:
         failures: faults since the solve was last well.
         undone: faults in all.
     """
 
-    state = ("failures", "undone", "_level", "_floor")
+    state = ("failures", "undone", "_lowest", "_floor")
 
     def __init__(self) -> None:
         self.failures, self.undone = 0, 0
-        self._level: Tensor | None = None
+        self._lowest: Tensor | None = None
         self._floor: Tensor | None = None
 
     def judge(self, objectives: Tensor, last: bool = False) -> Health:
-        """Take in the objectives (steps, N) since the last look; ``last`` says that there will be no other."""
+        """Take in the objectives (steps, N) of the last steps; ``last`` says that there will be no other look."""
         health = self._health(objectives)
         if last and health is Health.DOUBTFUL:
             health = Health.FAULTY
@@ -49,15 +50,16 @@ class Faults(Stateful):
         if health is Health.WELL:
             self.failures = 0
             self._floor = _NEGLIGIBLE * objectives[0] if self._floor is None else self._floor
-            self._level = torch.maximum(objectives.median(0).values, self._floor)
+            level = torch.maximum(objectives.median(0).values, self._floor)
+            self._lowest = level if self._lowest is None else torch.minimum(self._lowest, level)
         return health
 
     def _health(self, objectives: Tensor) -> Health:
         if not objectives.isfinite().all():
             return Health.FAULTY
-        if self._level is None:
+        if self._lowest is None:
             return Health.WELL
-        limit = _JUMP * self._level
-        if (objectives > limit).all(0).any():
+        high = objectives > _JUMP * self._lowest
+        if high.all(0).any():
             return Health.FAULTY
-        return Health.DOUBTFUL if (objectives[-1] > limit).any() else Health.WELL
+        return Health.DOUBTFUL if high[-1].any() else Health.WELL

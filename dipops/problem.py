@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dipops.errors import BadType, BadValue
 from dipops.operators.checks import kind, require_batch
-from dipops.operators.elementary import Mask
+from dipops.operators.elementary import is_mask
 from dipops.operators.interface import LinearOrDifferentiableOperator
 from dipops.seeds import stream
 
@@ -76,6 +76,7 @@ class Problem:
             clean = operator(x)
         noise = [torch.randn(clean.shape[1:], generator=stream(seed + k, "measurement")) for k in range(len(clean))]
         y = clean + sigma * torch.stack(noise).to(clean)
+        y = y * operator.mask if is_mask(operator) else y
         return cls(operator, y.clamp(0, 1) if clip else y, x, sigma)
 
     def misfit(self, x: Tensor) -> Tensor:
@@ -91,10 +92,7 @@ class Problem:
 
     def mean_known(self, values: Tensor) -> Tensor:
         """Mean of values (N, *out_shape) over what was measured, of each image: (N,)."""
-        if not isinstance(self.operator, Mask):
-            return values.flatten(1).mean(1)
-        known = self.operator.mask.expand(self.operator.in_shape)
-        return (values * known).flatten(1).sum(1) / known.sum()
+        return mean_measured(self.operator, values)
 
     def repeat(self, runs: int) -> "Problem":
         """The same problem ``runs`` times as a batch; each member of a solve starts from its own seed.
@@ -117,6 +115,14 @@ class Problem:
             tensor = tensor[None]
         require_batch(tensor, shape, self.operator._like, name, repr(self.operator))
         return tensor.detach()
+
+
+def mean_measured(operator: LinearOrDifferentiableOperator, values: Tensor) -> Tensor:
+    """Mean of values (N, *out_shape) over what the operator measures, of each image: of a mask, the known pixels."""
+    if not is_mask(operator):
+        return values.flatten(1).mean(1)
+    known = operator.mask.expand(operator.in_shape)
+    return (values * known).flatten(1).sum(1) / known.sum()
 
 
 def _require_finite(tensor: Tensor, name: str) -> None:

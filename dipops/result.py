@@ -18,7 +18,7 @@ class Result:
             a batch where the rule kept some members only, it says how many. A recipe may add ", projected".
         last: the last output.
         average: the average at the end, or None where there was none.
-        kept: what the first stop rule kept, and for members where it kept nothing the average or last; None without a rule.
+        kept: of each member what the stop rule kept that was done first, else the average or last; None without a rule.
         at: the steps that the members of ``image`` are from, (N,).
         spread: standard deviation of the outputs, pixel by pixel, where it was kept: with Langevin; else None.
         consistency: PSNR in dB between A(image) and y, (N,).

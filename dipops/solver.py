@@ -12,11 +12,11 @@ from torch import Tensor
 from dipops.checkpoint import Checkpoint, fingerprint
 from dipops.consistency import consistency
 from dipops.errors import BadType, BadValue, Diverged
-from dipops.faults import MOST_FAILURES, SLOWER, Faults, Health
+from dipops.faults import LOOK_BACK, MOST_FAILURES, SLOWER, Faults, Health
 from dipops.methods.default import default_method
 from dipops.methods.interface import Method, Slowing
 from dipops.monitor.averages import Average
-from dipops.monitor.interface import Averaging, Callback, Monitor, Step, StopRule
+from dipops.monitor.interface import Averaging, Callback, Monitor, Step, StopRule, Watch
 from dipops.monitor.trace import Trace, progress_bar
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
@@ -39,9 +39,9 @@ def solve(
 
     The same seed, threads and PyTorch give the same bits on a CPU. Global random state is neither used nor changed.
 
-    Where the objective of Descent or Langevin is not finite, or jumps by more than 5 dB and stays there, the solve goes back
-    to where it was well, with all its state, and on from there at half the rate. After five such faults in a row it ends
-    there, and says so.
+    Where the objective of Descent or Langevin is not finite, or rises 5 dB above its lowest level and stays there, the solve
+    goes back to where it was well, with all its state, and on from there at half the rate. After five such faults in a row it
+    ends there, and says so. A fault of one member takes the whole batch back.
 
     Args:
         problem: operator and measurement.
@@ -53,8 +53,9 @@ def solve(
         monitors: an Average, stop rules, and functions that take a Step now and then and return None or the reason to
             stop. Generator priors average with decay 0.99 unless an Average is given.
         checkpoint: a file in which the state is laid down now and then and at the end. Where it exists, the solve goes on from
-            it and ends with the bits of one that was never interrupted (on a CPU with as many threads). With a larger
-            ``steps`` a solve that has made all its steps goes on.
+            it and ends with the bits of one that was never interrupted (on a CPU with as many threads), a finished one
+            after a few steps, and with a larger ``steps`` further on. It must be the same solve: operator, prior, method and
+            monitors are told apart by their repr and tensors, the rest by value.
         progress: whether to show a bar.
 
     Raises:
@@ -87,7 +88,7 @@ class _Run:
         for rule in rules:
             fitted = rule.fitted(fitted)
         self.iteration = method.start(fitted, prior, generators)
-        self.mean = averaging.start() if averaging else None
+        self.mean = averaging.start(steps) if averaging else None
         lag = self.mean.lag if self.mean else 0
         self.watches = [rule.start(problem, self.iteration, lag) for rule in rules]
         self.faults = Faults() if isinstance(self.iteration, Slowing) else None
@@ -97,9 +98,15 @@ class _Run:
         self.started = time.perf_counter()
 
     def complete(self, progress: bool, file: Checkpoint | None = None) -> Result:
+        """Go to the end.
+
+        Two states are held: ``well``, from which a whole stretch was seen to be well, and ``newest``, of which that is not
+        known yet: the step that it was taken after may have spoilt it.
+        """
         if file is not None and (state := file.load()) is not None:
-            self._resume(state)
-        well = deepcopy(self._state()) if self.faults else {}
+            self._resume(state, file.path)
+        keeps = self.faults is not None or file is not None
+        well = newest = deepcopy(self._state()) if keeps else {}
         with progress_bar(self.steps, progress) as bar:
             while not self.stopped and self.index < self.steps:
                 bar.update(self.index - bar.n)
@@ -108,17 +115,20 @@ class _Run:
                 self._step(read)
                 health = self._health() if read else Health.DOUBTFUL
                 if health is Health.FAULTY:
-                    self._go_back(well)
+                    well = newest = self._gone_back(well)
                     continue
                 self.stopped = (self._speak(bar) if read else None) or self._reason(read)
-                if health is Health.WELL:
-                    well = deepcopy(self._state()) if self.faults else {}
+                if health is Health.WELL and keeps:
+                    well, newest = newest, deepcopy(self._state())
                     if file is not None and file.due:
-                        file.save(self._state() | {"trace": self.trace.window(0, self.index)})
+                        self._save(file, well)
             bar.update(self.index - bar.n)
         if file is not None:
-            file.save(self._state() | {"trace": self.trace.window(0, self.index)})
+            self._save(file, well)
         return self._result()
+
+    def _save(self, file: Checkpoint, state: dict[str, Any]) -> None:
+        file.save(state | {"trace": self.trace.window(0, state["index"])})
 
     def _step(self, measure: bool) -> None:
         self.last, objective = self.iteration.step(measure)
@@ -144,7 +154,6 @@ class _Run:
         """All that the rest of the solve depends on."""
         return {
             "index": self.index,
-            "stopped": self.stopped,
             "seconds": self._seconds,
             "last": self.last,
             "iteration": self.iteration.state_dict(),
@@ -157,14 +166,14 @@ class _Run:
         """Stand where a state was taken; the state stays as it is."""
         state = deepcopy(state)
         place = self.problem.y.device
-        self.index, self.stopped, self.last = state["index"], state["stopped"], state["last"].to(place)
+        self.index, self.last = state["index"], state["last"].to(place)
         self.iteration.load_state_dict(state["iteration"])
         if self.mean:
             self.mean.load_state_dict(_on(place, state["mean"]))
         for watch, its in zip(self.watches, state["watches"], strict=True):
             watch.load_state_dict(_on(place, its))
 
-    def _resume(self, state: dict[str, Any]) -> None:
+    def _resume(self, state: dict[str, Any], path: Path) -> None:
         if state["index"] > self.steps:
             came = f"a checkpoint after {state['index']} steps for a solve of {self.steps}"
             raise BadValue(came, "no fewer steps than it has made", "raise steps, or name another checkpoint")
@@ -176,25 +185,26 @@ class _Run:
 
     def _health(self) -> Health:
         """How the solve stands at a moment when values are read from the device."""
-        objectives = self.trace.window((self.index - 1) // self.every * self.every, self.index)["objective"]
+        objectives = self.trace.window(max(self.index - LOOK_BACK, 0), self.index)["objective"]
         if self.faults:
             return self.faults.judge(objectives, last=self.index == self.steps)
         if not objectives[-1].isfinite().all():
             raise self._diverged()
         return Health.WELL
 
-    def _go_back(self, well: dict[str, Any]) -> None:
-        """Undo all since the solve was well, and go on at a lower rate, or give up."""
+    def _gone_back(self, well: dict[str, Any]) -> dict[str, Any]:
+        """Undo all since the solve was well, and go on at a lower rate, or give up; the state in which that leaves it."""
         assert self.faults
         assert isinstance(self.iteration, Slowing)
         gives_up = self.faults.failures >= MOST_FAILURES
         if gives_up and well["index"] == 0:
             raise self._diverged()
-        fault = f"not finite or 5 dB higher before step {self.index}"
+        fault = f"not finite, or 5 dB above its lowest, before step {self.index}"
         self._load(well)
         if gives_up:
             self.stopped = f"the objective was {fault}, {MOST_FAILURES} times at ever lower rates: back at step {self.index}"
-        self.iteration.slow_down(SLOWER**self.faults.failures)
+        self.iteration.slow_down(SLOWER)
+        return deepcopy(self._state())
 
     def _diverged(self) -> Diverged:
         finite = self.trace.window(0, self.index)["objective"].isfinite().all(1)
@@ -222,27 +232,28 @@ class _Run:
         return next((reason for reason in reasons if reason), None)
 
     def _reason(self, read: bool) -> str | None:
-        """Why a stop rule that is due ends the solve."""
-        reasons = [watch.reason() for watch in self.watches if watch.due(self.index, read)]
-        return next((reason for reason in reasons if reason), None)
+        """Why the stop rules end the solve, once each member of the batch is done by one of them."""
+        due = [watch for watch in self.watches if watch.due(self.index, read)]
+        for watch in due:
+            watch.look()
+        if not due or not bool(torch.stack([watch.done for watch in self.watches]).any(0).all()):
+            return None
+        return "; ".join(watch.reason() for watch in self.watches if bool(watch.done.any()))
 
     def _result(self) -> Result:
         image, answer = self._answer, "last" if self._average is None else "average"
-        at, kept = torch.full((len(image),), self.index), None
-        if self.watches:
-            watch = max(self.watches, key=lambda watch: (int(watch.done.sum()), int((watch.at > 0).sum())))
-            has = watch.at > 0
-            image = kept = torch.where(has.view(-1, *[1] * (image.ndim - 1)), watch.kept, image)
-            at = torch.where(has, watch.at, self.index).cpu()
-            held, members = int(has.sum()), len(has)
-            answer = answer if not held else "stopped" if held == members else f"stopped for {held} of {members}, else {answer}"
+        at = torch.full((len(image),), self.index, device=image.device)
+        image, at, held = _decided(self.watches, image, at)
+        if held:
+            members = len(image)
+            answer = "stopped" if held == members else f"stopped for {held} of {members}, else {answer}"
         return Result(
             image=image,
             answer=answer,
             last=self.last,
             average=self._average,
-            kept=kept,
-            at=at,
+            kept=image if self.watches else None,
+            at=at.cpu(),
             spread=self.mean.spread if self.mean else None,
             consistency=consistency(self.problem.operator, image, self.problem.y).cpu(),
             trace=self.trace.window(0, self.index),
@@ -252,6 +263,18 @@ class _Run:
             seconds=self._seconds,
             seed=self.seed,
         )
+
+
+def _decided(watches: Sequence[Watch], image: Tensor, at: Tensor) -> tuple[Tensor, Tensor, int]:
+    """Of each member the image of the rule that was done first, or else of the first that holds one; and of how many."""
+    undecided, nothing = torch.iinfo(torch.int64).max - 1, torch.iinfo(torch.int64).max
+    first = torch.full_like(at, nothing)
+    for watch in watches:
+        when = torch.where(watch.done, watch.ended, torch.where(watch.at > 0, undecided, nothing))
+        sooner = when < first
+        image = torch.where(sooner.view(-1, *[1] * (image.ndim - 1)), watch.kept, image)
+        at, first = torch.where(sooner, watch.at, at), torch.where(sooner, when, first)
+    return image, at, int((first < nothing).sum())
 
 
 def _on(place: torch.device, state: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ class Average(Averaging):
         if not 0 <= self.decay < 1:
             raise BadValue(f"decay = {self.decay}", "at least 0 and below 1", "0.99 averages about the last 100 outputs")
 
-    def start(self) -> "ExponentialMean":
+    def start(self, steps: int) -> "ExponentialMean":
         return ExponentialMean(self.decay)
 
 
@@ -44,7 +44,7 @@ class Posterior(Averaging):
     Until then the last output is the average.
 
     Raises:
-        BadValue: burn_in is negative.
+        BadValue: burn_in is negative; on start, it leaves fewer than two steps.
     """
 
     burn_in: int = 1000
@@ -55,7 +55,10 @@ class Posterior(Averaging):
                 f"burn_in = {self.burn_in}", "a number of steps from 0", "leave out the steps before the fit is good"
             )
 
-    def start(self) -> "PlainMean":
+    def start(self, steps: int) -> "PlainMean":
+        if self.burn_in > steps - 2:
+            came = f"burn_in = {self.burn_in} in a solve of {steps} steps"
+            raise BadValue(came, "at least two steps after it", "lower burn_in or raise steps")
         return PlainMean(self.burn_in)
 
 

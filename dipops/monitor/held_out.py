@@ -8,7 +8,7 @@ from torch import Tensor
 from dipops.errors import BadValue
 from dipops.methods.interface import Iteration
 from dipops.monitor.interface import LowestWatch, StopRule
-from dipops.operators.elementary import Mask
+from dipops.operators.elementary import Mask, is_mask
 from dipops.problem import Problem
 from dipops.seeds import stream
 
@@ -39,11 +39,10 @@ class HeldOut(StopRule):
 
     def fitted(self, problem: Problem) -> Problem:
         kept = ~self.aside(problem)
-        if isinstance(problem.operator, Mask):
-            return replace(
-                problem, operator=Mask(problem.operator.mask * kept, problem.operator.in_shape[0]), y=problem.y * kept
-            )
-        mask = Mask(kept.to(problem.y), problem.operator.out_shape[0])
+        channels = problem.operator.out_shape[0]
+        if is_mask(problem.operator):
+            return replace(problem, operator=Mask(problem.operator.mask * kept, channels), y=problem.y * kept)
+        mask = Mask(kept.to(problem.y), channels)
         return replace(problem, operator=mask @ problem.operator, y=problem.y * kept)
 
     def start(self, problem: Problem, iteration: Iteration, lag: int = 0) -> "HeldOutWatch":
@@ -55,7 +54,12 @@ class HeldOut(StopRule):
         if len(shape) != 3:
             raise BadValue(f"HeldOut on measurements of shape {shape}", "(C, H, W)", "use another stop rule")
         chosen = torch.rand(1, *shape[1:], generator=stream(0, "held out")) < self.fraction
-        return chosen.to(problem.y.device)
+        chosen = chosen.to(problem.y.device)
+        known = problem.operator.mask > 0 if is_mask(problem.operator) else torch.ones_like(chosen)
+        if not (chosen & known).any() or not (~chosen & known).any():
+            came = f"{int((chosen & known).any(0).sum())} of {int(known.any(0).sum())} measured pixels held out"
+            raise BadValue(came, "some, and not all", "choose another fraction")
+        return chosen
 
 
 class HeldOutWatch(LowestWatch):
@@ -65,7 +69,7 @@ class HeldOutWatch(LowestWatch):
         super().__init__(problem, rule.patience, "error on the held-out pixels")
         self._problem = problem
         aside = rule.aside(problem).expand(problem.operator.out_shape).to(problem.y)
-        known = problem.operator.mask if isinstance(problem.operator, Mask) else 1
+        known = problem.operator.mask if is_mask(problem.operator) else 1
         self._weight = aside * known
 
     def update(self, index: int, image: Tensor, answer: Tensor) -> None:

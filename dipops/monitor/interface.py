@@ -74,8 +74,8 @@ class Mean(Stateful):
 class Averaging:
     """A way to average the outputs of a solve."""
 
-    def start(self) -> Mean:
-        """Begin."""
+    def start(self, steps: int) -> Mean:
+        """Begin a solve of at most ``steps`` steps."""
         raise NotImplementedError
 
 
@@ -85,27 +85,35 @@ class Watch(Stateful):
     Attributes:
         kept: the images that the rule has kept so far (N, *in_shape).
         at: the steps they are from (N,), 0 for a member of which none is kept yet.
-        done: which members need no more steps (N,).
+        ended: the steps at which the rule was done with a member (N,), 0 for a member that needs more.
     """
 
-    state = ("kept", "at", "done")
+    state = ("kept", "at", "ended")
 
     def __init__(self, problem: Problem) -> None:
         members = len(problem.y)
         self.kept = problem.y.new_zeros(members, *problem.operator.in_shape)
         self.at = torch.zeros(members, dtype=torch.int64, device=problem.y.device)
-        self.done = torch.zeros(members, dtype=torch.bool, device=problem.y.device)
+        self.ended = torch.zeros_like(self.at)
+
+    @property
+    def done(self) -> Tensor:
+        """Which members need no more steps (N,)."""
+        return self.ended > 0
 
     def update(self, index: int, image: Tensor, answer: Tensor) -> None:
         """Take in step ``index``, counted from 1: the raw image, and the one that is the answer so far."""
         raise NotImplementedError
 
     def due(self, index: int, read: bool) -> bool:
-        """Whether to ask for the reason after step ``index``; ``read`` says that values are read from the device anyway."""
+        """Whether to look after step ``index``; ``read`` says that values are read from the device anyway."""
         return read
 
-    def reason(self) -> str | None:
-        """Why to stop, once all members of the batch are done; else None."""
+    def look(self) -> None:
+        """Find out what costs too much to find out in every step."""
+
+    def reason(self) -> str:
+        """Why the rule is done, with some members at least."""
         raise NotImplementedError
 
     def keep(self, which: Tensor, index: int, image: Tensor) -> None:
@@ -113,9 +121,13 @@ class Watch(Stateful):
         self.kept = torch.where(which.view(-1, *[1] * (image.ndim - 1)), image, self.kept)
         self.at = torch.where(which, index, self.at)
 
+    def end(self, which: Tensor, index: int) -> None:
+        """Be done with the members ``which`` (N,)."""
+        self.ended = torch.where(which & ~self.done, index, self.ended)
+
     def steps_kept(self) -> str:
         """The steps of the kept images, for the reason."""
-        return f"step {', '.join(map(str, self.at.tolist()))}"
+        return f"step {', '.join(map(str, self.at[self.done].tolist()))}"
 
 
 class LowestWatch(Watch):
@@ -133,11 +145,9 @@ class LowestWatch(Watch):
         lower = (value < self.lowest) & ~self.done
         self.lowest = torch.where(lower, value, self.lowest)
         self.keep(lower, index, answer)
-        self.done = self.done | ((self.at > 0) & (index - self.at >= self._patience))
+        self.end((self.at > 0) & (index - self.at >= self._patience), index)
 
-    def reason(self) -> str | None:
-        if not bool(self.done.all()):
-            return None
+    def reason(self) -> str:
         return f"the {self._curve} has not fallen for {self._patience} steps; the image kept is of {self.steps_kept()}"
 
 

@@ -45,20 +45,18 @@ class ResidualWatch(Watch):
         super().__init__(problem)
         self._problem, self._sigma, self._lag = problem, sigma, lag
         self._reached = torch.zeros_like(self.at)
-        self._cut = bool(((problem.y >= 0) & (problem.y <= 1)).all())
+        self._cut = ((problem.y >= 0) & (problem.y <= 1)).flatten(1).all(1)
 
     def update(self, index: int, image: Tensor, answer: Tensor) -> None:
         low = self._power(image) <= 1
         self._reached = torch.where((self._reached == 0) & low, index, self._reached)
         new = (self._reached > 0) & (self._reached + self._lag == index)
         self.keep(new, index, answer)
-        self.done = self.done | new
+        self.end(new, index)
 
-    def reason(self) -> str | None:
-        if not bool(self.done.all()):
-            return None
-        cut = ", cut to [0, 1]," if self._cut else ""
-        steps = ", ".join(map(str, self._reached.tolist()))
+    def reason(self) -> str:
+        cut = ", cut to [0, 1]," if bool(self._cut.all()) else ""
+        steps = ", ".join(map(str, self._reached[self.done].tolist()))
         fell = f"the residual fell to noise of σ = {self._sigma:.4g}{cut} at step {steps}"
         return f"{fell}; the image kept is of {self.steps_kept()}" if self._lag else fell
 
@@ -67,9 +65,8 @@ class ResidualWatch(Watch):
         with torch.no_grad():
             measured = self._problem.operator(image)
         found = self._problem.mean_known((measured - self._problem.y).square())
-        if not self._cut:
-            return found / self._sigma**2
-        return found / self._problem.mean_known(cut_noise_power(measured.clamp(0, 1), self._sigma))
+        cut = self._problem.mean_known(cut_noise_power(measured.clamp(0, 1), self._sigma))
+        return found / torch.where(self._cut, cut, self._sigma**2)
 
 
 def cut_noise_power(clean: Tensor, sigma: float) -> Tensor:

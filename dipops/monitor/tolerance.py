@@ -83,15 +83,16 @@ class ToleranceWatch(Watch):
     def due(self, index: int, read: bool) -> bool:
         return index >= self._next
 
-    def reason(self) -> str | None:
+    def look(self) -> None:
         measured = self._iteration.gap() if self._by_gap else self._iteration.change()
         new = (measured <= self._bound) & ~self.done
         self.keep(new, self._index, self._image)
         self._reached = torch.where(new, measured, self._reached)
-        self.done = self.done | new
+        self.end(new, self._index)
         if not bool(self.done.all()):
             self._next = self._index + self._steps_to_go(float(torch.where(self.done, 0, measured).max()))
-            return None
+
+    def reason(self) -> str:
         name = "primal-dual gap" if self._by_gap else "relative change"
         return f"the {name} fell to {float(self._reached.max()):.1e} at step {self._index}"
 

@@ -1,10 +1,12 @@
 """Operators that act on each pixel by itself."""
 
+from typing import TypeGuard
+
 import torch
 from torch import Tensor
 
 from dipops.errors import BadType, BadValue
-from dipops.operators.interface import LinearOperator
+from dipops.operators.interface import LinearOperator, LinearOrDifferentiableOperator
 
 
 class Identity(LinearOperator):
@@ -69,6 +71,11 @@ class Mask(LinearOperator):
 
     def norm(self) -> float:
         return 1.0
+
+
+def is_mask(operator: LinearOrDifferentiableOperator) -> TypeGuard[Mask]:
+    """Whether an operator is a Mask, and no subclass with a forward of its own."""
+    return isinstance(operator, Mask) and type(operator).forward is Mask.forward
 
 
 class GuidedInput(Identity):
