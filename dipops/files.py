@@ -44,6 +44,11 @@ def write_whole(path: str | Path, write: Callable[[BinaryIO], object], part: Pat
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
+    except OSError as error:
+        temporary.unlink()
+        raise BadFile(
+            f"cannot write {path}: {error.strerror or error}", "room on the disk", "make room, or go elsewhere"
+        ) from error
     except BaseException:
         temporary.unlink()
         raise

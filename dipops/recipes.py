@@ -95,10 +95,10 @@ def denoise(sigma: float, variant: Variant = Variant.LIGHT) -> Recipe:
         variant: whose settings.
 
     Raises:
-        BadValue: sigma is not positive.
+        BadValue: sigma is not above 0 and up to 1.
     """
-    if not 0 < sigma < float("inf"):
-        raise BadValue(f"sigma = {sigma}", "a positive standard deviation in image units", "give 25 / 255, not 25")
+    if not 0 < sigma <= 1:
+        raise BadValue(f"sigma = {sigma}", "a standard deviation in image units, above 0 and up to 1", "give 25 / 255, not 25")
     if _is_light(variant):
         return _light(4000, stops=(Residual(sigma), _VARIANCE))
     perturbation = 1 / 30 if sigma <= 37.5 / 255 else 1 / 20

@@ -68,13 +68,26 @@ class Settings:
         if self.figure is not None:
             _figure_kind(self.figure)
             _require_writable(self.figure)
-            if self.figure.resolve() == self.output.resolve():
-                raise BadValue(f"--figure {self.figure}", "another file than the output", "choose another name")
+        self._require_apart()
         if self.weight is not None and self.prior in (PriorName.dip, PriorName.none):
             raise BadValue(f"--weight with --prior {self.prior.value}", "--prior tv or tikhonov", "leave --weight out")
         if self.prior is not PriorName.dip and (self.runs > 1 or self.variant is not Variant.LIGHT):
             option = "--runs" if self.runs > 1 else "--recipe"
             raise BadValue(f"{option} with --prior {self.prior.value}", "--prior dip", f"leave {option} out")
+
+    def _require_apart(self) -> None:
+        """Refuse two files of one name."""
+        files = {
+            "output": self.output,
+            "record": self.output.with_suffix(".json"),
+            "spread": _beside(self.output, "spread"),
+            "--figure": self.figure,
+            "--checkpoint": self.checkpoint,
+        }
+        seen: dict[Path, str] = {}
+        for name, path in files.items():
+            if path is not None and (other := seen.setdefault(path.resolve(), name)) != name:
+                raise BadValue(f"{name} {path}", f"another file than the {other}", "choose another name")
 
 
 def restore(problem: Problem, recipe: Recipe, settings: Settings, task: dict[str, Any], inputs: Sequence[Path]) -> str:
@@ -102,7 +115,8 @@ def restore(problem: Problem, recipe: Recipe, settings: Settings, task: dict[str
     }
     write_json(settings.output.with_suffix(".json"), record)
     if settings.figure is not None:
-        draw(settings.figure, plot.compare({**_given(problem), **pictures, **_true(problem)}, problem.truth))
+        shown = {**_given(problem), "restored": pictures["restored"], **_true(problem)}
+        draw(settings.figure, plot.compare(shown, problem.truth))
     score = f", PSNR {record['psnr']:.2f} dB" if "psnr" in record else ""
     return f"{settings.output}: {result.stopped}, {result.seconds:.0f} s{score}"
 
@@ -146,6 +160,8 @@ def record_of(problem: Problem, result: Result) -> dict[str, Any]:
     }
     if problem.truth is not None:
         record["psnr"] = float(psnr(image.clamp(0, 1), problem.truth[:1]))
+    if runs > 1:
+        record["spread_of_white"] = float(result.pooled().spread.mean(1).max())
     if problem.truth is not None and runs > 1:
         record["psnr_of_runs"] = psnr(result.image.clamp(0, 1), problem.truth).tolist()
     return record
@@ -156,7 +172,8 @@ def _restored(result: Result) -> dict[str, Tensor]:
     if len(result.image) == 1:
         return {"restored": result.image}
     mean, spread = result.pooled()
-    return {"restored": mean, "spread": spread.mean(1, keepdim=True) / spread.mean(1).max()}
+    spread = spread.mean(1, keepdim=True)
+    return {"restored": mean, "spread": spread / spread.max().clamp(min=torch.finfo(spread.dtype).tiny)}
 
 
 def _beside(output: Path, name: str) -> Path:

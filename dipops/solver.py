@@ -1,6 +1,7 @@
 """The one loop: solve a problem with a prior by a method."""
 
 import time
+import warnings
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from dipops.checkpoint import Checkpoint, fingerprint
 from dipops.consistency import consistency
-from dipops.errors import BadType, BadValue, Diverged
+from dipops.errors import BadFile, BadType, BadValue, Diverged
 from dipops.faults import LOOK_BACK, MOST_FAILURES, SLOWER, Faults, Health
 from dipops.methods.default import default_method
 from dipops.methods.interface import Method, Slowing
@@ -128,7 +129,11 @@ class _Run:
         return self._result()
 
     def _save(self, file: Checkpoint, state: dict[str, Any]) -> None:
-        file.save(state | {"trace": self.trace.window(0, state["index"])})
+        """Lay a state down; where that fails, as on a full disk, the solve is worth more than its checkpoint."""
+        try:
+            file.save(state | {"trace": self.trace.window(0, state["index"])})
+        except BadFile as error:
+            warnings.warn(f"the solve goes on without a new checkpoint: {error}", stacklevel=4)
 
     def _step(self, measure: bool) -> None:
         self.last, objective = self.iteration.step(measure)
@@ -174,14 +179,19 @@ class _Run:
             watch.load_state_dict(_on(place, its))
 
     def _resume(self, state: dict[str, Any], path: Path) -> None:
+        if not isinstance(state, dict) or not isinstance(state.get("index"), int):
+            raise BadFile(f"{path} holds no state of a solve", "what solve writes", "delete it to begin anew")
         if state["index"] > self.steps:
             came = f"a checkpoint after {state['index']} steps for a solve of {self.steps}"
             raise BadValue(came, "no fewer steps than it has made", "raise steps, or name another checkpoint")
-        self._load(state)
-        self.trace.load(state["trace"])
-        if self.faults:
-            self.faults.load_state_dict(state["faults"])
-        self.started -= state["seconds"]
+        try:
+            self._load(state)
+            self.trace.load(state["trace"])
+            if self.faults:
+                self.faults.load_state_dict(state["faults"])
+            self.started -= state["seconds"]
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise BadFile(f"{path} holds another state ({error!r})", "what solve writes", "delete it to begin anew") from error
 
     def _health(self) -> Health:
         """How the solve stands at a moment when values are read from the device."""
@@ -308,7 +318,8 @@ def _require_solvable(problem: Problem, prior: Prior, method: Method | None, ste
     if not isinstance(problem, Problem):
         raise BadType(f"a {type(problem).__name__} for a problem", "Problem(operator, y)", "or Problem.simulate(operator, x)")
     if not isinstance(prior, Prior):
-        raise BadType(f"a {type(prior).__name__} for a prior", "one such as DeepImagePrior()", "make an instance of the class")
+        advice = "write recipe.solve(problem)" if hasattr(prior, "prior") else "make an instance of the class"
+        raise BadType(f"a {type(prior).__name__} for a prior", "one such as DeepImagePrior()", advice)
     if method is not None and (isinstance(method, type) or not hasattr(method, "start")):
         raise BadType(
             f"{method!r} for a method", "one such as Descent()", "wrap an optimiser: Descent(partial(torch.optim.SGD, lr=1))"

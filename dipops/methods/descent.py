@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import LBFGS, Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from dipops.errors import BadValue
+from dipops.errors import BadType, BadValue
 from dipops.monitor.interface import Monitor
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
@@ -38,6 +38,14 @@ class Descent:
     steps: int = 2000
     every: int = 25
 
+    def __post_init__(self) -> None:
+        if not callable(self.optimizer):
+            raise BadType(
+                f"{self.optimizer!r} for an optimizer", "a function that makes one", "write partial(torch.optim.SGD, lr=1)"
+            )
+        if self.steps < 1 or self.every < 1:
+            raise BadValue(f"steps = {self.steps}, every = {self.every}", "positive integers", "leave them out")
+
     @property
     def monitors(self) -> Sequence[Monitor]:
         return ()
@@ -47,6 +55,7 @@ class Descent:
 
         Raises:
             BadValue: an optimiser that couples all parameters, L-BFGS, for a batch; a prior with a box.
+            BadType: a schedule that wants more than the number of the step.
         """
         return DescentIteration(self, problem, prior, generators)
 
@@ -61,6 +70,8 @@ class DescentIteration:
         self._parameters = [p for p in prior.parameters() if p.requires_grad]
         self.optimizer = method.optimizer(self._parameters)
         self.schedule = method.schedule(self.optimizer) if method.schedule else None
+        if isinstance(self.schedule, ReduceLROnPlateau):
+            raise BadType("ReduceLROnPlateau, which wants a figure", "a schedule of steps alone", "use a cosine, say")
         self._searches = isinstance(self.optimizer, LBFGS)
         if self._searches and len(problem.y) > 1:
             raise BadValue(f"L-BFGS on a batch of {len(problem.y)}", "one image", "it couples them: solve them one by one")
@@ -117,5 +128,7 @@ def _lower(schedule: LRScheduler, factor: float) -> None:
     """The rates from which a schedule, or a chain of them, derives its own."""
     for inner in getattr(schedule, "_schedulers", ()):
         _lower(inner, factor)
-    if hasattr(schedule, "base_lrs"):
-        schedule.base_lrs = [rate * factor for rate in schedule.base_lrs]
+    for name in ("base_lrs", "max_lrs", "eta_min"):
+        if hasattr(schedule, name):
+            rates = getattr(schedule, name)
+            setattr(schedule, name, [rate * factor for rate in rates] if isinstance(rates, list) else rates * factor)

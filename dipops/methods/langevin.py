@@ -36,7 +36,8 @@ class Langevin:
         every: how many steps lie between two moments when values are read from the device.
 
     Raises:
-        BadValue: the rate is not positive; on start, a problem whose σ is not known or zero, or a prior with a box.
+        BadValue: the rate is not positive, or burn_in negative; on start, no two steps after burn_in, a problem whose σ is
+            not known or zero, or a prior with a box.
     """
 
     rate: float = 0.02
@@ -47,6 +48,7 @@ class Langevin:
     def __post_init__(self) -> None:
         if not 0 < self.rate < float("inf"):
             raise BadValue(f"rate = {self.rate}", "a positive number", "leave it out for 0.02")
+        Posterior(self.burn_in)
 
     @property
     def monitors(self) -> Sequence[Monitor]:
