@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from dipops.errors import NotLinear
+from dipops.errors import BadType, BadValue, NotLinear
 from dipops.methods.conjugate_gradient import ConjugateGradientIteration
 from dipops.operators.checks import require_batch
 from dipops.operators.elementary import Identity, is_mask
@@ -24,7 +24,7 @@ def consistency(operator: LinearOrDifferentiableOperator, x: Tensor, y: Tensor) 
     Raises:
         BadType, BadValue: x or y is not what the operator takes and gives.
     """
-    require_batch(y, operator.out_shape, x, "y", repr(operator))
+    _require_pair(operator, x, y)
     with torch.no_grad():
         return -10 * mean_measured(operator, (operator(x) - y).square()).log10()
 
@@ -48,16 +48,24 @@ def project(operator: LinearOrDifferentiableOperator, x: Tensor, y: Tensor) -> T
         NotLinear: the operator is not linear.
         BadType, BadValue: x or y is not what the operator takes and gives.
     """
-    if not isinstance(operator, LinearOperator):
+    if isinstance(operator, LinearOrDifferentiableOperator) and not isinstance(operator, LinearOperator):
         raise NotLinear(f"project on {operator!r}", "a LinearOperator", "leave the fit of a nonlinear operator to solve")
-    require_batch(x, operator.in_shape, y, "x", repr(operator))
-    require_batch(y, operator.out_shape, x, "y", repr(operator))
+    _require_pair(operator, x, y)
     with torch.no_grad():
         if type(operator).forward is Identity.forward:  # not a subclass with one of its own
             return y.clone()
         if is_mask(operator):
             return torch.where(operator.mask > 0, y, x)
         return _by_conjugate_gradients(Problem(operator, y), x)
+
+
+def _require_pair(operator: LinearOrDifferentiableOperator, x: Tensor, y: Tensor) -> None:
+    if not isinstance(operator, LinearOrDifferentiableOperator):
+        raise BadType(f"a {type(operator).__name__} for an operator", "one such as Identity(in_shape)", "see dipops.check")
+    require_batch(x, operator.in_shape, operator._like, "x", repr(operator))
+    require_batch(y, operator.out_shape, operator._like, "y", repr(operator))
+    if len(x) != len(y):
+        raise BadValue(f"{len(x)} pictures and {len(y)} measurements", "one each", "repeat the one")
 
 
 def _by_conjugate_gradients(problem: Problem, x: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from dipops import (
+    BadType,
     BadValue,
     FiniteDifferences,
     GuidedInput,
@@ -117,3 +118,15 @@ def test_project_refuses() -> None:
         project(Identity(SHAPE), x[:, :1], x)
     with pytest.raises(BadValue, match="add a batch dimension"):
         project(GuidedInput(x[0]), x, x[0])
+    with pytest.raises(BadValue, match="1 pictures and 2 measurements"):
+        project(Identity(SHAPE), x, torch.cat([x, x]))
+    with pytest.raises(BadType, match="a str for an operator"):
+        consistency("mask", x, x)
+
+
+def test_what_a_mask_hides_counts_nowhere() -> None:
+    mask = (torch.rand(9, 12, generator=torch.Generator().manual_seed(0)) > 0.4).float()
+    operator, x = Mask(mask, channels=2), torch.rand(1, *SHAPE)
+    junk = operator(x) + 5 * (1 - mask)
+    assert consistency(operator, project(operator, torch.rand(1, *SHAPE), junk), junk).isinf()
+    assert not (Problem.simulate(operator, x, 0.1).y * (1 - mask)).any()

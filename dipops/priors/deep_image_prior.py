@@ -1,11 +1,12 @@
 """The deep image prior: a picture is what an untrained network makes of a fixed input."""
 
 from collections.abc import Callable, Sequence
+from numbers import Real
 
 import torch
 from torch import Tensor, nn
 
-from dipops.errors import BadValue
+from dipops.errors import BadType, BadValue
 from dipops.priors.generators.hourglass import Hourglass
 from dipops.priors.generators.interface import Generator, side_by_side
 from dipops.priors.inputs import Guide, Input, Noise
@@ -29,6 +30,7 @@ class DeepImagePrior(Prior):
         learn_input: whether z is fitted too.
 
     Raises:
+        BadType: generator or input is of another kind, or the perturbation is no number.
         BadValue: the perturbation is negative; on start, an image that is not (C, H, W) or too small.
     """
 
@@ -48,6 +50,9 @@ class DeepImagePrior(Prior):
         super().__init__()
         if not callable(perturbation):
             _require_deviation(perturbation)
+        for thing, method, kind in ((generator, "build", "Hourglass()"), (input, "sample", "Noise(32)")):
+            if thing is not None and (isinstance(thing, type) or not hasattr(thing, method)):
+                raise BadType(f"{thing!r} in a DeepImagePrior", f"one such as {kind}", f"write {kind}, with parentheses")
         self.generator: Generator = Hourglass() if generator is None else generator
         self.input, self.perturbation, self.learn_input = input, perturbation, learn_input
 
@@ -90,6 +95,8 @@ class DeepImagePrior(Prior):
 
 
 def _require_deviation(value: float) -> float:
+    if not isinstance(value, Real):
+        raise BadType(f"perturbation = {value!r}", "a number, or a function that gives one", "the paper uses 1/30")
     if not 0 <= value < float("inf"):
         raise BadValue(f"perturbation = {value}", "a standard deviation of at least 0", "the paper uses 1/30")
     return float(value)
