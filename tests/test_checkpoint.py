@@ -209,7 +209,7 @@ def test_twenty_kills_and_resumes_end_with_the_same_bits(tmp_path: Path) -> None
 
 def test_one_kill_and_resume_ends_with_the_same_bits(tmp_path: Path) -> None:
     script = Path(__file__).parent / "kill_and_resume.py"
-    command = [sys.executable, script, "solve", str(tmp_path / "killed.pt"), str(tmp_path / "killed.out"), "300"]
+    command = [sys.executable, script, "solve", str(tmp_path / "killed.pt"), str(tmp_path / "killed.out"), "100"]
     process = subprocess.Popen(command)
     deadline = time.monotonic() + 60
     while not (tmp_path / "killed.pt").exists():
@@ -219,7 +219,7 @@ def test_one_kill_and_resume_ends_with_the_same_bits(tmp_path: Path) -> None:
     process.wait()
     assert not (tmp_path / "killed.out").exists()
     subprocess.run(command, check=True)
-    subprocess.run([*command[:3], str(tmp_path / "whole.pt"), str(tmp_path / "whole.out"), "300"], check=True)
+    subprocess.run([*command[:3], str(tmp_path / "whole.pt"), str(tmp_path / "whole.out"), "100"], check=True)
     assert (tmp_path / "killed.out").read_bytes() == (tmp_path / "whole.out").read_bytes()
 
 
