@@ -26,6 +26,7 @@ from dipops.problem import Problem
 FORMAT = 1
 Fingerprint = dict[str, str]
 _PACE = 50
+_ELSEWHERE = "name another checkpoint, or delete this one to begin anew"
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
@@ -50,8 +51,27 @@ class Checkpoint:
         return time.perf_counter() >= self._next
 
     def load(self) -> dict[str, Any] | None:
-        """The state in the file, or None where there is none; BadFile as for :func:`read`."""
-        return read(self.path, self.fingerprint) if self.path.exists() else None
+        """The state in the file, which must be of the same solve, or None where there is no file.
+
+        Raises:
+            BadFile: it is no checkpoint, is cut off or changed, or is of another problem, prior, method, seed or version.
+        """
+        if not self.path.exists():
+            return None
+        line, _, payload = self.path.read_bytes().partition(b"\n")
+        header = _header(self.path, line)
+        if header["dipops checkpoint"] != FORMAT:
+            raise BadFile(f"{self.path} has format {header['dipops checkpoint']}", f"format {FORMAT}", _ELSEWHERE)
+        found = header["fingerprint"]
+        if header["digest"] != _digest(found, payload):
+            raise BadFile(f"{self.path} is cut off or was changed", "the digest in its first line", _ELSEWHERE)
+        for name, expected in self.fingerprint.items():
+            if found.get(name) != expected:
+                raise BadFile(f"{self.path} has {name} {found.get(name)}", f"{name} {expected}", _ELSEWHERE)
+        try:
+            return torch.load(io.BytesIO(payload), weights_only=True, map_location="cpu")
+        except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+            raise BadFile(f"{self.path} holds no plain tensors", "what this version writes", _ELSEWHERE) from error
 
     def save(self, state: dict[str, Any]) -> None:
         """Put a state in the file's place, whole or not at all.
@@ -73,28 +93,6 @@ class Checkpoint:
         write_whole(self.path, lambda file: file.writelines((line, payload)), part)
         now = time.perf_counter()
         self._next = now + _PACE * (now - begun)
-
-
-def read(path: Path, fingerprint: Fingerprint) -> dict[str, Any]:
-    """The state in ``path``, which must be of the same solve.
-
-    Raises:
-        BadFile: the file is none, is cut off or changed, or is of another problem, prior, method, seed or version.
-    """
-    line, _, payload = path.read_bytes().partition(b"\n")
-    header = _header(path, line)
-    if header["dipops checkpoint"] != FORMAT:
-        raise BadFile(f"{path} has format {header['dipops checkpoint']}", f"format {FORMAT}", _ELSEWHERE)
-    found = header["fingerprint"]
-    if header["digest"] != _digest(found, payload):
-        raise BadFile(f"{path} is cut off or was changed", "the digest in its first line", _ELSEWHERE)
-    for name, expected in fingerprint.items():
-        if found.get(name) != expected:
-            raise BadFile(f"{path} has {name} {found.get(name)}", f"{name} {expected}", _ELSEWHERE)
-    try:
-        return torch.load(io.BytesIO(payload), weights_only=True, map_location="cpu")
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise BadFile(f"{path} holds no plain tensors", "what this version writes", _ELSEWHERE) from error
 
 
 def fingerprint(
@@ -125,9 +123,6 @@ def _digest_of(tensors: dict[str, Tensor]) -> str:
         total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         total.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return total.hexdigest()[:16]
-
-
-_ELSEWHERE = "name another checkpoint, or delete this one to begin anew"
 
 
 def _digest(fingerprint: Fingerprint, payload: bytes) -> str:

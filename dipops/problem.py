@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dipops.batches import power, weighted_mean
 from dipops.errors import BadType, BadValue
 from dipops.operators.checks import kind, require_batch
 from dipops.operators.elementary import is_mask
@@ -36,10 +37,7 @@ class Problem:
     sigma: float | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.operator, LinearOrDifferentiableOperator):
-            raise BadType(
-                f"a {type(self.operator).__name__} for an operator", "one such as Identity(in_shape)", "see dipops.check"
-            )
+        require_operator(self.operator)
         object.__setattr__(self, "y", self._batch(self.y, self.operator.out_shape, "y"))
         _require_finite(self.y, "y")
         if self.truth is not None:
@@ -69,7 +67,7 @@ class Problem:
         Raises:
             BadType, BadValue: as for the class.
         """
-        _require_operator(operator)
+        require_operator(operator)
         if isinstance(x, Tensor) and tuple(x.shape) == operator.in_shape:
             x = x[None]
         with torch.no_grad():
@@ -81,18 +79,14 @@ class Problem:
 
     def misfit(self, x: Tensor) -> Tensor:
         """½ ‖A(x) - y‖² of each image: (N, *in_shape) gives (N,)."""
-        return 0.5 * (self.operator(x) - self.y).square().flatten(1).sum(1)
+        return 0.5 * power(self.operator(x) - self.y)
 
     def residual(self, x: Tensor) -> Tensor:
         """Root mean square of A(x) - y over what was measured, of each image: (N, *in_shape) gives (N,), in image units.
 
         Of a masked measurement only the known pixels count.
         """
-        return self.mean_known((self.operator(x) - self.y).square()).sqrt()
-
-    def mean_known(self, values: Tensor) -> Tensor:
-        """Mean of values (N, *out_shape) over what was measured, of each image: (N,)."""
-        return mean_measured(self.operator, values)
+        return mean_measured(self.operator, (self.operator(x) - self.y).square()).sqrt()
 
     def repeat(self, runs: int) -> "Problem":
         """The same problem ``runs`` times as a batch; each member of a solve starts from its own seed.
@@ -121,8 +115,7 @@ def mean_measured(operator: LinearOrDifferentiableOperator, values: Tensor) -> T
     """Mean of values (N, *out_shape) over what the operator measures, of each image: of a mask, the known pixels."""
     if not is_mask(operator):
         return values.flatten(1).mean(1)
-    known = operator.mask.expand(operator.in_shape)
-    return (values * known).flatten(1).sum(1) / known.sum()
+    return weighted_mean(values, operator.mask.expand(operator.in_shape))
 
 
 def _require_finite(tensor: Tensor, name: str) -> None:
@@ -132,7 +125,8 @@ def _require_finite(tensor: Tensor, name: str) -> None:
         raise BadValue(came, "finite values", "mask them out with Mask")
 
 
-def _require_operator(operator: object) -> None:
+def require_operator(operator: object) -> None:
+    """Refuse what is no operator."""
     if not isinstance(operator, LinearOrDifferentiableOperator):
         raise BadType(f"a {type(operator).__name__} for an operator", "one such as Identity(in_shape)", "see dipops.check")
 

@@ -80,7 +80,7 @@ class Settings:
         files = {
             "output": self.output,
             "record": self.output.with_suffix(".json"),
-            "spread": _beside(self.output, "spread"),
+            "spread": _spread_file(self.output),
             "--figure": self.figure,
             "--checkpoint": self.checkpoint,
         }
@@ -99,9 +99,10 @@ def restore(problem: Problem, recipe: Recipe, settings: Settings, task: dict[str
         recipe = convex_recipe(problem, settings.prior, settings.weight)
     repeated = problem.repeat(settings.runs)
     result = recipe.solve(repeated, settings.seed, settings.steps, settings.checkpoint, progress=not settings.quiet)
-    pictures = _restored(result)
-    for name, picture in pictures.items():
-        images.save(_beside(settings.output, name), picture)
+    image, spread = _restored(result)
+    images.save(settings.output, image)
+    if spread is not None:
+        images.save(_spread_file(settings.output), spread / _white(spread))
     record = {
         **task,
         "files": digests,
@@ -115,7 +116,7 @@ def restore(problem: Problem, recipe: Recipe, settings: Settings, task: dict[str
     }
     write_json(settings.output.with_suffix(".json"), record)
     if settings.figure is not None:
-        shown = {**_given(problem), "restored": pictures["restored"], **_true(problem)}
+        shown = {**_given(problem), "restored": image, **_true(problem)}
         draw(settings.figure, plot.compare(shown, problem.truth))
     score = f", PSNR {record['psnr']:.2f} dB" if "psnr" in record else ""
     return f"{settings.output}: {result.stopped}, {result.seconds:.0f} s{score}"
@@ -143,7 +144,7 @@ def convex_recipe(problem: Problem, name: PriorName, weight: float | None = None
 
 def record_of(problem: Problem, result: Result) -> dict[str, Any]:
     """The figures of a run, or of several of one picture, as plain values."""
-    image = _restored(result)["restored"]
+    image, spread = _restored(result)
     runs = len(result.image)
     record = {
         "operator": repr(problem.operator),
@@ -160,24 +161,28 @@ def record_of(problem: Problem, result: Result) -> dict[str, Any]:
     }
     if problem.truth is not None:
         record["psnr"] = float(psnr(image.clamp(0, 1), problem.truth[:1]))
-    if runs > 1:
-        record["spread_of_white"] = float(result.pooled().spread.mean(1).max())
+    if spread is not None:
+        record["spread_of_white"] = _white(spread)
     if problem.truth is not None and runs > 1:
         record["psnr_of_runs"] = psnr(result.image.clamp(0, 1), problem.truth).tolist()
     return record
 
 
-def _restored(result: Result) -> dict[str, Tensor]:
-    """The picture to show, and with several runs how much they differ, from black for nothing to white for most."""
+def _restored(result: Result) -> tuple[Tensor, Tensor | None]:
+    """The picture to show, and with several runs how much they differ, the mean over the channels."""
     if len(result.image) == 1:
-        return {"restored": result.image}
+        return result.image, None
     mean, spread = result.pooled()
-    spread = spread.mean(1, keepdim=True)
-    return {"restored": mean, "spread": spread / spread.max().clamp(min=torch.finfo(spread.dtype).tiny)}
+    return mean, spread.mean(1, keepdim=True)
 
 
-def _beside(output: Path, name: str) -> Path:
-    return output if name == "restored" else output.with_name(f"{output.stem}-{name}{output.suffix}")
+def _white(spread: Tensor) -> float:
+    """The spread that is drawn white; some even where all runs agree."""
+    return max(float(spread.max()), torch.finfo(spread.dtype).tiny)
+
+
+def _spread_file(output: Path) -> Path:
+    return output.with_name(f"{output.stem}-spread{output.suffix}")
 
 
 def _given(problem: Problem) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dipops.batches import per_image
 from dipops.checkpoint import Checkpoint, fingerprint
 from dipops.consistency import consistency
 from dipops.errors import BadFile, BadType, BadValue, Diverged
@@ -114,11 +115,12 @@ class _Run:
                 self.index += 1
                 read = self.index % self.every == 0 or self.index == self.steps
                 self._step(read)
-                health = self._health() if read else Health.DOUBTFUL
+                curves = self.trace.window(max(self.index - LOOK_BACK, 0), self.index) if read else {}
+                health = self._health(curves["objective"]) if read else Health.DOUBTFUL
                 if health is Health.FAULTY:
                     well = newest = self._gone_back(well)
                     continue
-                self.stopped = (self._speak(bar) if read else None) or self._reason(read)
+                self.stopped = (self._speak(bar, curves) if read else None) or self._reason(read)
                 if health is Health.WELL and keeps:
                     well, newest = newest, deepcopy(self._state())
                     if file is not None and file.due:
@@ -193,9 +195,8 @@ class _Run:
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise BadFile(f"{path} holds another state ({error!r})", "what solve writes", "delete it to begin anew") from error
 
-    def _health(self) -> Health:
-        """How the solve stands at a moment when values are read from the device."""
-        objectives = self.trace.window(max(self.index - LOOK_BACK, 0), self.index)["objective"]
+    def _health(self, objectives: Tensor) -> Health:
+        """How the solve stands, by the objectives (steps, N) of the last steps."""
         if self.faults:
             return self.faults.judge(objectives, last=self.index == self.steps)
         if not objectives[-1].isfinite().all():
@@ -221,9 +222,8 @@ class _Run:
         first = int((~finite).nonzero()[0]) + 1 if not finite.all() else self.index
         return Diverged(f"an objective that is not finite at step {first}", "finite values", "lower the learning rate")
 
-    def _speak(self, bar: Any) -> str | None:
-        """Progress and callbacks."""
-        curves = self.trace.window(self.index - 1, self.index)
+    def _speak(self, bar: Any, curves: dict[str, Tensor]) -> str | None:
+        """Progress and callbacks, told the newest entries of the curves."""
         score = curves.get("psnr_average", curves.get("psnr"))
         step = Step(
             index=self.index,
@@ -282,7 +282,7 @@ def _decided(watches: Sequence[Watch], image: Tensor, at: Tensor) -> tuple[Tenso
     for watch in watches:
         when = torch.where(watch.done, watch.ended, torch.where(watch.at > 0, undecided, nothing))
         sooner = when < first
-        image = torch.where(sooner.view(-1, *[1] * (image.ndim - 1)), watch.kept, image)
+        image = torch.where(per_image(sooner, image), watch.kept, image)
         at, first = torch.where(sooner, watch.at, at), torch.where(sooner, when, first)
     return image, at, int((first < nothing).sum())
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dipops.batches import per_image, power
 from dipops.errors import BadType
 from dipops.monitor.interface import Monitor
 from dipops.monitor.tolerance import Tolerance
@@ -71,19 +72,19 @@ class ConjugateGradientIteration:
             self.residual = y - self._operator(self.x)
             self.slope = self._operator.adjoint(self.residual)
             self.direction = self.slope.clone()
-            self.power = _power(self.slope)
+            self.power = power(self.slope)
 
     def step(self, measure: bool) -> tuple[Tensor, Tensor | None]:
         with torch.no_grad():
             image = self._operator(self.direction)
-            length = _ratio(self.power, _power(image))
-            self._old, self.x = self.x, self.x + _per_image(length, self.x) * self.direction
+            length = _ratio(self.power, power(image))
+            self._old, self.x = self.x, self.x + per_image(length, self.x) * self.direction
             self.residual = self.residual - length[:, None] * image
             self.slope = self._operator.adjoint(self.residual)
-            power = _power(self.slope)
-            self.direction = self.slope + _per_image(_ratio(power, self.power), self.x) * self.direction
-            self.power = power
-            return self.x, 0.5 * _power(self.residual)
+            steepness = power(self.slope)
+            self.direction = self.slope + per_image(_ratio(steepness, self.power), self.x) * self.direction
+            self.power = steepness
+            return self.x, 0.5 * power(self.residual)
 
     def change(self) -> Tensor:
         return relative_change(self.x, self._old)
@@ -96,14 +97,6 @@ class ConjugateGradientIteration:
             setattr(self, name, tensor.to(self.x.device, copy=True))
 
 
-def _power(t: Tensor) -> Tensor:
-    return t.square().flatten(1).sum(1)
-
-
 def _ratio(a: Tensor, b: Tensor) -> Tensor:
     """a / b, and 0 where b is 0, for then there is nothing left to do."""
     return torch.where(b > 0, a / b.clamp(min=torch.finfo(b.dtype).tiny), 0)
-
-
-def _per_image(values: Tensor, like: Tensor) -> Tensor:
-    return values.view(-1, *[1] * (like.ndim - 1))

@@ -65,7 +65,7 @@ class Posterior(Averaging):
 class PlainMean(Mean):
     """Mean and spread at work, by Welford's update."""
 
-    state = ("average", "spread", "_seen", "_squares")
+    state = ("average", "_seen", "_squares")
 
     def __init__(self, burn_in: int) -> None:
         super().__init__()
@@ -81,4 +81,8 @@ class PlainMean(Mean):
         before = image - self.average
         self.average = self.average + before / count
         self._squares = self._squares + before * (image - self.average)
-        self.spread = (self._squares / (count - 1)).sqrt()
+
+    @property
+    def spread(self) -> Tensor | None:
+        degrees = self._seen - self._burn_in - 1
+        return None if self._squares is None or degrees < 1 else (self._squares / degrees).sqrt()

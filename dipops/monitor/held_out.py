@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from dipops.batches import weighted_mean
 from dipops.errors import BadValue
 from dipops.methods.interface import Iteration
-from dipops.monitor.interface import LowestWatch, StopRule
+from dipops.monitor.interface import LowestWatch, StopRule, require_patience
 from dipops.operators.elementary import Mask, is_mask
 from dipops.problem import Problem
 from dipops.seeds import stream
@@ -75,11 +76,4 @@ class HeldOutWatch(LowestWatch):
     def update(self, index: int, image: Tensor, answer: Tensor) -> None:
         with torch.no_grad():
             difference = self._problem.operator(answer) - self._problem.y
-        error = (difference.square() * self._weight).flatten(1).sum(1) / self._weight.sum()
-        self.consider(error.sqrt(), index, answer)
-
-
-def require_patience(patience: int) -> None:
-    """Refuse a patience under one step."""
-    if patience < 1:
-        raise BadValue(f"patience = {patience}", "at least one step", "leave it out for the default")
+        self.consider(weighted_mean(difference.square(), self._weight).sqrt(), index, answer)

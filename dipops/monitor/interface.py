@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from dipops.batches import per_image
+from dipops.errors import BadValue
 from dipops.methods.interface import Iteration
 from dipops.problem import Problem
 
@@ -64,7 +66,10 @@ class Mean(Stateful):
 
     def __init__(self) -> None:
         self.average: Tensor | None = None
-        self.spread: Tensor | None = None
+
+    @property
+    def spread(self) -> Tensor | None:
+        return None
 
     def update(self, image: Tensor) -> None:
         """Take in the image of a step."""
@@ -118,7 +123,7 @@ class Watch(Stateful):
 
     def keep(self, which: Tensor, index: int, image: Tensor) -> None:
         """Keep the image of the members ``which`` (N,)."""
-        self.kept = torch.where(which.view(-1, *[1] * (image.ndim - 1)), image, self.kept)
+        self.kept = torch.where(per_image(which, image), image, self.kept)
         self.at = torch.where(which, index, self.at)
 
     def end(self, which: Tensor, index: int) -> None:
@@ -149,6 +154,12 @@ class LowestWatch(Watch):
 
     def reason(self) -> str:
         return f"the {self._curve} has not fallen for {self._patience} steps; the image kept is of {self.steps_kept()}"
+
+
+def require_patience(patience: int) -> None:
+    """Refuse a patience under one step."""
+    if patience < 1:
+        raise BadValue(f"patience = {patience}", "at least one step", "leave it out for the default")
 
 
 class StopRule:

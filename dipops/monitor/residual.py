@@ -8,7 +8,7 @@ from torch import Tensor
 from dipops.errors import BadValue
 from dipops.methods.interface import Iteration
 from dipops.monitor.interface import StopRule, Watch
-from dipops.problem import Problem
+from dipops.problem import Problem, mean_measured
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,10 @@ class ResidualWatch(Watch):
         self._problem, self._sigma, self._lag = problem, sigma, lag
         self._reached = torch.zeros_like(self.at)
         self._cut = ((problem.y >= 0) & (problem.y <= 1)).flatten(1).all(1)
+        self._any_cut = bool(self._cut.any())
 
     def update(self, index: int, image: Tensor, answer: Tensor) -> None:
-        low = self._power(image) <= 1
+        low = self._excess(image) <= 1
         self._reached = torch.where((self._reached == 0) & low, index, self._reached)
         new = (self._reached > 0) & (self._reached + self._lag == index)
         self.keep(new, index, answer)
@@ -60,12 +61,14 @@ class ResidualWatch(Watch):
         fell = f"the residual fell to noise of σ = {self._sigma:.4g}{cut} at step {steps}"
         return f"{fell}; the image kept is of {self.steps_kept()}" if self._lag else fell
 
-    def _power(self, image: Tensor) -> Tensor:
+    def _excess(self, image: Tensor) -> Tensor:
         """Mean square of the residual over what the noise would leave, (N,)."""
         with torch.no_grad():
             measured = self._problem.operator(image)
-        found = self._problem.mean_known((measured - self._problem.y).square())
-        cut = self._problem.mean_known(cut_noise_power(measured.clamp(0, 1), self._sigma))
+        found = mean_measured(self._problem.operator, (measured - self._problem.y).square())
+        if not self._any_cut:
+            return found / self._sigma**2
+        cut = mean_measured(self._problem.operator, cut_noise_power(measured.clamp(0, 1), self._sigma))
         return found / torch.where(self._cut, cut, self._sigma**2)
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dipops.batches import power
 from dipops.errors import BadValue
 from dipops.methods.interface import Iteration
-from dipops.monitor.held_out import require_patience
-from dipops.monitor.interface import LowestWatch, StopRule
+from dipops.monitor.interface import LowestWatch, StopRule, require_patience
 from dipops.problem import Problem
 
 
@@ -55,10 +55,10 @@ class WindowedVarianceWatch(LowestWatch):
         place = (index - 1) % self._window
         old, new = self._ring[place].double(), image.double()
         self._sum += new - old
-        self._squares += _power(new) - _power(old)
+        self._squares += power(new) - power(old)
         self._ring[place] = image
         if index >= self._window:
-            variance = self._squares / self._window - _power(self._sum / self._window)
+            variance = self._squares / self._window - power(self._sum / self._window)
             self.consider(variance.to(self.lowest.dtype), index, answer)
 
 
@@ -103,10 +103,6 @@ class ExponentialVarianceWatch(LowestWatch):
     def update(self, index: int, image: Tensor, answer: Tensor) -> None:
         difference = image - self._mean
         self._mean = self._mean + self._alpha * difference
-        self._variance = (1 - self._alpha) * (self._variance + self._alpha * _power(difference))
+        self._variance = (1 - self._alpha) * (self._variance + self._alpha * power(difference))
         if index >= 3 / self._alpha:
             self.consider(self._variance, index, answer)
-
-
-def _power(images: Tensor) -> Tensor:
-    return images.square().flatten(1).sum(1)

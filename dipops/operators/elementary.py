@@ -73,6 +73,11 @@ class Mask(LinearOperator):
         return 1.0
 
 
+def is_identity(operator: LinearOrDifferentiableOperator) -> TypeGuard[Identity]:
+    """Whether an operator is an Identity, and no subclass with a forward of its own."""
+    return isinstance(operator, Identity) and type(operator).forward is Identity.forward
+
+
 def is_mask(operator: LinearOrDifferentiableOperator) -> TypeGuard[Mask]:
     """Whether an operator is a Mask, and no subclass with a forward of its own."""
     return isinstance(operator, Mask) and type(operator).forward is Mask.forward

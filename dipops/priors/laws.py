@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from dipops.batches import power
 from dipops.priors.proximal import Denoising, ProximalPrior
 
 _STEPS = 1000
@@ -22,7 +23,7 @@ def moreau(prior: ProximalPrior, x: Tensor) -> float:
     prior.pull(pulled, work.p, 1.0)
     u = x - pulled
     broken = prior.value(u) + prior.conjugate(work.p) - (u * pulled).flatten(1).sum(1)
-    return float(broken.abs().max() / (0.5 * x.square().flatten(1).sum(1)).min())
+    return float(broken.abs().max() / (0.5 * power(x)).min())
 
 
 def firm_nonexpansiveness(prior: ProximalPrior, x: Tensor, y: Tensor) -> float:
@@ -32,7 +33,7 @@ def firm_nonexpansiveness(prior: ProximalPrior, x: Tensor, y: Tensor) -> float:
     """
     moved = prior.prox(x, gap=_GAP) - prior.prox(y, gap=_GAP)
     excess = (moved * moved - moved * (x - y)).flatten(1).sum(1)
-    return float((excess / (x - y).square().flatten(1).sum(1)).clamp(min=0).max())
+    return float((excess / power(x - y)).clamp(min=0).max())
 
 
 def homogeneity(prior: ProximalPrior, x: Tensor, factor: float, degree: int) -> float:

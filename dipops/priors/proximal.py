@@ -7,6 +7,7 @@ from numbers import Real
 import torch
 from torch import Tensor
 
+from dipops.batches import power
 from dipops.errors import BadValue
 from dipops.operators.interface import LinearOperator
 from dipops.priors.interface import PixelPrior
@@ -156,7 +157,7 @@ class Denoising:
         dual = 0.5 * (best - self._y).square_() + pulled.mul_(best)
         dual = dual.flatten(1).sum(1) - self._scale * self._prior.conjugate_of_prox(self.p)
         rounding = torch.finfo(primal.dtype).eps
-        floor = _NOTHING * 0.5 * self._y.square().flatten(1).sum(1) + torch.finfo(primal.dtype).tiny
+        floor = _NOTHING * 0.5 * power(self._y) + torch.finfo(primal.dtype).tiny
         return ((primal - dual) / torch.maximum(primal, floor)).clamp(min=rounding)
 
     @property

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from dipops.batches import power
 from dipops.errors import BadType
 from dipops.operators.elementary import Identity
 from dipops.operators.interface import LinearOperator
@@ -36,7 +37,7 @@ class Tikhonov(ProximalPrior):
 
     def value(self, x: Tensor) -> Tensor:
         """½ μ ‖Lx‖² of each image: (N, *in_shape) to (N,)."""
-        return 0.5 * self.weight * self.analysis(x.shape[1:]).forward(x).square().flatten(1).sum(1)
+        return 0.5 * self.weight * power(self.analysis(x.shape[1:]).forward(x))
 
     def penalty(self, x: Tensor) -> Tensor:
         return self.value(x)
@@ -49,7 +50,7 @@ class Tikhonov(ProximalPrior):
         """‖p‖² / 2μ of each dual variable."""
         if self.weight == 0:
             return p.new_zeros(len(p))
-        return p.square().flatten(1).sum(1) / (2 * self.weight)
+        return power(p) / (2 * self.weight)
 
     def __repr__(self) -> str:
         return f"Tikhonov({self.weight!r}{'' if self.operator is None else f', {self.operator!r}'})"

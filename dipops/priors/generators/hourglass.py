@@ -15,10 +15,9 @@ from dipops.priors.generators.layers import (
     beside,
     convolution,
     doubling,
+    leaky,
     normalisation,
 )
-
-_SLOPE = 0.2
 
 
 @dataclass(frozen=True)
@@ -146,13 +145,13 @@ class _Scale(nn.Module):
 
         def block(source: int, target: int, kernel: int, stride: int = 1) -> list[nn.Module]:
             layers: list[nn.Module] = [convolution(source, target, kernel, config.padding, copies, stride=stride)]
-            return [*layers, normalisation(target, copies), nn.LeakyReLU(_SLOPE, inplace=True)]
+            return [*layers, normalisation(target, copies), leaky()]
 
         def reducing() -> list[nn.Module]:
             if config.downsampling is Downsampling.STRIDE:
                 return block(in_channels, width, down, stride=2)
-            convolution, *rest = block(in_channels, width, down)
-            return [convolution, nn.AvgPool2d(2), *rest]
+            first, *rest = block(in_channels, width, down)
+            return [first, nn.AvgPool2d(2), *rest]
 
         self.copies = copies
         self.skip = nn.Sequential(*block(in_channels, skip, 1)) if skip else None

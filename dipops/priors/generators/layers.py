@@ -44,6 +44,11 @@ def normalisation(channels: int, copies: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(copies * channels, track_running_stats=False)
 
 
+def leaky() -> nn.LeakyReLU:
+    """The paper's activation."""
+    return nn.LeakyReLU(0.2, inplace=True)
+
+
 def doubling(mode: Upsampling) -> nn.Upsample:
     """Twice the size."""
     return nn.Upsample(scale_factor=2, mode=mode.value, align_corners=False if mode is Upsampling.BILINEAR else None)

@@ -6,9 +6,7 @@ from torch import Tensor, nn
 
 from dipops.errors import BadValue
 from dipops.priors.generators.interface import SMALLEST_SIDE, require_positive
-from dipops.priors.generators.layers import Padding, convolution, normalisation
-
-_SLOPE = 0.2
+from dipops.priors.generators.layers import Padding, convolution, leaky, normalisation
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class ResNet:
         width = self.channels
         return nn.Sequential(
             _convolution(in_channels, width, copies),
-            nn.LeakyReLU(_SLOPE, inplace=True),
+            leaky(),
             *(_Block(width, copies) for _ in range(self.blocks)),
             _convolution(width, width, copies),
             normalisation(width, copies),
@@ -59,7 +57,7 @@ class _Block(nn.Module):
         self.change = nn.Sequential(
             _convolution(width, width, copies, bias=False),
             normalisation(width, copies),
-            nn.LeakyReLU(_SLOPE, inplace=True),
+            leaky(),
             _convolution(width, width, copies, bias=False),
             normalisation(width, copies),
         )
