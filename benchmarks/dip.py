@@ -4,11 +4,9 @@ Parts run side by side in several processes, each with one thread; only those th
 """
 
 import io
-import os
 import sys
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +14,8 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from benchmarks.harness import RESULTS, Task, in_turn, run
+from benchmarks.core import DATA, SIGMA, save_figure
+from benchmarks.harness import Task, in_turn, run
 from benchmarks.pictures import CHECKING, CHOOSING, SIZE, crop
 from dipops import (
     DeepImagePrior,
@@ -40,14 +39,11 @@ from dipops import (
     recipes,
     solve,
 )
-from dipops.files import write_whole
 from dipops.methods.interface import Iteration
 from dipops.monitor import Average, ExponentialVariance, HeldOut, Residual, StopRule, Watch, WindowedVariance
 from dipops.recipes import Recipe, Variant
 from dipops.seeds import stream
 
-DATA = Path(os.environ.get("DIPOPS_DATA", "."))
-SIGMA = 25 / 255
 RULES: dict[str, StopRule] = {
     "discrepancy": Residual(SIGMA),
     "exponential variance": ExponentialVariance(0.03, patience=200),
@@ -92,9 +88,7 @@ def noisy(name: str, seed: int) -> Problem:
 
 def curves(settings: dict[str, Any]) -> dict[str, Any]:
     """One denoising run with every rule looking on; the variant's own average, all its steps."""
-    torch.set_num_threads(1)
     recipe = recipes.denoise(SIGMA, Variant(settings["variant"]))
-    average = next(one for one in recipe.monitors if isinstance(one, Average))
     observed = {name: Observed(rule) for name, rule in RULES.items()}
     problem = noisy(settings["picture"], settings["seed"])
     result = solve(
@@ -103,13 +97,13 @@ def curves(settings: dict[str, Any]) -> dict[str, Any]:
         recipe.method,
         steps=settings["steps"],
         seed=settings["seed"],
-        monitors=[average, *observed.values()],
+        monitors=[_average(recipe), *observed.values()],
         progress=False,
     )
     curve = result.trace["psnr_average"][:, 0]
     kept = {name: int(one.watch.at) for name, one in observed.items()}
     return {
-        "oracle": [int(curve.argmax()) + 1, float(curve.max())],
+        "oracle": _peak(curve),
         "kept": {name: [at, float(curve[at - 1])] for name, at in kept.items() if at},
         "last": float(curve[-1]),
         "undone": result.undone,
@@ -120,33 +114,37 @@ def curves(settings: dict[str, Any]) -> dict[str, Any]:
 
 def held_out(settings: dict[str, Any]) -> dict[str, Any]:
     """The light recipe stopped by a tenth of the pixels, which it does not fit."""
-    torch.set_num_threads(1)
     recipe = recipes.denoise(SIGMA)
     problem = noisy(settings["picture"], settings["seed"])
-    average = next(one for one in recipe.monitors if isinstance(one, Average))
     rule = HeldOut(0.1, patience=settings["patience"])
     result = solve(
-        problem, recipe.prior, recipe.method, steps=4000, seed=settings["seed"], monitors=[average, rule], progress=False
+        problem,
+        recipe.prior,
+        recipe.method,
+        steps=4000,
+        seed=settings["seed"],
+        monitors=[_average(recipe), rule],
+        progress=False,
     )
     return {"kept": [int(result.at), float(metrics.psnr(result.image, crop(settings["picture"])))], "steps": result.steps}
 
 
 def candidate(settings: dict[str, Any]) -> dict[str, Any]:
     """Best average of one network in 600 steps (1100 for the paper's)."""
-    torch.set_num_threads(1)
     problem = noisy(settings["picture"], 0)
     prior, method, average, steps = CANDIDATES[settings["network"]]
     result = solve(problem, prior, method, steps=steps, monitors=[average], progress=False)
     curve = result.trace["psnr_average"][:, 0]
     prior.start(problem, [0])
     return {
-        "best": [int(curve.argmax()) + 1, float(curve.max())],
+        "best": _peak(curve),
         "parameters": sum(parameter.numel() for parameter in prior.parameters()),
     }
 
 
 def rate(settings: dict[str, Any]) -> dict[str, Any]:
-    """Seconds a step of both variants, in turn."""
+    """Seconds a step of both variants, in turn, with as many threads as the settings say: the last of the tasks."""
+    torch.set_num_threads(settings["threads"])
     x = images.portrait(256)[:, : settings["size"], : settings["size"]]
     problem = Problem.simulate(Identity(x.shape), x, SIGMA, clip=True)
     steps = settings["steps"]
@@ -161,27 +159,24 @@ def rate(settings: dict[str, Any]) -> dict[str, Any]:
 
 def house(settings: dict[str, Any]) -> dict[str, Any]:
     """Four runs side by side on house, and their mean."""
-    torch.set_num_threads(1)
     top, left, size = settings["top"], settings["left"], settings["size"]
     crop_of = (slice(None), slice(top, top + size), slice(left, left + size))
     truth, y = (images.load(DATA / folder / "house.png")[crop_of] for folder in ("denoising", "denoising_sigma25"))
     problem = Problem(Identity(truth.shape), y, truth, SIGMA)
     result = recipes.denoise(SIGMA).solve(problem.repeat(4), progress=False)
     mean, spread = result.pooled()
-    _save("pictures/dip-house-uncertainty", plot.uncertainty(mean, spread, truth))
-    error = (mean - truth).abs().mean(1).flatten()
+    save_figure("pictures/dip-house-uncertainty", plot.uncertainty(mean, spread, truth))
     return {
         "runs": metrics.psnr(result.image, truth.expand_as(result.image)).tolist(),
         "mean_of_runs": float(metrics.psnr(mean, truth)),
         "at": result.at.tolist(),
         "stopped": result.stopped,
-        "correlation_of_spread_and_error": float(torch.corrcoef(torch.stack([spread.mean(1).flatten(), error]))[0, 1]),
+        "correlation_of_spread_and_error": _correlation(spread, mean - truth),
     }
 
 
 def projection(settings: dict[str, Any]) -> dict[str, Any]:
     """A light restoration before and after it is made to explain the measurement."""
-    torch.set_num_threads(1)
     x = crop(settings["picture"])
     problem, recipe = _problem_and_recipe(settings["task"], x, Variant.LIGHT)
     result = solve(problem, recipe.prior, recipe.method, steps=settings["steps"], monitors=recipe.monitors, progress=False)
@@ -194,16 +189,16 @@ def projection(settings: dict[str, Any]) -> dict[str, Any]:
 
 def task(settings: dict[str, Any]) -> dict[str, Any]:
     """The average of one variant on another task."""
-    torch.set_num_threads(1)
     x = crop(settings["picture"])
     variant = Variant(settings["variant"])
     problem, recipe = _problem_and_recipe(settings["task"], x, variant)
-    average = next(one for one in recipe.monitors if isinstance(one, Average))
     observed = Observed(RULES["exponential variance"])
-    result = solve(problem, recipe.prior, recipe.method, steps=settings["steps"], monitors=[average, observed], progress=False)
+    result = solve(
+        problem, recipe.prior, recipe.method, steps=settings["steps"], monitors=[_average(recipe), observed], progress=False
+    )
     curve, at = result.trace["psnr_average"][:, 0], int(observed.watch.at)
     return {
-        "best": [int(curve.argmax()) + 1, float(curve.max())],
+        "best": _peak(curve),
         "kept": [at, float(curve[at - 1])],
         "last": float(curve[-1]),
         "undone": result.undone,
@@ -213,7 +208,6 @@ def task(settings: dict[str, Any]) -> dict[str, Any]:
 
 def impedance(settings: dict[str, Any]) -> dict[str, Any]:
     """The objective while the paper's network is fitted to one of four targets."""
-    torch.set_num_threads(1)
     y = TARGETS[settings["target"]](crop("astronaut"))
     recipe = recipes.noise_impedance()
     result = recipe.solve(Problem(Identity(y.shape), y), steps=settings["steps"], progress=False)
@@ -233,19 +227,17 @@ def parameters(settings: dict[str, Any]) -> dict[str, Any]:
 
 def langevin(settings: dict[str, Any]) -> dict[str, Any]:
     """The posterior mean of the light network."""
-    torch.set_num_threads(1)
     problem = noisy(settings["picture"], 0)
     method = Langevin(rate=settings["rate"], burn_in=settings["burn_in"])
     result = solve(problem, recipes.denoise(SIGMA).prior, method, steps=settings["steps"], progress=False)
     assert result.spread is not None
     assert problem.truth is not None
-    error = (result.image - problem.truth).abs().mean(1).flatten()
-    _save(f"pictures/dip-langevin-{settings['picture']}", plot.uncertainty(result.image, result.spread, problem.truth))
+    save_figure(f"pictures/dip-langevin-{settings['picture']}", plot.uncertainty(result.image, result.spread, problem.truth))
     return {
         "posterior_mean": float(metrics.psnr(result.image, problem.truth)),
         "last": float(metrics.psnr(result.last, problem.truth)),
         "spread": float(result.spread.mean()),
-        "correlation_of_spread_and_error": float(torch.corrcoef(torch.stack([result.spread.mean(1).flatten(), error]))[0, 1]),
+        "correlation_of_spread_and_error": _correlation(result.spread, result.image - problem.truth),
         "average": _thin(result.trace["psnr_average"][:, 0], 25),
     }
 
@@ -291,17 +283,22 @@ def _hole_mask(size: int) -> Tensor:
     return mask
 
 
+def _average(recipe: Recipe) -> Average:
+    return next(one for one in recipe.monitors if isinstance(one, Average))
+
+
+def _peak(curve: Tensor) -> list[float]:
+    """The step of the largest value, and that value."""
+    return [int(curve.argmax()) + 1, float(curve.max())]
+
+
+def _correlation(spread: Tensor, error: Tensor) -> float:
+    """Of a spread and the size of the error, means over the channels, pixel by pixel."""
+    return float(torch.corrcoef(torch.stack([spread.mean(1).flatten(), error.abs().mean(1).flatten()]))[0, 1])
+
+
 def _thin(curve: Tensor, every: int = THIN) -> list[float]:
     return [round(float(value), 4) for value in curve[every - 1 :: every]]
-
-
-def _save(name: str, figure: Any) -> None:
-    import matplotlib.pyplot as plt
-
-    path = RESULTS / f"{name}.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, lambda file: figure.savefig(file, format="png", dpi=120))
-    plt.close(figure)
 
 
 def _narrow(
@@ -424,6 +421,7 @@ TASKS = [
 
 
 def main(parts: list[str]) -> None:
+    torch.set_num_threads(1)
     run([task for task in TASKS if not parts or any(task.name.startswith(f"dip-{part}") for part in parts)])
 
 

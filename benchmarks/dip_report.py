@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 
+from benchmarks.core import save_figure
 from benchmarks.dip import CANDIDATES, PICTURES, RULES, TARGETS, TASK_STEPS, TASKS, THIN, name_of
 from benchmarks.harness import RESULTS, markdown, provenance
 from benchmarks.pictures import CHECKING, CHOOSING
@@ -28,8 +29,8 @@ def main() -> None:
     records = {name: json.loads(path.read_text()) for name, path in paths.items()}
     found = {name: record["result"] for name, record in records.items()}
     write_whole(RESULTS / "dip.md", lambda file: file.write(report(found, records).encode()))
-    save("dip-stops", draw_stops(found))
-    save("dip-impedance", draw_impedance(found))
+    save_figure("dip-stops", draw_stops(found))
+    save_figure("dip-impedance", draw_impedance(found))
     print(f"Look at {RESULTS / 'dip.md'}")
 
 
@@ -261,11 +262,6 @@ def draw_impedance(found: Found) -> Any:
     axes.grid(alpha=0.3, which="both")
     axes.legend(frameon=False)
     return figure
-
-
-def save(name: str, figure: Any) -> None:
-    write_whole(RESULTS / f"{name}.png", lambda file: figure.savefig(file, format="png", dpi=120))
-    plt.close(figure)
 
 
 def _first(curve: list[float], bar: float) -> int | None:
