@@ -10,6 +10,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from dipops.arguments import require_number
 from dipops.errors import BadFile, BadType, BadValue
 from dipops.files import write_whole
 from dipops.seeds import stream
@@ -135,8 +136,8 @@ def random_mask(height: int, width: int, keep: float, seed: int = 0) -> Tensor:
     Raises:
         BadValue: ``keep`` is not in (0, 1].
     """
-    if not 0 < keep <= 1:
-        raise BadValue(f"keep = {keep}", "a probability above 0 and at most 1", "0.5 keeps half of the pixels")
+    wanted = ("a probability above 0 and at most 1", "0.5 keeps half of the pixels")
+    require_number("keep", keep, lambda probability: 0 < probability <= 1, *wanted)
     return (torch.rand(height, width, generator=stream(seed, "mask")) < keep).float()
 
 

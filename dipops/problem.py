@@ -2,12 +2,12 @@
 
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from dipops.arguments import require_integer, require_number
 from dipops.batches import power, weighted_mean
 from dipops.errors import BadType, BadValue
 from dipops.operators.checks import kind, require_batch
@@ -47,8 +47,9 @@ class Problem:
             _require_finite(self.truth, "truth")
         if len(self.y) == 0:
             raise BadValue("an empty batch", "at least one measurement", "look at y.shape")
-        if self.sigma is not None and not (isinstance(self.sigma, Real) and 0 <= self.sigma < float("inf")):
-            raise BadValue(f"sigma = {self.sigma!r}", "a standard deviation of at least 0", "give it in image units: 25 / 255")
+        if self.sigma is not None:
+            wanted = ("a standard deviation of at least 0", "give it in image units: 25 / 255")
+            require_number("sigma", self.sigma, lambda sigma: 0 <= sigma < float("inf"), *wanted)
         _require_one_kind(self.operator)
 
     @classmethod
@@ -92,10 +93,10 @@ class Problem:
         """The same problem ``runs`` times as a batch; each member of a solve starts from its own seed.
 
         Raises:
-            BadValue: ``runs`` is no positive integer.
+            BadType: ``runs`` is no integer.
+            BadValue: it is not positive.
         """
-        if not isinstance(runs, int) or runs < 1:
-            raise BadValue(f"runs = {runs}", "a positive integer", "4 runs of one picture are problem.repeat(4)")
+        require_integer("runs", runs, 1, "4 runs of one picture are problem.repeat(4)")
         truth = None if self.truth is None else self.truth.repeat_interleave(runs, 0)
         return replace(self, y=self.y.repeat_interleave(runs, 0), truth=truth)
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import torch
 
+from dipops.arguments import require_integer, require_number
 from dipops.consistency import consistency, project
-from dipops.errors import BadType, BadValue
+from dipops.errors import BadType
 from dipops.methods.descent import Descent
 from dipops.methods.interface import Method
 from dipops.monitor.averages import Average
@@ -95,10 +96,11 @@ def denoise(sigma: float, variant: Variant = Variant.LIGHT) -> Recipe:
         variant: whose settings.
 
     Raises:
-        BadValue: sigma is not above 0 and up to 1.
+        BadType: sigma is no number.
+        BadValue: it is not above 0 and up to 1.
     """
-    if not 0 < sigma <= 1:
-        raise BadValue(f"sigma = {sigma}", "a standard deviation in image units, above 0 and up to 1", "give 25 / 255, not 25")
+    wanted = ("a standard deviation in image units, above 0 and up to 1", "give 25 / 255, not 25")
+    require_number("sigma", sigma, lambda deviation: 0 < deviation <= 1, *wanted)
     if _is_light(variant):
         return _light(4000, stops=(Residual(sigma), _VARIANCE))
     perturbation = 1 / 30 if sigma <= 37.5 / 255 else 1 / 20
@@ -121,10 +123,10 @@ def upscale(factor: int, variant: Variant = Variant.LIGHT) -> Recipe:
         variant: whose settings.
 
     Raises:
-        BadValue: the factor is no integer from 2.
+        BadType: the factor is no integer.
+        BadValue: it is below 2.
     """
-    if not isinstance(factor, int) or factor < 2:
-        raise BadValue(f"factor = {factor}", "an integer from 2", "the paper has 4 and 8")
+    require_integer("factor", factor, 2, "the paper has 4 and 8")
     if _is_light(variant):
         return _light(1000, projects=True)
     steps, perturbation = (2000, 0.03) if factor <= 4 else (4000, 0.05)

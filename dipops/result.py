@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from dipops.arguments import require_integer
 from dipops.errors import BadValue
 
 
@@ -50,10 +51,11 @@ class Result:
         """The runs of ``problem.repeat(runs)`` taken together; by default all members are runs of one image.
 
         Raises:
+            BadType: runs is no integer.
             BadValue: fewer than two runs, or the batch is no multiple of them.
         """
-        runs = len(self.image) if runs is None else runs
-        if runs < 2 or len(self.image) % runs:
+        runs = len(self.image) if runs is None else require_integer("runs", runs, 2, "solve problem.repeat(4), then pooled(4)")
+        if len(self.image) < 2 or len(self.image) % runs:
             came = f"{runs} runs in a batch of {len(self.image)}"
             raise BadValue(came, "at least two, and a divisor of the batch", "solve problem.repeat(4), then pooled(4)")
         members = self.image.unflatten(0, (-1, runs))

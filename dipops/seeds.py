@@ -5,7 +5,7 @@ import zlib
 import numpy as np
 import torch
 
-from dipops.errors import BadValue
+from dipops.arguments import require_integer
 
 
 def stream(seed: int, purpose: str, place: torch.device | None = None) -> torch.Generator:
@@ -14,7 +14,6 @@ def stream(seed: int, purpose: str, place: torch.device | None = None) -> torch.
     Without this the noise of a simulated measurement and the noise that a solver adds to its input would be the same
     numbers whenever both run from seed 0.
     """
-    if not isinstance(seed, int) or seed < 0:
-        raise BadValue(f"seed = {seed}", "an integer from 0", "choose another")
+    require_integer("seed", seed, 0, "choose another")
     (state,) = np.random.SeedSequence([seed, zlib.crc32(purpose.encode())]).generate_state(1, np.uint64)
     return torch.Generator(place or "cpu").manual_seed(int(state >> np.uint64(1)))

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dipops.arguments import require_integer
 from dipops.batches import per_image
 from dipops.checkpoint import Checkpoint, fingerprint
 from dipops.consistency import consistency
@@ -324,5 +325,5 @@ def _require_solvable(problem: Problem, prior: Prior, method: Method | None, ste
         raise BadType(
             f"{method!r} for a method", "one such as Descent()", "wrap an optimiser: Descent(partial(torch.optim.SGD, lr=1))"
         )
-    if steps is not None and (not isinstance(steps, int) or steps < 1):
-        raise BadValue(f"steps = {steps}", "a positive integer", "leave it out for the method's own number")
+    if steps is not None:
+        require_integer("steps", steps, 1, "leave it out for the method's own number")

@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from math import log10
-from numbers import Real
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from dipops.arguments import require_positive
 from dipops.errors import BadType, BadValue
 from dipops.methods.conjugate_gradient import ConjugateGradient
 from dipops.methods.default import default_method
@@ -360,5 +360,5 @@ def _limit(problem: Problem, prior_of_weight: Callable[[float], Prior], monitors
 
 
 def _require_noise(sigma: float, name: str) -> None:
-    if not isinstance(sigma, Real) or not 0 < sigma < float("inf"):
-        raise BadValue(f"sigma = {sigma} for {name}", "a positive standard deviation", "without noise use Limit() or LCurve()")
+    advice = f"without noise use Limit() or LCurve() instead of {name}"
+    require_positive("sigma", sigma, "a positive standard deviation", advice)

@@ -37,7 +37,7 @@ class TwoKinds(LinearOperator):
         (lambda: Problem(IDENTITY, Y, truth=torch.cat([Y, Y])), BadValue, "2 truths for 1"),
         (lambda: Problem(IDENTITY, Y, sigma=-0.1), BadValue, "25 / 255"),
         (lambda: Problem(IDENTITY, Y, sigma=math.inf), BadValue, "sigma = inf"),
-        (lambda: Problem(IDENTITY, Y, sigma="a"), BadValue, "sigma = 'a'"),
+        (lambda: Problem(IDENTITY, Y, sigma="a"), BadType, "sigma = 'a'"),
         (lambda: Problem(IDENTITY, Y[:0]), BadValue, "an empty batch"),
         (lambda: Problem(IDENTITY, Y, truth=Y * math.nan), BadValue, "truth with 192"),
         (lambda: Problem.simulate("x", Y), BadType, "a str for an operator"),

@@ -90,7 +90,7 @@ def test_light_recipes_are_light(name: str) -> None:
         (lambda: recipes.denoise(0), BadValue, "give 25 / 255"),
         (lambda: recipes.denoise(0.1, "paper"), BadType, "write Variant.PAPER"),
         (lambda: recipes.upscale(1), BadValue, "factor = 1"),
-        (lambda: recipes.upscale(2.5), BadValue, "factor = 2.5"),
+        (lambda: recipes.upscale(2.5), BadType, "factor = 2.5"),
         (lambda: recipes.architecture_study(DeepDecoder()), BadType, "one of the study"),
     ],
 )

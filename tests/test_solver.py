@@ -18,6 +18,7 @@ from dipops import (
     LanczosDownsampler,
     Mask,
     NoPrior,
+    PrimalDual,
     Problem,
     TotalVariation,
     images,
@@ -296,7 +297,7 @@ def test_the_bar_can_be_turned_off(capsys: pytest.CaptureFixture[str]) -> None:
         (lambda: quiet(Identity((1, 2, 2)), NoPrior()), BadType, r"Problem\(operator, y\)"),
         (lambda: quiet(noisy(), NoPrior), BadType, "an instance"),
         (lambda: quiet(noisy(), NoPrior(), steps=0), BadValue, "steps = 0"),
-        (lambda: quiet(noisy(), NoPrior(), steps=2.5), BadValue, "steps = 2.5"),
+        (lambda: quiet(noisy(), NoPrior(), steps=2.5), BadType, "steps = 2.5"),
         (lambda: quiet(noisy(), NoPrior(), Descent), BadType, "wrap an optimiser"),
         (lambda: quiet(noisy(), NoPrior(), seed=-1), BadValue, "seed = -1"),
         (lambda: quiet(noisy(), NoPrior(), monitors=Average()), BadType, "a sequence"),
@@ -304,6 +305,9 @@ def test_the_bar_can_be_turned_off(capsys: pytest.CaptureFixture[str]) -> None:
         (lambda: quiet(noisy(), NoPrior(), monitors=(3,)), BadType, "a monitor that is a int"),
         (lambda: Residual(0), BadValue, "stop by steps"),
         (lambda: Average(1.0), BadValue, "decay = 1.0"),
+        (lambda: Average("0.9"), BadType, "decay = '0.9'"),
+        (lambda: Descent(steps=2.5), BadType, "steps = 2.5"),
+        (lambda: PrimalDual(every=0), BadValue, "every = 0"),
     ],
 )
 def test_solve_refuses(call, kind: type, words: str) -> None:

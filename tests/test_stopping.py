@@ -5,7 +5,19 @@ import math
 import pytest
 import torch
 
-from dipops import BadValue, DeepImagePrior, Hourglass, Identity, LanczosDownsampler, Mask, NoPrior, Problem, images, solve
+from dipops import (
+    BadType,
+    BadValue,
+    DeepImagePrior,
+    Hourglass,
+    Identity,
+    LanczosDownsampler,
+    Mask,
+    NoPrior,
+    Problem,
+    images,
+    solve,
+)
 from dipops.monitor import ExponentialVariance, HeldOut, Residual, WindowedVariance
 from dipops.monitor.residual import cut_noise_power
 
@@ -162,6 +174,10 @@ def test_a_downsampled_measurement_can_be_held_out() -> None:
     [
         (lambda: HeldOut(0), "fraction = 0"),
         (lambda: HeldOut(0.1, 0), "patience = 0"),
+        (lambda: HeldOut("0.1"), "fraction = '0.1'"),
+        (lambda: WindowedVariance("100"), "window = '100'"),
+        (lambda: ExponentialVariance("0.1"), "alpha = '0.1'"),
+        (lambda: Residual("25"), "sigma = '25'"),
         (lambda: WindowedVariance(1), "window = 1"),
         (lambda: ExponentialVariance(1.0), "alpha = 1.0"),
         (lambda: ExponentialVariance(patience=-1), "patience = -1"),
@@ -169,5 +185,5 @@ def test_a_downsampled_measurement_can_be_held_out() -> None:
     ],
 )
 def test_rules_refuse(make, words: str) -> None:
-    with pytest.raises(BadValue, match=words):
+    with pytest.raises((BadValue, BadType), match=words):
         make()

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dipops.batches import per_image, power
 from dipops.errors import BadType
+from dipops.methods.interface import require_steps
 from dipops.monitor.interface import Monitor
 from dipops.monitor.tolerance import Tolerance
 from dipops.operators.interface import LinearOperator, stack
@@ -29,10 +30,17 @@ class ConjugateGradient:
     Attributes:
         steps: how many steps ``solve`` makes at most where it is not told.
         every: how many steps lie between two moments when values are read from the device.
+
+    Raises:
+        BadType: one is no integer.
+        BadValue: one is not positive.
     """
 
     steps: int = 500
     every: int = 25
+
+    def __post_init__(self) -> None:
+        require_steps(self)
 
     @property
     def monitors(self) -> Sequence[Monitor]:

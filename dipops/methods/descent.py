@@ -12,6 +12,7 @@ from torch.optim import LBFGS, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from dipops.errors import BadType, BadValue
+from dipops.methods.interface import require_steps
 from dipops.monitor.interface import Monitor
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
@@ -43,8 +44,7 @@ class Descent:
             raise BadType(
                 f"{self.optimizer!r} for an optimizer", "a function that makes one", "write partial(torch.optim.SGD, lr=1)"
             )
-        if self.steps < 1 or self.every < 1:
-            raise BadValue(f"steps = {self.steps}, every = {self.every}", "positive integers", "leave them out")
+        require_steps(self)
 
     @property
     def monitors(self) -> Sequence[Monitor]:

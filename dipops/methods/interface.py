@@ -6,6 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from dipops.arguments import require_integer
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
 
@@ -57,3 +58,9 @@ class Method(Protocol):
     def start(self, problem: Problem, prior: Prior, generators: Sequence[torch.Generator]) -> Iteration:
         """Begin on a prior that has been started for the problem; the generators are one for each member of the batch."""
         ...
+
+
+def require_steps(method: Method) -> None:
+    """Refuse a method whose ``steps`` or ``every`` is no positive integer."""
+    require_integer("steps", method.steps, 1, "leave it out for the default")
+    require_integer("every", method.every, 1, "leave it out for the default")

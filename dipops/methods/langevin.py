@@ -9,8 +9,10 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
+from dipops.arguments import require_positive
 from dipops.errors import BadValue
 from dipops.methods.descent import Descent, DescentIteration
+from dipops.methods.interface import require_steps
 from dipops.monitor.averages import Posterior
 from dipops.monitor.interface import Monitor
 from dipops.priors.interface import Prior
@@ -46,8 +48,8 @@ class Langevin:
     every: int = 25
 
     def __post_init__(self) -> None:
-        if not 0 < self.rate < float("inf"):
-            raise BadValue(f"rate = {self.rate}", "a positive number", "leave it out for 0.02")
+        require_positive("rate", self.rate, "a positive number", "leave it out for 0.02")
+        require_steps(self)
         Posterior(self.burn_in)
 
     @property

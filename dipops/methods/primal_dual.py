@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dipops.errors import BadType
+from dipops.methods.interface import require_steps
 from dipops.monitor.interface import Monitor
 from dipops.monitor.tolerance import Tolerance
 from dipops.operators.elementary import is_identity, is_mask
@@ -31,11 +32,18 @@ class PrimalDual:
         exact: replace the data term by the constraint Ax = y: the limit of a vanishing weight, for noise-free problems.
         steps: how many steps ``solve`` makes at most where it is not told.
         every: how many steps lie between two moments when values are read from the device.
+
+    Raises:
+        BadType: one is no integer.
+        BadValue: one is not positive.
     """
 
     exact: bool = False
     steps: int = 5000
     every: int = 25
+
+    def __post_init__(self) -> None:
+        require_steps(self)
 
     @property
     def monitors(self) -> Sequence[Monitor]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from dipops.arguments import require_integer, require_number
 from dipops.errors import BadValue
 from dipops.monitor.interface import Averaging, Mean
 
@@ -13,14 +14,15 @@ class Average(Averaging):
     """The exponential average of the outputs: a ← decay a + (1 - decay) x. The paper's decay is 0.99.
 
     Raises:
-        BadValue: the decay is not in [0, 1).
+        BadType: the decay is no number.
+        BadValue: it is not in [0, 1).
     """
 
     decay: float = 0.99
 
     def __post_init__(self) -> None:
-        if not 0 <= self.decay < 1:
-            raise BadValue(f"decay = {self.decay}", "at least 0 and below 1", "0.99 averages about the last 100 outputs")
+        wanted = ("at least 0 and below 1", "0.99 averages about the last 100 outputs")
+        require_number("decay", self.decay, lambda decay: 0 <= decay < 1, *wanted)
 
     def start(self, steps: int) -> "ExponentialMean":
         return ExponentialMean(self.decay)
@@ -44,16 +46,14 @@ class Posterior(Averaging):
     Until then the last output is the average.
 
     Raises:
-        BadValue: burn_in is negative; on start, it leaves fewer than two steps.
+        BadType: burn_in is no integer.
+        BadValue: it is negative; on start, it leaves fewer than two steps.
     """
 
     burn_in: int = 1000
 
     def __post_init__(self) -> None:
-        if self.burn_in < 0:
-            raise BadValue(
-                f"burn_in = {self.burn_in}", "a number of steps from 0", "leave out the steps before the fit is good"
-            )
+        require_integer("burn_in", self.burn_in, 0, "leave out the steps before the fit is good")
 
     def start(self, steps: int) -> "PlainMean":
         if self.burn_in > steps - 2:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from dipops.arguments import require_number
 from dipops.batches import weighted_mean
 from dipops.errors import BadValue
 from dipops.methods.interface import Iteration
@@ -26,6 +27,7 @@ class HeldOut(StopRule):
         patience: stop when the error on them has not fallen for so many steps.
 
     Raises:
+        BadType: the fraction is no number, or the patience no integer.
         BadValue: the fraction is not between 0 and 1, or the patience not positive; on start, measurements that are not
             (C, H, W).
     """
@@ -34,8 +36,8 @@ class HeldOut(StopRule):
     patience: int = 500
 
     def __post_init__(self) -> None:
-        if not 0 < self.fraction < 1:
-            raise BadValue(f"fraction = {self.fraction}", "between 0 and 1", "0.1 holds out a tenth")
+        wanted = ("between 0 and 1", "0.1 holds out a tenth")
+        require_number("fraction", self.fraction, lambda fraction: 0 < fraction < 1, *wanted)
         require_patience(self.patience)
 
     def fitted(self, problem: Problem) -> Problem:

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from dipops.arguments import require_integer
 from dipops.batches import per_image
-from dipops.errors import BadValue
 from dipops.methods.interface import Iteration
 from dipops.problem import Problem
 
@@ -158,8 +158,7 @@ class LowestWatch(Watch):
 
 def require_patience(patience: int) -> None:
     """Refuse a patience under one step."""
-    if patience < 1:
-        raise BadValue(f"patience = {patience}", "at least one step", "leave it out for the default")
+    require_integer("patience", patience, 1, "leave it out for the default")
 
 
 class StopRule:

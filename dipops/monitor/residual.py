@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dipops.errors import BadValue
+from dipops.arguments import require_positive
 from dipops.methods.interface import Iteration
 from dipops.monitor.interface import StopRule, Watch
 from dipops.problem import Problem, mean_measured
@@ -23,14 +23,14 @@ class Residual(StopRule):
         sigma: standard deviation of the noise in y before it was cut, in image units.
 
     Raises:
-        BadValue: sigma is not positive.
+        BadType: sigma is no number.
+        BadValue: it is not positive.
     """
 
     sigma: float
 
     def __post_init__(self) -> None:
-        if not 0 < self.sigma < float("inf"):
-            raise BadValue(f"sigma = {self.sigma}", "a positive standard deviation", "without noise, stop by steps")
+        require_positive("sigma", self.sigma, "a positive standard deviation", "without noise, stop by steps")
 
     def start(self, problem: Problem, iteration: Iteration, lag: int = 0) -> "ResidualWatch":
         return ResidualWatch(self.sigma, problem, lag)

@@ -6,6 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from dipops.arguments import require_positive
 from dipops.errors import BadType, BadValue
 from dipops.methods.interface import Iteration
 from dipops.monitor.interface import StopRule, Watch
@@ -28,7 +29,7 @@ class Tolerance(StopRule):
 
     Raises:
         BadValue: both are given, or one is not positive.
-        BadType: on start, the method has no such measure.
+        BadType: it is no number; on start, the method has no such measure.
     """
 
     gap: float | None = None
@@ -36,8 +37,11 @@ class Tolerance(StopRule):
 
     def __post_init__(self) -> None:
         given = [bound for bound in (self.gap, self.change) if bound is not None]
-        if len(given) > 1 or any(not 0 < bound < float("inf") for bound in given):
-            raise BadValue(f"{self}", "one positive bound", "write Tolerance(gap=1e-4) or Tolerance(change=1e-5)")
+        advice = "write Tolerance(gap=1e-4) or Tolerance(change=1e-5)"
+        if len(given) > 1:
+            raise BadValue(f"{self}", "one positive bound", advice)
+        for bound in given:
+            require_positive("bound", bound, "one positive bound", advice)
 
     def start(self, problem: Problem, iteration: Iteration, lag: int = 0) -> "ToleranceWatch":
         if not isinstance(iteration, Measured):

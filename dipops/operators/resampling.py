@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dipops.arguments import require_integer
 from dipops.errors import BadValue
 from dipops.operators.interface import LinearOperator
 
@@ -23,17 +24,16 @@ class LanczosDownsampler(LinearOperator):
         lobes: a, 2 or 3 in practice.
 
     Raises:
-        BadValue: ``factor`` or ``lobes`` is no such integer, or does not divide the size.
+        BadType: ``factor`` or ``lobes`` is no integer.
+        BadValue: one is too small, or the factor does not divide the size.
     """
 
     kernel: Tensor
 
     def __init__(self, in_shape: Sequence[int], factor: int, lobes: int = 2) -> None:
         super().__init__(in_shape)
-        if not isinstance(factor, int) or factor < 2:
-            raise BadValue(f"factor = {factor}", "an integer from 2", "compose with a resize of your own for other ratios")
-        if not isinstance(lobes, int) or lobes < 1:
-            raise BadValue(f"lobes = {lobes}", "a positive integer", "use 2 or 3")
+        require_integer("factor", factor, 2, "compose with a resize of your own for other ratios")
+        require_integer("lobes", lobes, 1, "use 2 or 3")
         if len(self.in_shape) != 3 or any(side % factor for side in self.in_shape[1:]):
             sides = " x ".join(str(side - side % factor) for side in self.in_shape[1:])
             raise BadValue(

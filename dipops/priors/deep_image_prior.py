@@ -1,11 +1,11 @@
 """The deep image prior: a picture is what an untrained network makes of a fixed input."""
 
 from collections.abc import Callable, Sequence
-from numbers import Real
 
 import torch
 from torch import Tensor, nn
 
+from dipops.arguments import require_number
 from dipops.errors import BadType, BadValue
 from dipops.priors.generators.hourglass import Hourglass
 from dipops.priors.generators.interface import Generator, side_by_side
@@ -95,8 +95,5 @@ class DeepImagePrior(Prior):
 
 
 def _require_deviation(value: float) -> float:
-    if not isinstance(value, Real):
-        raise BadType(f"perturbation = {value!r}", "a number, or a function that gives one", "the paper uses 1/30")
-    if not 0 <= value < float("inf"):
-        raise BadValue(f"perturbation = {value}", "a standard deviation of at least 0", "the paper uses 1/30")
-    return float(value)
+    wanted = ("a standard deviation of at least 0, or a function that gives one", "the paper uses 1/30")
+    return require_number("perturbation", value, lambda deviation: 0 <= deviation < float("inf"), *wanted)

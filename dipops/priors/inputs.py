@@ -9,8 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dipops.arguments import require_integer, require_number, require_positive
 from dipops.errors import BadType, BadValue
 from dipops.problem import Problem
+
+MOST_OCTAVES = 20
 
 
 class Input(Protocol):
@@ -34,7 +37,7 @@ class Noise:
 
     Raises:
         BadValue: ``channels`` or ``scale`` is not positive.
-        BadType: the distribution is no member of Distribution.
+        BadType: one is no number, or the distribution no member of Distribution.
     """
 
     channels: int = 32
@@ -44,8 +47,8 @@ class Noise:
     def __post_init__(self) -> None:
         if not isinstance(self.distribution, Distribution):
             raise BadType(f"distribution = {self.distribution!r}", "a Distribution", "write Distribution.NORMAL, say")
-        if self.channels < 1 or not self.scale > 0:
-            raise BadValue(f"{self}", "at least one channel and a positive scale", "the paper's is Noise(32, 0.1)")
+        require_integer("channels", self.channels, 1, "the paper's is Noise(32, 0.1)")
+        require_positive("scale", self.scale, "a positive number", "the paper's is Noise(32, 0.1)")
 
     def sample(self, problem: Problem, size: tuple[int, int], generator: torch.Generator) -> Tensor:
         draw = torch.rand if self.distribution is Distribution.UNIFORM else torch.randn
@@ -68,14 +71,16 @@ class Fourier:
     Tancik et al., "Fourier Features Let Networks Learn High Frequency Functions", NeurIPS 2020. 4 × ``octaves`` channels.
 
     Raises:
-        BadValue: there is no octave.
+        BadType: ``octaves`` is no integer.
+        BadValue: there is no octave, or more than float32 resolves.
     """
 
     octaves: int = 8
 
     def __post_init__(self) -> None:
-        if not isinstance(self.octaves, int) or self.octaves < 1:
-            raise BadValue(f"{self}", "at least one octave", "Fourier(8) reaches details of two pixels at 256 pixels")
+        advice = "Fourier(8) reaches details of two pixels at 256 pixels"
+        if require_integer("octaves", self.octaves, 1, advice) > MOST_OCTAVES:
+            raise BadValue(f"octaves = {self.octaves}", f"up to {MOST_OCTAVES}, which float32 resolves", advice)
 
     def sample(self, problem: Problem, size: tuple[int, int], generator: torch.Generator) -> Tensor:
         coordinates = Meshgrid().sample(problem, size, generator)
@@ -111,6 +116,7 @@ class Ramp:
     """A perturbation that goes linearly from ``first`` to ``last`` in ``steps`` steps and stays there.
 
     Raises:
+        BadType: one is no number.
         BadValue: a standard deviation is negative, or there is no step.
     """
 
@@ -119,8 +125,11 @@ class Ramp:
     steps: int
 
     def __post_init__(self) -> None:
-        if not (0 <= self.first < math.inf and 0 <= self.last < math.inf and self.steps >= 1):
-            raise BadValue(f"{self}", "standard deviations of at least 0 and at least one step", "write Ramp(1 / 30, 0, 1000)")
+        advice = "write Ramp(1 / 30, 0, 1000)"
+        for name in ("first", "last"):
+            wanted = ("a standard deviation of at least 0", advice)
+            require_number(name, getattr(self, name), lambda deviation: 0 <= deviation < math.inf, *wanted)
+        require_integer("steps", self.steps, 1, advice)
 
     def __call__(self, step: int) -> float:
         """The standard deviation in a step, counted from 0."""

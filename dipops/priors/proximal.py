@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from copy import deepcopy
-from numbers import Real
 
 import torch
 from torch import Tensor
 
+from dipops.arguments import require_number, require_positive
 from dipops.batches import power
 from dipops.errors import BadValue
 from dipops.operators.interface import LinearOperator
@@ -74,8 +74,7 @@ class ProximalPrior(PixelPrior):
         Raises:
             BadValue: ``step`` is not positive.
         """
-        if not 0 < step < float("inf"):
-            raise BadValue(f"step = {step}", "a positive number", "the prox of step 0 is x itself")
+        require_positive("step", step, "a positive number", "the prox of step 0 is x itself")
         denoising = Denoising(deepcopy(self).to(x), x, penalty_scale=step)
         for index in range(1, _PROX_STEPS + 1):
             denoising.step()
@@ -197,7 +196,5 @@ def relative_change(x: Tensor, old: Tensor) -> Tensor:
 
 
 def require_weight(weight: float, advice: str = "let tune find it") -> float:
-    """A finite weight of at least 0, or BadValue."""
-    if not isinstance(weight, Real) or not 0 <= weight < float("inf"):
-        raise BadValue(f"weight = {weight!r}", "a finite number of at least 0", advice)
-    return float(weight)
+    """A finite weight of at least 0, or BadType or BadValue."""
+    return require_number("weight", weight, lambda w: 0 <= w < float("inf"), "a finite number of at least 0", advice)

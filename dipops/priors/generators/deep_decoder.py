@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from dipops.priors.generators.interface import in_units, require_positive
+from dipops.arguments import require_integer
+from dipops.priors.generators.interface import in_units
 from dipops.priors.generators.layers import Padding, Upsampling, convolution, doubling, normalisation
 
 
@@ -20,14 +21,16 @@ class DeepDecoder:
         doublings: how often the map is doubled; a layer at full resolution follows.
 
     Raises:
-        BadValue: a number is not positive.
+        BadType: a number is no integer.
+        BadValue: one is not positive.
     """
 
     channels: int = 128
     doublings: int = 5
 
     def __post_init__(self) -> None:
-        require_positive(self, self.channels, self.doublings)
+        require_integer("channels", self.channels, 1, "the authors' is 128")
+        require_integer("doublings", self.doublings, 1, "the authors' is 5")
 
     def build(self, in_channels: int, out_channels: int, copies: int = 1) -> nn.Module:
         """See :class:`Generator`; the network ends in a sigmoid."""
@@ -46,4 +49,4 @@ class DeepDecoder:
 
     def input_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """See :class:`Generator`: the sides over 2^doublings, rounded up."""
-        return in_units(size, self.doublings, 1, "DeepDecoder")
+        return in_units(size, self.doublings, 1, lambda fitting: f"DeepDecoder(doublings={fitting})")

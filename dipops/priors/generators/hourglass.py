@@ -6,8 +6,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from dipops.arguments import require_integer
 from dipops.errors import BadType, BadValue
-from dipops.priors.generators.interface import in_units
+from dipops.priors.generators.interface import in_units, require_widths
 from dipops.priors.generators.layers import (
     Downsampling,
     Padding,
@@ -39,7 +40,7 @@ class Hourglass:
 
     Raises:
         BadValue: a tuple has another length than ``channels``, or a number is out of range.
-        BadType: a mode is no member of its enum.
+        BadType: a mode is no member of its enum, or a number no integer.
     """
 
     channels: tuple[int, ...] = (128,) * 5
@@ -57,15 +58,15 @@ class Hourglass:
             value = getattr(self, name)
             if not all(isinstance(part, kind) for part in (value if isinstance(value, tuple) else (value,))):
                 raise BadType(f"{name} = {value!r}", f"a member of {kind.__name__}", f"write {next(iter(kind))}")
+        require_widths(self.channels, 1)
         for name in ("skips", "down_kernels", "up_kernels", "upsampling"):
-            value = self.per_scale(name)
-            if len(value) != len(self.channels):
-                raise BadValue(
-                    f"{len(value)} {name} for {len(self.channels)} scales", "one for all or one each", "match channels"
-                )
-        if not self.channels or min(self.channels) < 1 or min(self.per_scale("skips")) < 0:
-            raise BadValue(f"{self}", "positive channels and skips from 0", "correct them")
-        if any(k < 1 or k % 2 == 0 for k in self.per_scale("down_kernels") + self.per_scale("up_kernels")):
+            values = self.per_scale(name)
+            if len(values) != len(self.channels):
+                came = f"{len(values)} {name} for {len(self.channels)} scales"
+                raise BadValue(came, "one for all or one each", "match channels")
+            for value in values if name != "upsampling" else ():
+                require_integer(name, value, 0 if name == "skips" else 1, "give one number for all scales, or a tuple")
+        if any(kernel % 2 == 0 for kernel in self.per_scale("down_kernels") + self.per_scale("up_kernels")):
             raise BadValue(f"{self}", "odd kernels", "use 3 or 5")
 
     def per_scale(self, name: str) -> tuple[Any, ...]:
@@ -89,7 +90,7 @@ class Hourglass:
             BadValue: a side is under 16 pixels and the network has too many scales for it.
         """
         scales = len(self.channels)
-        height, width = in_units(size, scales, self._least_units(), "Hourglass")
+        height, width = in_units(size, scales, self._least_units(), lambda fitting: f"a network of {fitting} scales")
         return height * 2**scales, width * 2**scales
 
     def _least_units(self) -> int:
@@ -114,6 +115,7 @@ class EncoderDecoder:
         channels: width of each scale, from the finest.
 
     Raises:
+        BadType: ``channels`` is no tuple of integers.
         BadValue: there is no scale, or a width is not positive.
     """
 

@@ -1,11 +1,13 @@
 """What a generator is, and how several become one network of independent copies."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
 from torch import nn
 
-from dipops.errors import BadValue
+from dipops.arguments import require_integer
+from dipops.errors import BadType, BadValue
 
 SMALLEST_SIDE = 16
 
@@ -44,23 +46,33 @@ def side_by_side(config: Generator, in_channels: int, out_channels: int, seeds: 
     return network
 
 
-def require_positive(config: object, *numbers: int) -> None:
-    """Refuse a config with a number that is no positive integer."""
-    if not all(isinstance(number, int) and number > 0 for number in numbers):
-        raise BadValue(f"{config}", "positive integers", "leave them out for the defaults")
+def require_widths(channels: tuple[int, ...], least: int) -> None:
+    """Refuse what is no tuple of at least ``least`` positive integers."""
+    if not isinstance(channels, tuple):
+        raise BadType(f"channels = {channels!r}", "a tuple, one width a scale", "write (64,) * 5, say")
+    if len(channels) < least:
+        raise BadValue(f"channels = {channels}", f"at least {least} of them", "write (64,) * 5, say")
+    for width in channels:
+        require_integer("a width in channels", width, 1, "write (64,) * 5, say")
 
 
-def in_units(size: tuple[int, int], scales: int, least: int, name: str) -> tuple[int, int]:
-    """How many blocks of 2^scales pixels cover each side of a picture, ``least`` at least.
+def in_units(size: tuple[int, int], halvings: int, least: int, smaller: Callable[[int], str]) -> tuple[int, int]:
+    """How many blocks of 2^halvings pixels cover each side of a picture, ``least`` at least.
+
+    Args:
+        size: (H, W) of the picture.
+        halvings: how often the network halves a map.
+        least: blocks that its deepest map has to be wide.
+        smaller: names the network with another number of halvings, for the advice.
 
     Raises:
-        BadValue: a side is under 16 pixels and there are too many scales for it.
+        BadValue: a side is under 16 pixels and there are too many halvings for it.
     """
-    unit = 2**scales
+    unit = 2**halvings
     smallest, needed = min(size), min(SMALLEST_SIDE, 2 * unit)
     if smallest < needed:
         fitting = max(smallest.bit_length() - 2, 0)
-        advice = f"a {name} of {fitting} scales would fit" if fitting else "enlarge it"
+        advice = f"{smaller(fitting)} would fit" if fitting else "enlarge it"
         raise BadValue(f"a picture of {size[0]} x {size[1]}", f"sides from {needed} pixels", advice)
     height, width = (max(-(-side // unit), least) for side in size)
     return height, width

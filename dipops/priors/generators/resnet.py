@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from dipops.arguments import require_integer
 from dipops.errors import BadValue
-from dipops.priors.generators.interface import SMALLEST_SIDE, require_positive
+from dipops.priors.generators.interface import SMALLEST_SIDE
 from dipops.priors.generators.layers import Padding, convolution, leaky, normalisation
 
 
@@ -20,14 +21,16 @@ class ResNet:
         blocks: residual blocks of two 3 x 3 convolutions each.
 
     Raises:
-        BadValue: a number is not positive.
+        BadType: a number is no integer.
+        BadValue: one is not positive.
     """
 
     channels: int = 32
     blocks: int = 8
 
     def __post_init__(self) -> None:
-        require_positive(self, self.channels, self.blocks)
+        require_integer("channels", self.channels, 1, "the paper's is 32")
+        require_integer("blocks", self.blocks, 1, "the paper's is 8")
 
     def build(self, in_channels: int, out_channels: int, copies: int = 1) -> nn.Module:
         """See :class:`Generator`; the network ends in a sigmoid."""

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from dipops.errors import BadValue
-from dipops.priors.generators.interface import in_units, require_positive
+from dipops.priors.generators.interface import in_units, require_widths
 from dipops.priors.generators.layers import Padding, beside, convolution
 
 _LEAST = 2
@@ -22,15 +21,14 @@ class UNet:
         channels: width of each level, from the finest; at least two.
 
     Raises:
+        BadType: ``channels`` is no tuple of integers.
         BadValue: there are fewer than two levels, or a width is not positive.
     """
 
     channels: tuple[int, ...] = (8, 16, 32, 64, 128, 128)
 
     def __post_init__(self) -> None:
-        require_positive(self, *self.channels)
-        if len(self.channels) < 2:
-            raise BadValue(f"{self}", "at least two levels", "the paper's has six")
+        require_widths(self.channels, 2)
 
     def build(self, in_channels: int, out_channels: int, copies: int = 1) -> nn.Module:
         """See :class:`Generator`; the network ends in a sigmoid."""
@@ -40,7 +38,7 @@ class UNet:
     def input_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """See :class:`Generator`: the next multiple of 2^(levels - 1) whose deepest map is larger than 1 x 1."""
         halvings = len(self.channels) - 1
-        height, width = in_units(size, halvings, _LEAST, "UNet")
+        height, width = in_units(size, halvings, _LEAST, lambda fitting: f"a UNet of {fitting + 1} levels")
         return height * 2**halvings, width * 2**halvings
 
 
