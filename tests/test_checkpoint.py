@@ -33,6 +33,7 @@ from dipops import (
     solve,
 )
 from dipops.monitor import Average, ExponentialVariance, HeldOut, Posterior, Residual, WindowedVariance
+from tests.kill_and_resume import solve_to
 
 TINY = Hourglass((8, 8), skips=2)
 LBFGS = partial(torch.optim.LBFGS, lr=0.5, max_iter=4)
@@ -209,8 +210,7 @@ def test_twenty_kills_and_resumes_end_with_the_same_bits(tmp_path: Path) -> None
 
 def test_one_kill_and_resume_ends_with_the_same_bits(tmp_path: Path) -> None:
     script = Path(__file__).parent / "kill_and_resume.py"
-    command = [sys.executable, script, "solve", str(tmp_path / "killed.pt"), str(tmp_path / "killed.out"), "100"]
-    process = subprocess.Popen(command)
+    process = subprocess.Popen([sys.executable, script, "solve", tmp_path / "killed.pt", tmp_path / "killed.out", "100"])
     deadline = time.monotonic() + 60
     while not (tmp_path / "killed.pt").exists():
         assert time.monotonic() < deadline
@@ -218,8 +218,8 @@ def test_one_kill_and_resume_ends_with_the_same_bits(tmp_path: Path) -> None:
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (tmp_path / "killed.out").exists()
-    subprocess.run(command, check=True)
-    subprocess.run([*command[:3], str(tmp_path / "whole.pt"), str(tmp_path / "whole.out"), "100"], check=True)
+    for name in ("killed", "whole"):
+        solve_to(tmp_path / f"{name}.pt", tmp_path / f"{name}.out", 100)
     assert (tmp_path / "killed.out").read_bytes() == (tmp_path / "whole.out").read_bytes()
 
 
