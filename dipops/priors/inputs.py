@@ -115,6 +115,8 @@ class Guide:
 class Ramp:
     """A perturbation that goes linearly from ``first`` to ``last`` in ``steps`` steps and stays there.
 
+    Let it fall: a rise that lifts the objective by 5 dB is taken for a fault of the descent.
+
     Raises:
         BadType: one is no number.
         BadValue: a standard deviation is negative, or there is no step.
