@@ -184,7 +184,8 @@ def stops(found: Found) -> str:
         label = picture if variant == "light" else f"{picture}, the paper's settings, {CURVE_STEPS[picture]} steps"
         shown = (f"{behind[rule]:.2f}" if rule in behind else "–" for rule in close)
         rows.append([label, seed, f"{best:.2f} at {step}", *shown])
-    rows.append([f"within {CLOSE} dB, light", "", "", *(f"{count} of {len(PICTURES) * len(SEEDS)}" for count in close.values())])
+    light = len(PICTURES) * len(SEEDS)
+    rows.append([f"within {CLOSE} dB, light", "", "", *(f"{count} of {light}" for count in close.values())])
     return markdown(["picture", "seed", "oracle", *close], rows)
 
 
