@@ -81,7 +81,7 @@ seed 0, and are checked on seed 1.
 
 {projections(found)}
 
-## Langevin dynamics, 2000 steps, the first 500 left out
+## Langevin dynamics, 1500 steps, the first 500 left out
 
 {langevin(found)}
 
