@@ -18,6 +18,7 @@ from benchmarks.core import DATA, SIGMA, save_figure
 from benchmarks.harness import Task, in_turn, run
 from benchmarks.pictures import CHECKING, CHOOSING, SIZE, crop
 from dipops import (
+    Activation,
     DeepImagePrior,
     Descent,
     EncoderDecoder,
@@ -337,7 +338,7 @@ ROWS: dict[str, tuple[Recipe, int]] = {
     "study, U-Net": (recipes.architecture_study(UNet()), 3),
     "study, ResNet": (recipes.architecture_study(ResNet()), 3),
     "pre-image": (recipes.preimage(), 3),
-    "activation maximisation": (recipes.maximise(), 3),
+    "activation maximisation": (recipes.maximise(Activation((96, 55, 55), 0)), 3),
     "flash": (recipes.flash(Variant.PAPER), 3),
     "light, all tasks but flash": (recipes.denoise(SIGMA), 3),
     "flash, light": (recipes.flash(), 3),

@@ -35,9 +35,9 @@ from dipops import (
     recipes,
     solve,
 )
+from dipops.commands.runs import PriorName, convex_recipe
 from dipops.files import write_whole
 from dipops.monitor import Tolerance
-from dipops.runs import PriorName, convex_recipe
 from dipops.tune import SURE, Discrepancy, Oracle, tune
 
 SIGMA = 25 / 255

@@ -2,7 +2,7 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from dipops import images, metrics, monitor, plot, recipes, tune
+from dipops import images, metrics, monitor, plot, preimages, recipes, tune
 from dipops.compare import Comparison, compare
 from dipops.consistency import consistency, project
 from dipops.errors import BadFile, BadType, BadValue, DipopsError, Diverged, LawError, NotLinear
@@ -11,11 +11,13 @@ from dipops.methods.conjugate_gradient import ConjugateGradient
 from dipops.methods.descent import Descent
 from dipops.methods.langevin import Langevin
 from dipops.methods.primal_dual import PrimalDual
+from dipops.operators.alexnet import AlexNet, AlexNetLayout
 from dipops.operators.differences import FiniteDifferences
 from dipops.operators.elementary import GuidedInput, Identity, Mask
-from dipops.operators.features import FeatureMap
+from dipops.operators.features import Activation, FeatureMap, Normalise
 from dipops.operators.interface import DifferentiableOperator, LinearOperator, LinearOrDifferentiableOperator, stack
 from dipops.operators.resampling import LanczosDownsampler
+from dipops.operators.squeezenet import SqueezeNet
 from dipops.priors.deep_image_prior import DeepImagePrior
 from dipops.priors.generators.deep_decoder import DeepDecoder
 from dipops.priors.generators.hourglass import EncoderDecoder, Hourglass
@@ -36,11 +38,11 @@ except PackageNotFoundError:  # run from the source tree
     __version__ = "0+source"
 
 __all__ = [
-    "BadFile", "BadType", "BadValue", "Comparison", "ConjugateGradient", "DeepDecoder", "DeepImagePrior", "Descent",
-    "DifferentiableOperator", "DipopsError", "Distribution", "Diverged", "Downsampling", "EncoderDecoder", "FeatureMap",
-    "FiniteDifferences", "Fourier", "Guide", "GuidedInput", "Hourglass", "Identity", "LanczosDownsampler", "Langevin",
-    "LawError", "LinearOperator", "LinearOrDifferentiableOperator", "Mask", "Meshgrid", "NoPrior", "Noise", "NotLinear",
-    "Padding", "Pooled", "PrimalDual", "Prior", "Problem", "Ramp", "Report", "ResNet", "Result", "Tikhonov",
-    "TotalVariation", "UNet", "Upsampling", "check", "compare", "consistency", "images", "metrics", "monitor", "plot",
-    "project", "recipes", "solve", "stack", "tune",
+    "Activation", "AlexNet", "AlexNetLayout", "BadFile", "BadType", "BadValue", "Comparison", "ConjugateGradient",
+    "DeepDecoder", "DeepImagePrior", "Descent", "DifferentiableOperator", "DipopsError", "Distribution", "Diverged",
+    "Downsampling", "EncoderDecoder", "FeatureMap", "FiniteDifferences", "Fourier", "Guide", "GuidedInput", "Hourglass",
+    "Identity", "LanczosDownsampler", "Langevin", "LawError", "LinearOperator", "LinearOrDifferentiableOperator", "Mask",
+    "Meshgrid", "NoPrior", "Noise", "Normalise", "NotLinear", "Padding", "Pooled", "PrimalDual", "Prior", "Problem", "Ramp",
+    "Report", "ResNet", "Result", "SqueezeNet", "Tikhonov", "TotalVariation", "UNet", "Upsampling", "check", "compare",
+    "consistency", "images", "metrics", "monitor", "plot", "preimages", "project", "recipes", "solve", "stack", "tune",
 ]  # fmt: skip

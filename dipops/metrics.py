@@ -1,5 +1,8 @@
 """How close a picture is to the truth: pure functions, one figure for each image of a batch. They do not clip."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -93,6 +96,39 @@ def _smooth(x: Tensor) -> Tensor:
     planes = x.reshape(-1, 1, *x.shape[-2:])
     planes = F.conv2d(F.conv2d(planes, taps.view(1, 1, 1, -1)), taps.view(1, 1, -1, 1))
     return planes.reshape(*x.shape[:-2], *planes.shape[-2:])
+
+
+class Recognition(NamedTuple):
+    """What a classifier says of pictures.
+
+    Attributes:
+        label: the class it sees in the truth (N,).
+        truth: the probability that it gives to that class there (N,).
+        image: the probability that it gives to it in the image (N,).
+    """
+
+    label: Tensor
+    truth: Tensor
+    image: Tensor
+
+
+def recognition(scores: Callable[[Tensor], Tensor], image: Tensor, truth: Tensor) -> Recognition:
+    """Whether an independent classifier still sees in a picture what it sees in the truth.
+
+    Args:
+        scores: pictures (N, C, H, W) with values in [0, 1] to scores of classes (N, K), before the softmax, such as
+            ``SqueezeNet.load(path).at("scores")``.
+        image: (N, C, H, W); it is clipped to [0, 1], as shown.
+        truth: of the same shape.
+
+    Raises:
+        BadValue: the shapes do not match.
+    """
+    _same_shape(image, truth)
+    with torch.no_grad():
+        ours, true = (scores(picture.clamp(0, 1)).softmax(1) for picture in (image, truth))
+    probability, label = true.max(1)
+    return Recognition(label, probability, ours.gather(1, label[:, None])[:, 0])
 
 
 def _same_shape(image: Tensor, truth: Tensor) -> None:

@@ -100,6 +100,21 @@ class Problem:
         truth = None if self.truth is None else self.truth.repeat_interleave(runs, 0)
         return replace(self, y=self.y.repeat_interleave(runs, 0), truth=truth)
 
+    def relative(self) -> "Problem":
+        """The same problem in units of ‖y‖: the misfit is half the squared relative error.
+
+        One weight of a penalty then serves measurements of any size and unit, such as the layers of a network.
+
+        Raises:
+            BadValue: y is zero, or the members of a batch are not of one size.
+        """
+        sizes = power(self.y).sqrt()
+        size = float(sizes[0])
+        if size == 0 or not torch.allclose(sizes, sizes[:1]):
+            raise BadValue(f"measurements of size {sizes.tolist()}", "one size above zero", "solve the members one by one")
+        sigma = None if self.sigma is None else self.sigma / size
+        return replace(self, operator=(1 / size) * self.operator, y=self.y / size, sigma=sigma)
+
     def to(self, target: Any) -> "Problem":
         """The problem on a device, in a dtype, or like a tensor, as torch's ``.to``, with a copy of the operator."""
         truth = None if self.truth is None else self.truth.to(target)

@@ -17,6 +17,7 @@ from dipops.monitor.averages import Average
 from dipops.monitor.interface import Monitor, StopRule
 from dipops.monitor.residual import Residual
 from dipops.monitor.variance import ExponentialVariance
+from dipops.operators.features import Activation
 from dipops.operators.interface import LinearOperator
 from dipops.priors.deep_image_prior import DeepImagePrior
 from dipops.priors.generators.hourglass import EncoderDecoder, Hourglass
@@ -25,7 +26,7 @@ from dipops.priors.generators.layers import Downsampling, Padding, Upsampling
 from dipops.priors.generators.resnet import ResNet
 from dipops.priors.generators.unet import UNet
 from dipops.priors.inputs import Input, Meshgrid, Noise
-from dipops.priors.interface import Prior
+from dipops.priors.interface import PixelPrior, Prior
 from dipops.problem import Problem
 from dipops.result import Result
 from dipops.solver import solve
@@ -189,18 +190,36 @@ def flash(variant: Variant = Variant.LIGHT) -> Recipe:
     return _paper("section 3.7", 601, generator, perturbation=0.0, rate=0.1)
 
 
-def preimage() -> Recipe:
-    """What a layer of a network knows of a picture: 3100 steps of Adam at 0.001 on raw features."""
+def preimage(prior: PixelPrior | None = None) -> Recipe:
+    """What a layer of a network knows of a picture: 3100 steps of Adam at 0.001.
+
+    The paper fits raw features; Adam does not see the difference to ``problem.relative()``, whose weights serve every layer.
+
+    Args:
+        prior: NoPrior() or TotalVariation(weight) in place of the deep image prior; their pixels go at a rate of 0.01.
+    """
+    if prior is not None:
+        return _pixels("section 3.4", prior)
     kernels = (7, 7, 5, 5, 3, 3)
     generator = Hourglass(_SIX, 4, kernels, kernels, NEAREST, Downsampling.AVERAGE, Padding.ZEROS)
     return _paper("section 3.4", 3100, generator, perturbation=0.0, rate=0.001)
 
 
-def maximise() -> Recipe:
-    """What excites a unit of a network: 3100 steps of Adam at 0.001."""
+def maximise(unit: Activation, prior: PixelPrior | None = None) -> Recipe:
+    """What excites a unit of a network: 3100 steps of Adam at 0.001, and at 0.01 for the score of a class.
+
+    The energy is the same as ever: y is an answer that no picture gives, and the fit comes as near to it as it can.
+
+    Args:
+        unit: the last part of the operator.
+        prior: NoPrior() or TotalVariation(weight) in place of the deep image prior; their pixels go at a rate of 0.01.
+    """
+    if prior is not None:
+        return _pixels("IJCV version, activation maximisation", prior)
     down, up = (5, 3, 5, 5, 3, 5), (5, 3, 5, 3, 5, 3)
     generator = Hourglass(_SIX, (0, 4, 4, 4, 4, 4), down, up, BILINEAR, Downsampling.AVERAGE)
-    return _paper("IJCV version, activation maximisation", 3100, generator, perturbation=0.03, rate=0.001)
+    rate = 0.01 if len(unit.in_shape) == 1 else 0.001
+    return _paper("IJCV version, activation maximisation", 3100, generator, perturbation=0.03, rate=rate)
 
 
 def noise_impedance() -> Recipe:
@@ -227,6 +246,13 @@ def _paper(
     source = f"{_PAPER}, {section}{' (averaging is ours)' if averaging_is_ours else ''}, and the authors' code"
     prior = DeepImagePrior(generator or Hourglass(), input, perturbation)
     return Recipe(prior, Descent(partial(torch.optim.Adam, lr=rate)), steps, (Average(0.99),), source)
+
+
+def _pixels(section: str, prior: PixelPrior) -> Recipe:
+    if not isinstance(prior, PixelPrior):
+        raise BadType(f"{prior!r} for a prior on pixels", "NoPrior() or TotalVariation(weight)", "leave it out for DIP")
+    adam = partial(torch.optim.Adam, lr=0.01)
+    return Recipe(prior, Descent(adam), 3100, (), f"{_PAPER}, {section}, its comparison on pixels")
 
 
 def _light(

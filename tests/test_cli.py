@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from dipops import cli, images, metrics
+from dipops import AlexNet, SqueezeNet, cli, images, metrics
 from dipops.operators.resampling import LanczosDownsampler
 
 
@@ -233,6 +234,63 @@ def test_compare_leaves_a_table_a_figure_and_a_record(operator: str, sigma: floa
     rows = {row["prior"]: row for row in json.loads((folder / "out" / "comparison.json").read_text())["rows"]}
     if sigma:
         assert rows["TV"]["psnr"] > rows["none"]["psnr"]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network that has seen nothing yet, and one to judge."""
+    folder = tmp_path_factory.mktemp("weights")
+    save_file(dict(AlexNet(complete=False).state_dict()), folder / "alexnet.safetensors")
+    judge = {name.replace(".", "/", name.startswith("fire")): array for name, array in SqueezeNet().state_dict().items()}
+    save_file(judge, folder / "squeezenet.safetensors")
+    return folder
+
+
+def test_a_preimage_is_a_picture_a_score_and_a_record(folder: Path, weights: Path, capsys) -> None:
+    files = ("--weights", weights / "alexnet.safetensors", "--judge", weights / "squeezenet.safetensors")
+    assert run("preimage", folder / "truth.png", folder / "out.png", *files, "--layer", "conv2", "--steps", 2) == 0
+    assert images.load(folder / "out.png").shape == (3, 227, 227)
+    (one,) = json.loads((folder / "out.json").read_text())["preimages"]
+    assert (one["layer"], one["prior"], one["steps"]) == ("conv2", "DIP", 2)
+    assert f"{one['error']:.3f}" in capsys.readouterr().out
+
+
+def test_all_layers_are_a_figure_a_table_and_pictures(folder: Path, weights: Path) -> None:
+    options = ("--weights", weights / "alexnet.safetensors", "--layer", "all", "--prior", "none", "--steps", 2, "--quiet")
+    assert run("preimage", folder / "truth.png", folder / "all.png", *options) == 0
+    layers = ("conv1", "conv2", "conv3", "conv4", "conv5", "pool5")
+    names = {"all.png", "all.json", "all.md", *(f"all-{layer}-none.png" for layer in layers)}
+    assert names == {path.name for path in folder.iterdir() if path.name.startswith("all")}
+    assert len((folder / "all.md").read_text().splitlines()) == 2 + len(layers)
+
+
+def test_a_unit_is_excited_from_the_command_line(folder: Path, weights: Path, capsys) -> None:
+    options = ("--network", "squeezenet", "--weights", weights / "squeezenet.safetensors", "--layer", "conv_final")
+    assert run("maximise", folder / "out.png", *options, "--unit", 3, "--prior", "tv", "--steps", 3) == 0
+    assert images.load(folder / "out.png").shape == (3, 227, 227)
+    assert json.loads((folder / "out.json").read_text())["unit"] == [3]
+    assert "% of the target" in capsys.readouterr().out
+
+
+BAD_NETWORKS = {
+    "layer": (("--layer", "conv7"), "the nearest are conv"),
+    "layout": (("--network", "torchvision"), "expected --network caffe"),
+    "another network": (("--network", "squeezenet"), "conv1.weight of shape"),
+    "weight": (("--weight", 1, "--prior", "none"), "leave --weight out"),
+    "judge": (("--judge", "absent.npz"), "no file at absent.npz"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_NETWORKS)
+def test_bad_networks_are_one_line_and_exit_code_2(case: str, folder: Path, weights: Path, capsys) -> None:
+    extra, words = BAD_NETWORKS[case]
+    before = sorted(folder.iterdir())
+    files = (folder / "truth.png", folder / "out.png", "--weights", weights / "alexnet.safetensors")
+    assert run("preimage", *files, *extra) == 2
+    assert re.search(words, capsys.readouterr().err)
+    assert run("maximise", folder / "out.png", "--unit", 3) == 2
+    assert "without weights" in capsys.readouterr().err
+    assert sorted(folder.iterdir()) == before
 
 
 def test_version_and_module(tmp_path: Path) -> None:

@@ -3,7 +3,19 @@
 import pytest
 import torch
 
-from dipops import BadType, BadValue, DeepDecoder, EncoderDecoder, GuidedInput, Identity, Problem, ResNet, UNet, recipes
+from dipops import (
+    Activation,
+    BadType,
+    BadValue,
+    DeepDecoder,
+    EncoderDecoder,
+    GuidedInput,
+    Identity,
+    Problem,
+    ResNet,
+    UNet,
+    recipes,
+)
 from dipops.monitor import Average
 from dipops.recipes import Recipe, Variant
 
@@ -28,7 +40,7 @@ ROWS: dict[str, tuple[Recipe, float, int, float, int, int]] = {
     "study, U-Net": (recipes.architecture_study(UNet()), 0.001, 3001, 0.0, 3, 1_616_315),
     "study, ResNet": (recipes.architecture_study(ResNet()), 0.001, 3001, 0.0, 3, 158_979),
     "pre-image": (recipes.preimage(), 0.001, 3100, 0.0, 3, 2_606_763),
-    "activation": (recipes.maximise(), 0.001, 3100, 0.03, 3, 2_948_567),
+    "activation": (recipes.maximise(Activation((96, 55, 55), 3)), 0.001, 3100, 0.03, 3, 2_948_567),
     "flash": (recipes.flash(PAPER), 0.1, 601, 0.0, 3, 2_184_307),
     "noise impedance": (recipes.noise_impedance(), 0.01, 2400, 0.0, 3, 2_217_831),
 }

@@ -10,7 +10,7 @@ from torch import nn
 
 from dipops.operators.differences import FiniteDifferences
 from dipops.operators.elementary import GuidedInput, Identity, Mask
-from dipops.operators.features import FeatureMap
+from dipops.operators.features import Activation, FeatureMap, Normalise
 from dipops.operators.interface import LinearOrDifferentiableOperator
 from dipops.operators.resampling import LanczosDownsampler
 
@@ -46,6 +46,11 @@ def _features(in_shape: tuple[int, int, int], generator: torch.Generator) -> Fea
     return FeatureMap(in_shape, network.eval(), "3")
 
 
+def _normalise(in_shape: tuple[int, int, int], generator: torch.Generator) -> Normalise:
+    mean, std = torch.rand(2, in_shape[0], generator=generator).add(0.5).tolist()
+    return Normalise(in_shape, mean, std, torch.randperm(in_shape[0], generator=generator).tolist())
+
+
 EXAMPLES: dict[str, Example] = {
     "Identity": lambda in_shape, generator: Identity(in_shape),
     "Mask": _mask,
@@ -54,4 +59,7 @@ EXAMPLES: dict[str, Example] = {
     "FiniteDifferences": lambda in_shape, generator: FiniteDifferences(in_shape),
     "GuidedInput": lambda in_shape, generator: GuidedInput(torch.rand(in_shape, generator=generator)),
     "FeatureMap": _features,
+    "Normalise": _normalise,
+    "Activation": lambda in_shape, generator: Activation(in_shape, 0),
+    "Activation (one)": lambda in_shape, generator: Activation(in_shape, (0, 1, 1)),
 }

@@ -64,10 +64,10 @@ class Settings:
     def __post_init__(self) -> None:
         """Refuse, before hours of work, what could not be written after them."""
         images.image_format(self.output)
-        _require_writable(self.output)
+        require_writable(self.output)
         if self.figure is not None:
-            _figure_kind(self.figure)
-            _require_writable(self.figure)
+            figure_kind(self.figure)
+            require_writable(self.figure)
         self._require_apart()
         if self.weight is not None and self.prior in (PriorName.dip, PriorName.none):
             raise BadValue(f"--weight with --prior {self.prior.value}", "--prior tv or tikhonov", "leave --weight out")
@@ -92,8 +92,7 @@ class Settings:
 
 def restore(problem: Problem, recipe: Recipe, settings: Settings, task: dict[str, Any], inputs: Sequence[Path]) -> str:
     """Solve, write picture, record and figure, and say in one line what came of it."""
-    read = [path for path in (*inputs, settings.truth) if path is not None]
-    digests = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in read}
+    read = digests([*inputs, settings.truth])
     problem = problem.to(place(settings.device))
     if settings.prior is not PriorName.dip:
         recipe = convex_recipe(problem, settings.prior, settings.weight)
@@ -105,7 +104,7 @@ def restore(problem: Problem, recipe: Recipe, settings: Settings, task: dict[str
         images.save(_spread_file(settings.output), spread / _white(spread))
     record = {
         **task,
-        "files": digests,
+        "files": read,
         "output": str(settings.output),
         "prior": repr(recipe.prior),
         "method": repr(recipe.method),
@@ -201,6 +200,11 @@ def place(choice: Device) -> torch.device:
     return torch.device(chosen)
 
 
+def digests(paths: Sequence[Path | None]) -> dict[str, str]:
+    """SHA-256 of each file."""
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path is not None}
+
+
 def make_folder(path: Path) -> None:
     """Make sure that ``path`` is a folder, or BadFile."""
     if path.exists() and not path.is_dir():
@@ -208,14 +212,14 @@ def make_folder(path: Path) -> None:
     path.mkdir(parents=True, exist_ok=True)
 
 
-def _require_writable(path: Path) -> None:
+def require_writable(path: Path) -> None:
     if not path.parent.is_dir():
         raise BadFile(f"no folder {path.parent} for {path.name}", "a folder that exists", "make it first")
     if path.is_dir():
         raise BadFile(f"{path} is a folder", "the name of a file", "add a file name")
 
 
-def _figure_kind(path: Path) -> str:
+def figure_kind(path: Path) -> str:
     from matplotlib.backend_bases import FigureCanvasBase
 
     kind = path.suffix.lstrip(".").lower()
@@ -227,5 +231,5 @@ def _figure_kind(path: Path) -> str:
 def draw(path: Path, figure: Any) -> None:
     import matplotlib.pyplot as plt
 
-    write_whole(path, lambda file: figure.savefig(file, format=_figure_kind(path), dpi=150))
+    write_whole(path, lambda file: figure.savefig(file, format=figure_kind(path), dpi=150))
     plt.close(figure)

@@ -1,0 +1,42 @@
+"""What the networks for ImageNet have in common: each of their layers is an operator on pictures."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from dipops.operators.features import FeatureMap, Normalise
+from dipops.operators.interface import LinearOrDifferentiableOperator
+
+CLASSES = 1000
+
+
+class ImageNetwork(nn.Sequential):
+    """A network of named layers in evaluation mode that was made for pictures of ``side`` x ``side`` pixels.
+
+    Attributes:
+        side: of the pictures it was trained on.
+    """
+
+    side = 227
+
+    @property
+    def landmarks(self) -> tuple[str, ...]:
+        """The layers that are shown when all are asked for."""
+        raise NotImplementedError
+
+    def normalise(self, in_shape: Sequence[int]) -> Normalise:
+        """What the network is given for a picture (3, H, W) with values in [0, 1]."""
+        return Normalise.caffe(in_shape)
+
+    def at(self, layer: str, in_shape: Sequence[int] | None = None) -> LinearOrDifferentiableOperator:
+        """The features of a layer, as an operator on pictures with values in [0, 1].
+
+        Args:
+            layer: its name; ``list(dict(network.named_modules()))`` has them all.
+            in_shape: of the picture, (3, side, side) by default.
+
+        Raises:
+            BadValue: there is no such layer, or it cannot be reached from such a picture.
+        """
+        in_shape = (3, self.side, self.side) if in_shape is None else tuple(in_shape)
+        return FeatureMap(in_shape, self, layer) @ self.normalise(in_shape)

@@ -1,0 +1,404 @@
+"""Frozen networks as operators: their laws, their files, what they see, and what can be made from their features."""
+
+import hashlib
+import io
+import socket
+import threading
+import zipfile
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from dipops import (
+    Activation,
+    AlexNet,
+    AlexNetLayout,
+    BadFile,
+    BadType,
+    BadValue,
+    FeatureMap,
+    NoPrior,
+    Normalise,
+    SqueezeNet,
+    TotalVariation,
+    images,
+    laws,
+    metrics,
+    preimages,
+    recipes,
+)
+
+CAFFE, TORCHVISION = AlexNetLayout.CAFFE, AlexNetLayout.TORCHVISION
+CAFFE_LAYERS = [name for name, _ in AlexNet(CAFFE, complete=False).named_children()]
+TORCHVISION_LAYERS = [name for name, _ in AlexNet(TORCHVISION, complete=False).named_children()]
+DEEP = ["flat", "fc6", "relu6", "fc7", "relu7", "fc8"]
+
+
+@pytest.fixture(scope="module")
+def networks() -> dict[AlexNetLayout, AlexNet]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return {layout: AlexNet(layout, complete=False) for layout in AlexNetLayout}
+
+
+def proven(operator, device: torch.device) -> None:
+    for law in (laws.gradient, laws.taylor):
+        verdict = law(operator.to(device).double(), torch.Generator().manual_seed(0))
+        assert not verdict.fault, f"{operator!r}: {verdict}"
+
+
+@pytest.mark.parametrize(
+    ("layout", "layer"),
+    [*((CAFFE, layer) for layer in CAFFE_LAYERS), *((TORCHVISION, layer) for layer in TORCHVISION_LAYERS)],
+    ids=str,
+)
+def test_every_convolutional_layer_obeys_the_laws(layout: AlexNetLayout, layer: str, networks, device: torch.device) -> None:
+    proven(networks[layout].at(layer, (3, 67, 75)), device)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", AlexNetLayout)
+def test_every_deep_layer_obeys_the_laws(layout: AlexNetLayout, device: torch.device) -> None:
+    network = AlexNet(layout)
+    for layer in [*DEEP, *(["avgpool"] if layout is TORCHVISION else [])]:
+        proven(network.at(layer), device)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layer", ["fc6", "fc7", "fc8"])
+def test_deep_layers_are_inverted(layer: str, device: torch.device) -> None:
+    photo = images.resize(images.photograph(), (227, 227)).to(device)
+    contestants = {"none": recipes.preimage(NoPrior()), "DIP": recipes.preimage()}
+    for one in preimages.preimages(photo, AlexNet(), [layer], contestants, steps=50, progress=False):
+        assert one.error < 0.9
+        assert one.steps == 50
+
+
+def test_a_complete_network_counts_its_parameters() -> None:
+    assert {layout: sum(p.numel() for p in AlexNet(layout).parameters()) for layout in AlexNetLayout} == {
+        CAFFE: 60_965_224,
+        TORCHVISION: 61_100_840,
+    }
+    assert sum(p.numel() for p in SqueezeNet().parameters()) == 1_248_424
+
+
+def test_sizes_are_those_of_the_networks() -> None:
+    assert AlexNet(CAFFE, complete=False).at("pool5").out_shape == (256, 6, 6)
+    assert AlexNet(TORCHVISION, complete=False).at("pool5").out_shape == (256, 6, 6)
+    assert SqueezeNet().at("conv_final").out_shape == (1000, 15, 15)
+    assert SqueezeNet().at("scores").out_shape == (1000,)
+
+
+def test_nothing_past_the_layer_is_computed_and_nothing_is_changed(networks) -> None:
+    network = networks[CAFFE]
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    operator = network.at("conv2", (3, 67, 67))
+    assert not any(parameter.requires_grad for parameter in operator.parameters())
+    (part,) = [module for module in operator.modules() if isinstance(module, FeatureMap)]
+    part.network.conv3 = nn.Conv2d(1, 1, 1)  # would fail, were it run
+    operator(torch.rand(2, 3, 67, 67))
+    assert all(network.state_dict()[name].equal(tensor) for name, tensor in before.items())
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_features_are_differentiable_under_func_transforms(networks) -> None:
+    operator = networks[CAFFE].at("norm1", (3, 35, 35)).double()
+    x = torch.rand(2, 3, 35, 35, dtype=torch.float64)
+
+    def energy(image: torch.Tensor) -> torch.Tensor:
+        return operator(image[None]).square().sum()
+
+    each = torch.func.vmap(torch.func.grad(energy))(x)
+    together = torch.func.grad(lambda batch: operator(batch).square().sum())(x)
+    torch.testing.assert_close(each, together)
+
+
+def test_normalise_is_what_the_networks_were_trained_on_and_is_undone() -> None:
+    x = torch.rand(2, 3, 5, 7)
+    caffe, torchvision = Normalise.caffe((3, 5, 7)), Normalise.torchvision((3, 5, 7))
+    blue = 255 * x[:, 2] - 104
+    torch.testing.assert_close(caffe(x)[:, 0], blue, atol=1e-4, rtol=0)
+    torch.testing.assert_close(torchvision(x)[:, 0], (x[:, 0] - 0.485) / 0.229)
+    for operator in (caffe, torchvision):
+        torch.testing.assert_close(operator.inverse(operator(x)), x, atol=1e-6, rtol=0)
+
+
+def test_an_activation_is_a_score_a_channel_or_a_neuron() -> None:
+    scores, features = torch.rand(2, 10), torch.rand(2, 4, 5, 6)
+    assert Activation((10,), 3)(scores).equal(scores[:, 3:4])
+    torch.testing.assert_close(Activation((4, 5, 6), 1)(features)[:, 0], features[:, 1].mean((1, 2)))
+    assert Activation((4, 5, 6), (1, 2, 3))(features).equal(features[:, 1, 2, 3, None])
+
+
+def arrays_of(network: nn.Module) -> dict[str, torch.Tensor]:
+    return dict(network.state_dict())
+
+
+def torchvision_names(arrays: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    places = {
+        "conv1": "features.0",
+        "conv2": "features.3",
+        "conv3": "features.6",
+        "conv4": "features.8",
+        "conv5": "features.10",
+    }
+    return {f"{places[name.split('.')[0]]}.{name.split('.')[1]}": array for name, array in arrays.items()}
+
+
+def write(path: Path, arrays: dict[str, torch.Tensor]) -> Path:
+    if path.suffix == ".npz":
+        np.savez(path, **{name: array.numpy() for name, array in arrays.items()})
+    elif path.suffix == ".safetensors":
+        save_file(arrays, path)
+    else:
+        torch.save({"state_dict": arrays} if path.suffix == ".pth" else arrays, path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".pt", ".pth", ".safetensors"])
+@pytest.mark.parametrize("layout", AlexNetLayout)
+def test_weights_come_from_every_kind_of_file(layout: AlexNetLayout, suffix: str, networks, tmp_path: Path) -> None:
+    arrays = {name: array.half() for name, array in arrays_of(networks[layout]).items()}
+    names = torchvision_names if layout is TORCHVISION else dict
+    found = AlexNet.load(write(tmp_path / f"weights{suffix}", names(arrays)))
+    assert (found.layout, found.complete, found.training) == (layout, False, False)
+    assert all(tensor.equal(arrays[name].float()) for name, tensor in found.state_dict().items())
+
+
+def test_a_complete_file_gives_a_complete_network(tmp_path: Path) -> None:
+    network = AlexNet(TORCHVISION)
+    arrays = {name: array.half() for name, array in arrays_of(network).items()}
+    path = write(tmp_path / "weights.pt", arrays)
+    assert AlexNet.load(path).complete
+    del arrays["fc7.bias"]
+    with pytest.raises(BadFile, match=r"without fc7.bias"):
+        AlexNet.load(write(path, arrays))
+
+
+def test_squeezenet_is_read_by_its_prototypes_names(tmp_path: Path) -> None:
+    network = SqueezeNet()
+    names = {name: name.replace(".", "/", 1) if name.startswith("fire") else name for name in network.state_dict()}
+    arrays = {names[name]: array for name, array in arrays_of(network).items()}
+    found = SqueezeNet.load(write(tmp_path / "weights.npz", arrays))
+    assert all(tensor.equal(network.state_dict()[name]) for name, tensor in found.state_dict().items())
+
+
+class Trap:
+    """Would leave a file behind, were it unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return (Path.touch, (self.path,))
+
+
+SPOILT = {
+    "a missing array": (lambda arrays: {k: v for k, v in arrays.items() if k != "conv4.bias"}, "without conv4.bias"),
+    "another shape": (lambda arrays: arrays | {"conv2.weight": torch.zeros(256, 96, 5, 5)}, r"conv2.weight of shape \(256, 96"),
+    "one array too many": (lambda arrays: arrays | {"conv6.weight": torch.zeros(3)}, "with conv6.weight"),
+    "not a number": (lambda arrays: arrays | {"conv1.bias": torch.full((96,), torch.nan)}, "conv1.bias .* not finite"),
+}
+
+
+@pytest.mark.parametrize("case", SPOILT)
+def test_wrong_weights_are_named(case: str, networks, tmp_path: Path) -> None:
+    spoil, words = SPOILT[case]
+    with pytest.raises(BadFile, match=words):
+        AlexNet.load(write(tmp_path / "weights.npz", spoil(arrays_of(networks[CAFFE]))))
+
+
+def test_other_files_are_refused_and_nothing_in_them_runs(tmp_path: Path) -> None:
+    trap = tmp_path / "sprung"
+    torch.save({"conv1.weight": Trap(trap)}, tmp_path / "trap.pt")
+    np.savez(tmp_path / "trap.npz", **{"conv1.weight": np.array([Trap(trap)], dtype=object)})
+    torch.save({"epoch": 3}, tmp_path / "number.pth")
+    (tmp_path / "text.npz").write_text("no weights")
+    (tmp_path / "text.safetensors").write_text("no weights")
+    with zipfile.ZipFile(tmp_path / "empty.npz", "w"):
+        pass
+    (tmp_path / "weights.bin").write_bytes(b"")
+    for name in ("trap.pt", "trap.npz", "number.pth", "text.npz", "text.safetensors", "empty.npz", "weights.bin", "absent.pt"):
+        with pytest.raises(BadFile, match=name):
+            AlexNet.load(tmp_path / name)
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "words"),
+    [
+        (lambda net: net.at("conv7"), BadValue, "nearest are conv"),
+        (lambda net: net.at("fc6"), BadValue, "complete=False"),
+        (lambda net: net.at("pool5", (3, 10, 10)), BadValue, "enlarge the picture"),
+        (lambda net: AlexNet(CAFFE).at("fc6", (3, 100, 100)), BadValue, "enlarge the picture"),
+        (lambda net: FeatureMap((3, 67, 67), AlexNet(complete=False).train(), "conv1"), BadValue, "in training mode"),
+        (lambda net: AlexNet("caffe"), BadType, "AlexNetLayout.CAFFE"),
+        (lambda net: Normalise((3, 8, 8), [0, 0], [1, 1, 1]), BadValue, "2 means"),
+        (lambda net: Normalise((3, 8, 8), [0, 0, 0], [1, 0, 1]), BadValue, "positive deviations"),
+        (lambda net: Normalise((3, 8, 8), [0, 0, 0], [1, 1, 1], (0, 0, 1)), BadValue, r"the order \(0, 0, 1\)"),
+        (lambda net: Activation((10,), 10), BadValue, "below 10"),
+        (lambda net: Activation((10,), -1), BadValue, "unit = -1"),
+        (lambda net: Activation((10,), "cat"), BadType, "unit = 'cat'"),
+        (lambda net: Activation((10,), (1, 2)), BadValue, "up to 1 indices"),
+        (lambda net: preimages.excitation(net, "conv1", 0, target=-1), BadValue, "target = -1"),
+        (lambda net: preimages.excitation(net, "conv1", 96), BadValue, "below 96"),
+        (lambda net: preimages.preimages(torch.rand(3, 67, 67), net, ["conv1", "conv9"], {}), BadValue, "'conv9'"),
+        (lambda net: preimages.figure(torch.rand(3, 8, 8), []), BadValue, "no pre-images"),
+        (lambda net: recipes.preimage(recipes.preimage().prior), BadType, "a prior on pixels"),
+    ],
+)
+def test_networks_refuse(call, kind: type, words: str, networks) -> None:
+    with pytest.raises(kind, match=words):
+        call(networks[CAFFE])
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Its address, and the files that it serves; what is served under ``short-`` is cut off on the way."""
+    files: dict[str, bytes] = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            name = self.path.lstrip("/")
+            if name not in files:
+                self.send_error(404)
+                return
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(files[name])))
+            self.end_headers()
+            self.wfile.write(files[name][: 1000 if name.startswith("short-") else None])
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    listening = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=listening.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{listening.server_port}", files
+    listening.shutdown()
+    listening.server_close()
+
+
+def test_a_download_is_checked_kept_and_explained(server, networks, tmp_path: Path) -> None:
+    address, files = server
+    buffer = io.BytesIO()
+    torch.save(torchvision_names(arrays_of(networks[TORCHVISION])), buffer)
+    data = buffer.getvalue()
+    digits = hashlib.sha256(data).hexdigest()[:8]
+    names = {"right": f"alexnet-{digits}.pth", "wrong": "alexnet-00000000.pth", "cut": f"short-{digits}.pth"}
+    files.update(dict.fromkeys(names.values(), data))
+    found = AlexNet.download(tmp_path, f"{address}/{names['right']}")
+    assert all(tensor.equal(networks[TORCHVISION].state_dict()[name]) for name, tensor in found.state_dict().items())
+    files.clear()
+    AlexNet.download(tmp_path, f"{address}/{names['right']}")
+    files.update(dict.fromkeys(names.values(), data))
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{closed.getsockname()[1]}/alexnet-{digits}.pth"
+    bad = {
+        f"{address}/{names['wrong']}": "invalid hash value",
+        f"{address}/{names['cut']}": "invalid hash value|cut|Incomplete",
+        f"{address}/absent-{digits}.pth": "Not Found",
+        nobody: "refused",
+        f"http://no-such-host.invalid/alexnet-{digits}.pth": "cannot be fetched",
+    }
+    for number, (url, words) in enumerate(bad.items()):
+        folder = tmp_path / str(number)
+        with pytest.raises(BadFile, match=rf"(?s){words}.*put it at {folder}/.*pth"):
+            AlexNet.download(folder, url)
+        assert not list(folder.iterdir())
+
+
+def caffe_by_hand(x: np.ndarray, weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Features of a picture (3, 227, 227) in [0, 1] by numpy alone, in float64, from the description of the network."""
+    windows = np.lib.stride_tricks.sliding_window_view
+
+    def conv(x: np.ndarray, name: str, stride: int, pad: int, groups: int) -> np.ndarray:
+        kernel, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+        side = kernel.shape[-1]
+        padded = np.pad(x, ((0, 0), (pad, pad), (pad, pad)))
+        patches = windows(padded, (side, side), axis=(1, 2))[:, ::stride, ::stride]
+        parts = zip(np.split(patches, groups), np.split(kernel, groups), strict=True)
+        return np.concatenate([np.tensordot(k, p, ((1, 2, 3), (0, 3, 4))) for p, k in parts]) + bias[:, None, None]
+
+    def lrn(x: np.ndarray) -> np.ndarray:
+        squares = np.pad(x**2, ((2, 2), (0, 0), (0, 0)))
+        total = sum(squares[k : k + len(x)] for k in range(5))
+        return x / (1 + 1e-4 / 5 * total) ** 0.75
+
+    def pool(x: np.ndarray) -> np.ndarray:
+        more = (3 - x.shape[1]) % 2
+        padded = np.pad(x, ((0, 0), (0, more), (0, more)), constant_values=-np.inf)
+        return windows(padded, (3, 3), axis=(1, 2))[:, ::2, ::2].max((3, 4))
+
+    found, relu = {}, lambda x: np.maximum(x, 0)
+    x = 255 * x[::-1].astype(np.float64) - np.array([104.0, 117, 123])[:, None, None]
+    found["conv1"] = conv(x, "conv1", 4, 0, 1)
+    found["conv2"] = conv(pool(lrn(relu(found["conv1"]))), "conv2", 1, 2, 2)
+    found["conv3"] = conv(pool(lrn(relu(found["conv2"]))), "conv3", 1, 1, 1)
+    found["conv4"] = conv(relu(found["conv3"]), "conv4", 1, 1, 2)
+    found["conv5"] = conv(relu(found["conv4"]), "conv5", 1, 1, 2)
+    found["pool5"] = pool(relu(found["conv5"]))
+    return found
+
+
+@pytest.mark.data
+def test_caffes_features_of_the_monkey_agree_with_numpy(data: Path) -> None:
+    path = data / "weights" / "alexnet_bvlc_conv_q7.npz"
+    photo = images.load(data / "feature_inversion" / "monkey.jpg")
+    with np.load(path) as arrays:
+        weights = {name: arrays[name].astype(np.float64) for name in arrays.files}
+    network = AlexNet.load(path)
+    for layer, expected in caffe_by_hand(photo.numpy(), weights).items():
+        found = network.at(layer)(photo[None])[0].double().numpy()
+        error = np.linalg.norm(found - expected) / np.linalg.norm(expected)
+        assert error < 1e-4, f"{layer}: {error}"
+
+
+@pytest.mark.data
+def test_squeezenet_sees_a_guenon(data: Path) -> None:
+    scores = SqueezeNet.load(data / "weights" / "squeezenet10_deepcompressed.npz").at("scores")
+    photo = images.load(data / "feature_inversion" / "monkey.jpg")[None]
+    seen = metrics.recognition(scores, photo * 0 + photo.mean(), photo)
+    assert (seen.label.tolist(), seen.truth.shape) == ([370], (1,))
+    assert float(seen.truth) > 0.9 > 0.1 > float(seen.image)
+
+
+def test_preimages_are_a_table_and_a_figure(networks) -> None:
+    photo = images.resize(images.photograph(), (67, 67)).clamp(0, 1)
+    contestants = {"TV": recipes.preimage(TotalVariation(1e-5)), "none": recipes.preimage(NoPrior())}
+    judge = SqueezeNet().at("scores", photo.shape)
+    found = list(preimages.preimages(photo, networks[CAFFE], ["conv1", "pool2"], contestants, judge, steps=60, progress=False))
+    assert [(one.layer, one.prior) for one in found] == [(la, p) for la in ("conv1", "pool2") for p in contestants]
+    for one in found:
+        assert 0 <= float(one.image.min()) <= float(one.image.max()) <= 1
+        operator = networks[CAFFE].at(one.layer, photo.shape)
+        with torch.no_grad():
+            ours, true = operator(one.image[None]), operator(photo[None])
+        assert one.error == pytest.approx(float((ours - true).norm() / true.norm()), rel=1e-3)
+        assert one.error < 0.7
+        assert one.probability is not None
+    lines = preimages.table(found).splitlines()
+    assert len(lines) == 4
+    assert f"{found[2].error:.3f}" in lines[3]
+    assert len(preimages.figure(photo, found).axes) == 6
+
+
+@pytest.mark.parametrize("unit", [3, (3, 1, 2)])
+def test_a_unit_is_excited(unit, networks) -> None:
+    network = networks[CAFFE]
+    network.side, side = 67, network.side
+    try:
+        problem = preimages.excitation(network, "conv2", unit)
+    finally:
+        network.side = side
+    recipe = recipes.maximise(Activation((256, 7, 7), unit), TotalVariation(1e-6))
+    result = recipe.solve(problem, steps=60, progress=False)
+    curve = result.trace["objective"][:, 0]
+    assert float(curve[-1]) < 0.5 * float(curve[0])
+    assert recipes.maximise(Activation((1000,), 3)).method != recipes.maximise(Activation((256, 7, 7), 3)).method
