@@ -6,6 +6,7 @@ from dipops import images, metrics, monitor, plot, preimages, recipes, tune
 from dipops.compare import Comparison, compare
 from dipops.consistency import consistency, project
 from dipops.errors import BadFile, BadType, BadValue, DipopsError, Diverged, LawError, NotLinear
+from dipops.estimate import Estimate, estimate
 from dipops.laws import Report, check
 from dipops.methods.conjugate_gradient import ConjugateGradient
 from dipops.methods.descent import Descent
@@ -40,9 +41,10 @@ except PackageNotFoundError:  # run from the source tree
 __all__ = [
     "Activation", "AlexNet", "AlexNetLayout", "BadFile", "BadType", "BadValue", "Comparison", "ConjugateGradient",
     "DeepDecoder", "DeepImagePrior", "Descent", "DifferentiableOperator", "DipopsError", "Distribution", "Diverged",
-    "Downsampling", "EncoderDecoder", "FeatureMap", "FiniteDifferences", "Fourier", "Guide", "GuidedInput", "Hourglass",
-    "Identity", "LanczosDownsampler", "Langevin", "LawError", "LinearOperator", "LinearOrDifferentiableOperator", "Mask",
-    "Meshgrid", "NoPrior", "Noise", "Normalise", "NotLinear", "Padding", "Pooled", "PrimalDual", "Prior", "Problem", "Ramp",
-    "Report", "ResNet", "Result", "SqueezeNet", "Tikhonov", "TotalVariation", "UNet", "Upsampling", "check", "compare",
-    "consistency", "images", "metrics", "monitor", "plot", "preimages", "project", "recipes", "solve", "stack", "tune",
+    "Downsampling", "EncoderDecoder", "Estimate", "FeatureMap", "FiniteDifferences", "Fourier", "Guide", "GuidedInput",
+    "Hourglass", "Identity", "LanczosDownsampler", "Langevin", "LawError", "LinearOperator",
+    "LinearOrDifferentiableOperator", "Mask", "Meshgrid", "NoPrior", "Noise", "Normalise", "NotLinear", "Padding", "Pooled",
+    "PrimalDual", "Prior", "Problem", "Ramp", "Report", "ResNet", "Result", "SqueezeNet", "Tikhonov", "TotalVariation",
+    "UNet", "Upsampling", "check", "compare", "consistency", "estimate", "images", "metrics", "monitor", "plot", "preimages",
+    "project", "recipes", "solve", "stack", "tune",
 ]  # fmt: skip

@@ -1,0 +1,55 @@
+"""What a solve will cost is told before it, and changes nothing."""
+
+import time
+
+import pytest
+import torch
+
+from dipops import BadValue, DeepImagePrior, Hourglass, Identity, LinearOperator, NoPrior, Problem, TotalVariation, estimate
+from dipops.methods.descent import Descent
+
+SMALL = DeepImagePrior(Hourglass((16, 16)))
+
+
+def problem(size: int, members: int = 1) -> Problem:
+    return Problem(Identity((3, size, size)), torch.rand(members, 3, size, size))
+
+
+class Slow(LinearOperator):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        time.sleep(0.05)
+        return 1 * x
+
+
+def test_seconds_are_those_of_the_steps() -> None:
+    slow = Problem(Slow((1, 16, 16)), torch.rand(1, 1, 16, 16))
+    found = estimate(slow, NoPrior(), Descent(), steps=1000)
+    assert 50 <= found.seconds < 100
+    assert found.steps == 1000
+    assert str(found).startswith("up to 1000 steps, ")
+
+
+def test_bytes_are_those_of_the_tensors_alive(device: torch.device) -> None:
+    """θ, its gradient and two moments of Adam, the image, the residual: at least six pictures at once, and few more."""
+    picture = 4 * 3 * 256**2
+    found = estimate(problem(256).to(device), NoPrior(), Descent())
+    assert 6 * picture <= found.bytes < 25 * picture
+
+
+def test_bytes_grow_with_pixels_and_members() -> None:
+    small, large, many = (estimate(given, SMALL).bytes for given in (problem(64), problem(128), problem(64, members=4)))
+    assert 3 < large / small < 4.5
+    assert 3 < many / small < 4.5
+
+
+def test_an_estimate_changes_nothing() -> None:
+    given, state = problem(32), torch.get_rng_state()
+    estimate(given, SMALL)
+    assert torch.get_rng_state().equal(state)
+    assert not list(SMALL.parameters())
+
+
+def test_an_estimate_takes_the_default_method_and_refuses_what_solve_refuses() -> None:
+    assert estimate(problem(32), TotalVariation(0.1)).steps == 5000
+    with pytest.raises(BadValue, match="sides from 8 pixels"):
+        estimate(problem(4), SMALL)
