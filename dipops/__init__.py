@@ -9,7 +9,7 @@ from dipops.errors import BadFile, BadType, BadValue, DipopsError, Diverged, Law
 from dipops.estimate import Estimate, estimate
 from dipops.laws import Report, check
 from dipops.methods.conjugate_gradient import ConjugateGradient
-from dipops.methods.descent import Descent
+from dipops.methods.descent import Descent, Precision
 from dipops.methods.langevin import Langevin
 from dipops.methods.primal_dual import PrimalDual
 from dipops.operators.alexnet import AlexNet, AlexNetLayout
@@ -44,7 +44,7 @@ __all__ = [
     "Downsampling", "EncoderDecoder", "Estimate", "FeatureMap", "FiniteDifferences", "Fourier", "Guide", "GuidedInput",
     "Hourglass", "Identity", "LanczosDownsampler", "Langevin", "LawError", "LinearOperator",
     "LinearOrDifferentiableOperator", "Mask", "Meshgrid", "NoPrior", "Noise", "Normalise", "NotLinear", "Padding", "Pooled",
-    "PrimalDual", "Prior", "Problem", "Ramp", "Report", "ResNet", "Result", "SqueezeNet", "Tikhonov", "TotalVariation",
-    "UNet", "Upsampling", "check", "compare", "consistency", "estimate", "images", "metrics", "monitor", "plot", "preimages",
-    "project", "recipes", "solve", "stack", "tune",
+    "Precision", "PrimalDual", "Prior", "Problem", "Ramp", "Report", "ResNet", "Result", "SqueezeNet", "Tikhonov",
+    "TotalVariation", "UNet", "Upsampling", "check", "compare", "consistency", "estimate", "images", "metrics", "monitor",
+    "plot", "preimages", "project", "recipes", "solve", "stack", "tune",
 ]  # fmt: skip

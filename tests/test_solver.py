@@ -18,6 +18,7 @@ from dipops import (
     LanczosDownsampler,
     Mask,
     NoPrior,
+    Precision,
     PrimalDual,
     Problem,
     TotalVariation,
@@ -30,6 +31,7 @@ from dipops.monitor import Average, Residual, Step
 TINY = Hourglass((8, 8), skips=2)
 LBFGS = partial(torch.optim.LBFGS, lr=1.0, line_search_fn="strong_wolfe", max_iter=10)
 quiet = partial(solve, progress=False)
+MIXED = Descent(precision=Precision.MIXED)
 
 
 def noisy(size: int = 32, sigma: float = 0.1) -> Problem:
@@ -142,6 +144,32 @@ def test_lbfgs_yields_the_accepted_point_and_refuses_a_batch() -> None:
     assert float(result.trace["objective"][-1]) < 1.01 * float(adam.trace["objective"].min())
     with pytest.raises(BadValue, match="solve them one by one"):
         quiet(problem.repeat(2), TotalVariation(0.1), Descent(LBFGS))
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_mixed_precision_is_the_same_mathematics(members: int, device: torch.device) -> None:
+    """Where steps are small enough not to part: to 1% over three steps, and not to the last bit."""
+    x = images.portrait(64).to(device)
+    problem = Problem.simulate(Identity(x.shape).to(device), x, 0.1).repeat(members)
+    adam = partial(torch.optim.Adam, lr=1e-4)
+    prior = DeepImagePrior(Hourglass((32, 32, 32)))
+    results = [quiet(problem, prior, Descent(adam, precision=precision), steps=3) for precision in Precision]
+    full, mixed = (result.trace["objective"] for result in results)
+    torch.testing.assert_close(mixed, full, rtol=1e-2, atol=0)
+    assert not mixed.equal(full)
+    assert results[1].image.dtype == torch.float32
+    assert 0 < float((results[0].image - results[1].image).abs().mean()) < 0.01
+
+
+def test_mixed_precision_restores_as_well() -> None:
+    x = images.portrait(32)
+    problem = Problem.simulate(Identity(x.shape), x, 0.1)
+    prior = DeepImagePrior(Hourglass((16, 16, 16)))
+    scores = [
+        float(metrics.psnr(quiet(problem, prior, Descent(precision=precision), steps=120, seed=1).image, x))
+        for precision in Precision
+    ]
+    assert scores[1] == pytest.approx(scores[0], abs=0.5)
 
 
 def test_a_schedule_lowers_the_rate() -> None:
@@ -307,6 +335,8 @@ def test_the_bar_can_be_turned_off(capsys: pytest.CaptureFixture[str]) -> None:
         (lambda: Average(1.0), BadValue, "decay = 1.0"),
         (lambda: Average("0.9"), BadType, "decay = '0.9'"),
         (lambda: Descent(steps=2.5), BadType, "steps = 2.5"),
+        (lambda: Descent(precision="mixed"), BadType, "Precision.MIXED"),
+        (lambda: quiet(noisy().to(torch.float64), DeepImagePrior(TINY), MIXED), BadValue, "mixed precision for torch.float64"),
         (lambda: PrimalDual(every=0), BadValue, "every = 0"),
     ],
 )

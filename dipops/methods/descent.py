@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from functools import partial
 from typing import Any
 
@@ -23,6 +24,18 @@ MakeSchedule = Callable[[Optimizer], LRScheduler]
 ADAM: MakeOptimizer = partial(torch.optim.Adam, lr=0.01)
 
 
+class Precision(Enum):
+    """What a generator computes in. The loss and what is learned are never less precise than the problem.
+
+    FULL: all in the precision of the problem. MIXED: convolutions in bfloat16, their weights, the statistics of
+    normalisation, the output and the loss in float32: about twice as fast on processors that have bfloat16, and as good a
+    picture, of which single pixels differ.
+    """
+
+    FULL = "full"
+    MIXED = "mixed"
+
+
 @dataclass(frozen=True)
 class Descent:
     """Gradient descent on θ, for any operator and prior.
@@ -32,18 +45,26 @@ class Descent:
         schedule: makes a learning-rate schedule from the optimiser, stepped once a step; None keeps the rate.
         steps: how many steps ``solve`` makes where it is not told.
         every: how many steps lie between two moments when values are read from the device.
+        precision: of the prior's own computation.
+
+    Raises:
+        BadType: an argument is of another kind.
+        BadValue: steps or every is not positive.
     """
 
     optimizer: MakeOptimizer = ADAM
     schedule: MakeSchedule | None = None
     steps: int = 2000
     every: int = 25
+    precision: Precision = Precision.FULL
 
     def __post_init__(self) -> None:
         if not callable(self.optimizer):
             raise BadType(
                 f"{self.optimizer!r} for an optimizer", "a function that makes one", "write partial(torch.optim.SGD, lr=1)"
             )
+        if not isinstance(self.precision, Precision):
+            raise BadType(f"precision = {self.precision!r}", "a Precision", "write Precision.MIXED, say")
         require_steps(self)
 
     @property
@@ -54,7 +75,8 @@ class Descent:
         """See :class:`dipops.methods.interface.Method`.
 
         Raises:
-            BadValue: an optimiser that couples all parameters, L-BFGS, for a batch; a prior with a box.
+            BadValue: an optimiser that couples all parameters, L-BFGS, for a batch; a prior with a box; mixed precision for
+                a problem that is not in float32.
             BadType: a schedule that wants more than the number of the step.
         """
         return DescentIteration(self, problem, prior, generators)
@@ -75,6 +97,9 @@ class DescentIteration:
         self._searches = isinstance(self.optimizer, LBFGS)
         if self._searches and len(problem.y) > 1:
             raise BadValue(f"L-BFGS on a batch of {len(problem.y)}", "one image", "it couples them: solve them one by one")
+        self._mixed = method.precision is Precision.MIXED
+        if self._mixed:
+            _prepare_for_mixed_precision(prior, problem)
         self._image, self._objective = problem.y, problem.y
 
     def step(self, measure: bool) -> tuple[Tensor, Tensor]:
@@ -118,10 +143,20 @@ class DescentIteration:
         return total  # pyright: ignore[reportReturnType]  (torch takes the tensor, which is not read from the device)
 
     def _evaluate(self) -> Tensor:
-        image = self._prior()
+        with torch.autocast(self._problem.y.device.type, torch.bfloat16, enabled=self._mixed):
+            image = self._prior()
         objective = self._problem.misfit(image) + self._prior.penalty(image)
         self._image, self._objective = image.detach(), objective.detach()
         return objective.sum()
+
+
+def _prepare_for_mixed_precision(prior: Prior, problem: Problem) -> None:
+    """Lay convolutions out as they are fastest."""
+    if problem.y.dtype is not torch.float32:
+        raise BadValue(f"mixed precision for {problem.y.dtype}", "float32", "write Precision.FULL, or move the problem")
+    for module in prior.modules():
+        if isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
+            module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
 def _lower(schedule: LRScheduler, factor: float) -> None:

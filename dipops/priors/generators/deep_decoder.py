@@ -6,7 +6,7 @@ from torch import nn
 
 from dipops.arguments import require_integer
 from dipops.priors.generators.interface import in_units
-from dipops.priors.generators.layers import Padding, Upsampling, convolution, doubling, normalisation
+from dipops.priors.generators.layers import Padding, ToImage, Upsampling, convolution, doubling, normalisation
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class DeepDecoder:
         layers = []
         for source in (in_channels, *(self.channels,) * (self.doublings - 1)):
             layers += block(source, doubling(Upsampling.BILINEAR))
-        return nn.Sequential(*layers, *block(self.channels), layer(self.channels, out_channels), nn.Sigmoid())
+        return nn.Sequential(*layers, *block(self.channels), ToImage(layer(self.channels, out_channels)))
 
     def input_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """See :class:`Generator`: the sides over 2^doublings, rounded up."""

@@ -12,6 +12,7 @@ from dipops.priors.generators.interface import in_units, require_widths
 from dipops.priors.generators.layers import (
     Downsampling,
     Padding,
+    ToImage,
     Upsampling,
     beside,
     convolution,
@@ -81,7 +82,7 @@ class Hourglass:
         for scale, (width, _) in reversed(list(enumerate(pairwise(widths)))):
             inner = _Scale(self, scale, width, inner, copies)
         assert inner is not None
-        return nn.Sequential(inner, convolution(self.channels[0], out_channels, 1, self.padding, copies), nn.Sigmoid())
+        return nn.Sequential(inner, ToImage(convolution(self.channels[0], out_channels, 1, self.padding, copies)))
 
     def input_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """See :class:`Generator`: the next multiple of 2^scales where every map is larger than its padding and 1 x 1.

@@ -49,6 +49,18 @@ def leaky() -> nn.LeakyReLU:
     return nn.LeakyReLU(0.2, inplace=True)
 
 
+class ToImage(nn.Module):
+    """The last convolution and a sigmoid, in the precision of the weights whatever came before: values lie in (0, 1)."""
+
+    def __init__(self, last: nn.Conv2d) -> None:
+        super().__init__()
+        self.last = last
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return self.last(x.to(self.last.weight.dtype)).sigmoid()
+
+
 def doubling(mode: Upsampling) -> nn.Upsample:
     """Twice the size."""
     return nn.Upsample(scale_factor=2, mode=mode.value, align_corners=False if mode is Upsampling.BILINEAR else None)

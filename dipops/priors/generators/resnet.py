@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from dipops.arguments import require_integer
 from dipops.errors import BadValue
 from dipops.priors.generators.interface import SMALLEST_SIDE
-from dipops.priors.generators.layers import Padding, convolution, leaky, normalisation
+from dipops.priors.generators.layers import Padding, ToImage, convolution, leaky, normalisation
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,7 @@ class ResNet:
             *(_Block(width, copies) for _ in range(self.blocks)),
             _convolution(width, width, copies),
             normalisation(width, copies),
-            _convolution(width, out_channels, copies),
-            nn.Sigmoid(),
+            ToImage(_convolution(width, out_channels, copies)),
         )
 
     def input_size(self, size: tuple[int, int]) -> tuple[int, int]:

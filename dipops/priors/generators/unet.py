@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from dipops.priors.generators.interface import in_units, require_widths
-from dipops.priors.generators.layers import Padding, beside, convolution
+from dipops.priors.generators.layers import Padding, ToImage, beside, convolution
 
 _LEAST = 2
 
@@ -33,7 +33,7 @@ class UNet:
     def build(self, in_channels: int, out_channels: int, copies: int = 1) -> nn.Module:
         """See :class:`Generator`; the network ends in a sigmoid."""
         last = convolution(self.channels[0], out_channels, 1, Padding.ZEROS, copies)
-        return nn.Sequential(_Level(in_channels, self.channels, copies), last, nn.Sigmoid())
+        return nn.Sequential(_Level(in_channels, self.channels, copies), ToImage(last))
 
     def input_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """See :class:`Generator`: the next multiple of 2^(levels - 1) whose deepest map is larger than 1 x 1."""
