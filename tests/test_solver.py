@@ -106,8 +106,8 @@ def test_runs_are_pooled() -> None:
         torch.testing.assert_close(mean, result.image[3 * k : 3 * k + 3].mean(0))
         torch.testing.assert_close(spread, result.image[3 * k : 3 * k + 3].std(0))
     assert result.pooled().mean.shape == (1, 1, 16, 16)
-    for runs in (1, 4):
-        with pytest.raises(BadValue, match=f"{runs} runs in a batch of 6"):
+    for runs, kind, words in ((1, BadValue, "runs = 1"), (4, BadValue, "4 runs in a batch of 6"), (2.0, BadType, "runs = 2.0")):
+        with pytest.raises(kind, match=words):
             result.pooled(runs)
 
 
