@@ -41,7 +41,7 @@ from dipops import (
     solve,
 )
 from dipops.methods.interface import Iteration
-from dipops.monitor import Average, ExponentialVariance, HeldOut, Residual, StopRule, Watch, WindowedVariance
+from dipops.monitor import Average, ExponentialVariance, HeldOut, Residual, Step, StopRule, Watch, WindowedVariance
 from dipops.recipes import Recipe, Variant
 from dipops.seeds import stream
 
@@ -82,13 +82,26 @@ class ObservedWatch(Watch):
         return False
 
 
+class PastPeak:
+    """Ends a run that is only measured up to its best average: once that lies ``fallen`` dB above the newest."""
+
+    def __init__(self, fallen: float = 0.5) -> None:
+        self.best, self.fallen = float("-inf"), fallen
+
+    def __call__(self, step: Step) -> str | None:
+        assert step.psnr is not None
+        newest = float(step.psnr)
+        self.best = max(self.best, newest)
+        return "past its peak" if newest < self.best - self.fallen else None
+
+
 def noisy(name: str, seed: int) -> Problem:
     x = crop(name)
     return Problem.simulate(Identity(x.shape), x, SIGMA, seed=100 + seed, clip=True)
 
 
 def curves(settings: dict[str, Any]) -> dict[str, Any]:
-    """One denoising run with every rule looking on; the variant's own average, all its steps."""
+    """One denoising run with every rule looking on; the variant's own average. The paper's network ends past its peak."""
     recipe = recipes.denoise(SIGMA, Variant(settings["variant"]))
     observed = {name: Observed(rule) for name, rule in RULES.items()}
     problem = noisy(settings["picture"], settings["seed"])
@@ -98,7 +111,7 @@ def curves(settings: dict[str, Any]) -> dict[str, Any]:
         recipe.method,
         steps=settings["steps"],
         seed=settings["seed"],
-        monitors=[_average(recipe), *observed.values()],
+        monitors=[_average(recipe), *observed.values(), *([PastPeak()] if settings["variant"] == "paper" else [])],
         progress=False,
     )
     curve = result.trace["psnr_average"][:, 0]
@@ -131,10 +144,10 @@ def held_out(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def candidate(settings: dict[str, Any]) -> dict[str, Any]:
-    """Best average of one network in 600 steps (1100 for the paper's)."""
+    """Best average of one network in 600 steps (1200 for the paper's), or until it is past its peak."""
     problem = noisy(settings["picture"], 0)
     prior, method, average, steps = CANDIDATES[settings["network"]]
-    result = solve(problem, prior, method, steps=steps, monitors=[average], progress=False)
+    result = solve(problem, prior, method, steps=steps, monitors=[average, PastPeak()], progress=False)
     curve = result.trace["psnr_average"][:, 0]
     prior.start(problem, [0])
     return {
@@ -190,7 +203,7 @@ def projection(settings: dict[str, Any]) -> dict[str, Any]:
 
 def task(settings: dict[str, Any]) -> dict[str, Any]:
     """The average of one variant on another task."""
-    x = crop(settings["picture"])
+    x = crop(settings["picture"], settings["size"])
     variant = Variant(settings["variant"])
     problem, recipe = _problem_and_recipe(settings["task"], x, variant)
     observed = Observed(RULES["exponential variance"])
@@ -311,7 +324,7 @@ def _narrow(
 
 
 CANDIDATES = {
-    "the paper's": (DeepImagePrior(), Descent(), Average(0.99), 1100),
+    "the paper's": (DeepImagePrior(), Descent(), Average(0.99), 1200),
     "32 wide, 8 skips": _narrow(32),
     "64 wide, 8 skips": _narrow(64),
     "64 wide, 16 skips": _narrow(64, 16),
@@ -344,6 +357,7 @@ ROWS: dict[str, tuple[Recipe, int]] = {
     "flash, light": (recipes.flash(), 3),
 }
 CURVE_STEPS = {"astronaut": 2000, "cat": 1200, "rocket": 1200}
+TASK_SIZE = 96
 TASK_STEPS = {"x4": 1000, "50% missing": 1000, "text": 800, "98% missing": 400, "hole": 800, "flash": 400, "JPEG": 800}
 _PAPER_STEP, _LIGHT_STEP = 0.45, 0.15
 
@@ -374,7 +388,7 @@ def _held_out(picture: str, seed: int) -> Task:
 
 def _task(name: str, variant: str, steps: int) -> Task:
     light = _problem_and_recipe(name, torch.zeros(3, SIZE, SIZE), Variant.LIGHT)[1]
-    settings = {"task": name, "picture": "motorcycle", "steps": steps, **_of(variant, light)}
+    settings = {"task": name, "picture": "motorcycle", "size": TASK_SIZE, "steps": steps, **_of(variant, light)}
     return Task(name_of("task", variant, name), task, settings, steps, _cost(variant), alone=False)
 
 
@@ -391,7 +405,8 @@ def _candidate(number: int, network: str, picture: str) -> Task:
 
 
 def _impedance(target: str) -> Task:
-    return Task(name_of("impedance", target), impedance, {"target": target, "steps": 1000}, 1000, _PAPER_STEP, alone=False)
+    steps = 500 if target.startswith("image") else 1000
+    return Task(name_of("impedance", target), impedance, {"target": target, "steps": steps}, steps, _PAPER_STEP, alone=False)
 
 
 def _langevin(picture: str) -> Task:

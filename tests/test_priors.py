@@ -34,6 +34,7 @@ from dipops import (
     Upsampling,
 )
 from dipops.priors.generators.interface import side_by_side
+from dipops.priors.generators.joining import Join
 from dipops.testing import images
 
 NEAREST, BILINEAR = Upsampling.NEAREST, Upsampling.BILINEAR
@@ -121,6 +122,29 @@ def test_the_hourglass_is_what_the_paper_describes() -> None:
     fine = block(block(norm(torch.cat([skip, F.interpolate(coarse, scale_factor=2)], 1))))
     torch.testing.assert_close(network(z), conv(fine).sigmoid(), rtol=1e-10, atol=1e-10)
     assert next(weights, None) is None
+
+
+@given(st.sampled_from([0, 2]), st.sampled_from([1, 2]), st.integers(2, 6), st.integers(2, 6), st.sampled_from(Upsampling))
+@pytest.mark.parametrize(("kernel", "padding"), [(1, Padding.REFLECT), (3, Padding.REFLECT), (3, ZEROS), (5, ZEROS)])
+def test_a_join_is_doubling_then_concatenation_then_normalisation_then_convolution(
+    kernel: int, padding: Padding, skip: int, copies: int, height: int, width: int, mode: Upsampling
+) -> None:
+    """Also its gradients: where pixels are repeated, the doubling is not carried out."""
+    join = Join(skip, 3, 4, kernel, mode, padding, copies).double()
+    for parameter in join.parameters():
+        torch.nn.init.normal_(parameter)
+    deeper = torch.rand(1, copies * 3, height, width, dtype=torch.float64, requires_grad=True)
+    side = torch.rand(1, copies * skip, 2 * height, 2 * width, dtype=torch.float64, requires_grad=True)
+    corners = False if mode is BILINEAR else None
+    doubled = F.interpolate(deeper, scale_factor=2, mode=mode.value, align_corners=corners)
+    parts = zip(side.chunk(copies, 1) if skip else [side] * copies, doubled.chunk(copies, 1), strict=True)
+    expected = join.conv(join.norm(torch.cat([part for pair in parts for part in pair], 1)))
+    found = join(deeper, side if skip else None)
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+    weights = torch.rand_like(expected)
+    leaves = [deeper, *([side] if skip else []), *join.parameters()]
+    for one, other in zip(*(torch.autograd.grad((y * weights).sum(), leaves) for y in (found, expected)), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-7, atol=1e-7)
 
 
 @pytest.mark.parametrize("name", SMALL)

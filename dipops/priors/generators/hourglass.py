@@ -9,14 +9,13 @@ from torch import Tensor, nn
 from dipops.arguments import require_integer
 from dipops.errors import BadType, BadValue
 from dipops.priors.generators.interface import in_units, require_widths
+from dipops.priors.generators.joining import Join
 from dipops.priors.generators.layers import (
     Downsampling,
     Padding,
     ToImage,
     Upsampling,
-    beside,
     convolution,
-    doubling,
     leaky,
     normalisation,
 )
@@ -156,20 +155,13 @@ class _Scale(nn.Module):
             first, *rest = block(in_channels, width, down)
             return [first, nn.AvgPool2d(2), *rest]
 
-        self.copies = copies
         self.skip = nn.Sequential(*block(in_channels, skip, 1)) if skip else None
+        self.deeper = nn.Sequential(*reducing(), *block(width, width, down), *([inner] if inner is not None else []))
         mode: Upsampling = config.per_scale("upsampling")[scale]
-        self.deeper = nn.Sequential(
-            *reducing(), *block(width, width, down), *([inner] if inner is not None else []), doubling(mode)
-        )
-        self.joined = nn.Sequential(
-            normalisation(skip + deeper, copies),
-            *block(skip + deeper, width, up),
-            *(block(width, width, 1) if config.pointwise else []),
+        self.join = Join(skip, deeper, width, up, mode, config.padding, copies)
+        self.last = nn.Sequential(
+            *(normalisation(width, copies), leaky()), *(block(width, width, 1) if config.pointwise else [])
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        deeper = self.deeper(x)
-        if self.skip is None:
-            return self.joined(deeper)
-        return self.joined(beside(self.skip(x), deeper, self.copies))
+        return self.last(self.join(self.deeper(x), None if self.skip is None else self.skip(x)))
