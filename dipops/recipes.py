@@ -6,12 +6,10 @@ from enum import Enum
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from dipops.arguments import require_integer, require_number
 from dipops.consistency import consistency, project
 from dipops.errors import BadType
-from dipops.methods.descent import Descent
+from dipops.methods.descent import ADAM, Descent
 from dipops.methods.interface import Method
 from dipops.monitor.averages import Average
 from dipops.monitor.interface import Monitor, StopRule
@@ -245,14 +243,13 @@ def _paper(
     """Averaging is the paper's for denoising; for the other tasks it is ours, and ``Result.last`` is the paper's."""
     source = f"{_PAPER}, {section}{' (averaging is ours)' if averaging_is_ours else ''}, and the authors' code"
     prior = DeepImagePrior(generator or Hourglass(), input, perturbation)
-    return Recipe(prior, Descent(partial(torch.optim.Adam, lr=rate)), steps, (Average(0.99),), source)
+    return Recipe(prior, Descent(partial(ADAM, lr=rate)), steps, (Average(0.99),), source)
 
 
 def _pixels(section: str, prior: PixelPrior) -> Recipe:
     if not isinstance(prior, PixelPrior):
         raise BadType(f"{prior!r} for a prior on pixels", "NoPrior() or TotalVariation(weight)", "leave it out for DIP")
-    adam = partial(torch.optim.Adam, lr=0.01)
-    return Recipe(prior, Descent(adam), 3100, (), f"{_PAPER}, {section}, its comparison on pixels")
+    return Recipe(prior, Descent(ADAM), 3100, (), f"{_PAPER}, {section}, its comparison on pixels")
 
 
 def _light(
@@ -265,6 +262,6 @@ def _light(
 ) -> Recipe:
     """A narrow network with nearest upsampling, five scales, and Adam with a short memory."""
     generator = Hourglass((64,) * 5, skips=skips, upsampling=NEAREST)
-    adam = partial(torch.optim.Adam, lr=0.01, betas=(0.9, 0.95))
+    adam = partial(ADAM, betas=(0.9, 0.95))
     prior = DeepImagePrior(generator, input, perturbation)
     return Recipe(prior, Descent(adam), steps, (Average(0.98), *stops), _LIGHT, projects)

@@ -21,7 +21,7 @@ from dipops.problem import Problem
 MakeOptimizer = Callable[[Iterable[Parameter]], Optimizer]
 MakeSchedule = Callable[[Optimizer], LRScheduler]
 
-ADAM: MakeOptimizer = partial(torch.optim.Adam, lr=0.01)
+ADAM = partial(torch.optim.Adam, lr=0.01, fused=True)
 
 
 class Precision(Enum):

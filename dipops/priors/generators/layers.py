@@ -31,10 +31,11 @@ def convolution(
     source: int, target: int, kernel: int, padding: Padding, copies: int, *, stride: int = 1, bias: bool = True
 ) -> nn.Conv2d:
     """A convolution that keeps the size at stride 1, one group a copy."""
+    border = kernel // 2
     return nn.Conv2d(
-        *(copies * source, copies * target, kernel, stride, kernel // 2),
+        *(copies * source, copies * target, kernel, stride, border),
         groups=copies,
-        padding_mode=padding.value,
+        padding_mode=padding.value if border else "zeros",  # nn.Conv2d would copy the map to reflect nothing
         bias=bias,
     )
 
