@@ -27,7 +27,7 @@ class Breaking(torch.optim.Adam):
     """Adam that spoils the weights in the calls that ``at`` counts; the count lives outside of what is undone."""
 
     def __init__(self, parameters, lr, at, calls, factor) -> None:
-        super().__init__(parameters, lr=lr)
+        super().__init__(parameters, lr=lr, fused=True)
         self.at, self.calls, self.factor = at, calls, factor
 
     def step(self, closure=None):  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -58,7 +58,7 @@ def test_a_fault_is_undone_wholly_and_retried_at_half_the_rate(factor: float) ->
     assert result.steps == 100
     prior = DeepImagePrior(TINY)
     prior.start(problem, [0])
-    reference = Descent(partial(torch.optim.Adam, lr=0.01)).start(problem, prior, [stream(0, "perturbation")])
+    reference = Descent().start(problem, prior, [stream(0, "perturbation")])
     objectives, average, image = [], torch.empty(0), torch.empty(0)
     watch = rule.start(problem, reference)
     for index in range(1, 101):
