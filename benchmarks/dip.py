@@ -6,6 +6,7 @@ Parts run side by side in several processes, each with one thread; only those th
 import io
 import sys
 from collections.abc import Callable
+from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.core import DATA, SIGMA, save_figure
 from benchmarks.harness import Task, in_turn, run
@@ -40,6 +42,7 @@ from dipops import (
     recipes,
     solve,
 )
+from dipops.methods.descent import ADAM
 from dipops.methods.interface import Iteration
 from dipops.monitor import Average, ExponentialVariance, HeldOut, Residual, Step, StopRule, Watch, WindowedVariance
 from dipops.recipes import Recipe, Variant
@@ -144,16 +147,27 @@ def held_out(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def candidate(settings: dict[str, Any]) -> dict[str, Any]:
-    """Best average of one network in 600 steps (1200 for the paper's), or until it is past its peak."""
+    """Best average of one network in 700 steps (1200 for the paper's), or until it is past its peak."""
     problem = noisy(settings["picture"], 0)
     prior, method, average, steps = CANDIDATES[settings["network"]]
     result = solve(problem, prior, method, steps=steps, monitors=[average, PastPeak()], progress=False)
     curve = result.trace["psnr_average"][:, 0]
-    prior.start(problem, [0])
-    return {
-        "best": _peak(curve),
-        "parameters": sum(parameter.numel() for parameter in prior.parameters()),
-    }
+    return {"best": _peak(curve), "undone": result.undone}
+
+
+def costs(settings: dict[str, Any]) -> dict[str, Any]:
+    """Parameters of every candidate, and the floating-point operations of the products in a step."""
+    found = {}
+    for name in settings["networks"]:
+        prior, method, _, _ = CANDIDATES[name]
+        prior = deepcopy(prior)
+        problem = noisy(CHOOSING[0], 0)
+        prior.start(problem, [0])
+        iteration = method.start(problem, prior, [stream(0, "perturbation")])
+        with FlopCounterMode(display=False) as counter:
+            iteration.step(measure=False)
+        found[name] = {"parameters": sum(p.numel() for p in prior.parameters()), "gflop": counter.get_total_flops() / 1e9}
+    return found
 
 
 def rate(settings: dict[str, Any]) -> dict[str, Any]:
@@ -315,21 +329,20 @@ def _thin(curve: Tensor, every: int = THIN) -> list[float]:
     return [round(float(value), 4) for value in curve[every - 1 :: every]]
 
 
-def _narrow(
-    width: int, skips: int = 8, beta: float = 0.95, upsampling: Upsampling = Upsampling.NEAREST
-) -> tuple[DeepImagePrior, Descent, Average, int]:
-    generator = Hourglass((width,) * 5, skips=skips, upsampling=upsampling)
-    adam = partial(torch.optim.Adam, lr=0.01, betas=(0.9, beta))
-    return DeepImagePrior(generator, perturbation=0.04), Descent(adam), Average(0.98), 600
+def _narrow(channels: tuple[int, ...], beta: float = 0.95, **kept: Any) -> tuple[DeepImagePrior, Descent, Average, int]:
+    generator = Hourglass(channels, **{"skips": 8, "upsampling": Upsampling.NEAREST, **kept})
+    return DeepImagePrior(generator, perturbation=0.04), Descent(partial(ADAM, betas=(0.9, beta))), Average(0.98), 700
 
 
 CANDIDATES = {
     "the paper's": (DeepImagePrior(), Descent(), Average(0.99), 1200),
-    "32 wide, 8 skips": _narrow(32),
-    "64 wide, 8 skips": _narrow(64),
-    "64 wide, 16 skips": _narrow(64, 16),
-    "64 wide, 8 skips, β₂ = 0.99": _narrow(64, beta=0.99),
-    "64 wide, 8 skips, bilinear": _narrow(64, upsampling=Upsampling.BILINEAR),
+    "64 wide": _narrow((64,) * 5),
+    "48 wide": _narrow((48,) * 5),
+    "32 wide": _narrow((32,) * 5),
+    "64 wide, the finest 32": _narrow((32, 64, 64, 64, 64)),
+    "64 wide, no 1 x 1": _narrow((64,) * 5, pointwise=False),
+    "64 wide, β₂ = 0.999": _narrow((64,) * 5, beta=0.999),
+    "64 wide, bilinear": _narrow((64,) * 5, upsampling=Upsampling.BILINEAR),
 }
 TARGETS: dict[str, Callable[[Tensor], Tensor]] = {
     "image": lambda x: x,
@@ -426,11 +439,12 @@ TASKS = [
     *(_curve(picture, seed, "paper", CURVE_STEPS[picture]) for picture in CHECKING for seed in (0, 1)),
     *(_held_out(picture, seed) for seed in (0, 1) for picture in PICTURES),
     *(_impedance(target) for target in TARGETS),
+    Task("dip-costs", costs, {"networks": list(CANDIDATES), **_of("light")}, alone=False),
     *(_candidate(number, network, picture) for number, network in enumerate(CANDIDATES) for picture in CHOOSING),
     *(_task(name, variant, steps) for name, steps in TASK_STEPS.items() for variant in ("paper", "light")),
     *(_projection(name, picture) for name in ("x4", "50% missing") for picture in CHECKING),
     Task("dip-house", house, {"top": 64, "left": 64, "size": SIZE, **_of("light")}, 800, 4 * _LIGHT_STEP, alone=False),
-    *(_langevin(picture) for picture in CHECKING),
+    _langevin("cat"),
     *(_rate(size) for size in (128, 256)),
 ]
 

@@ -48,7 +48,9 @@ light ones.
 
 ## The light network, chosen on {", ".join(CHOOSING)}
 
-Best average in 600 steps (the paper's: 1100), in dB.
+Best average in 700 steps (the paper's: 1200), in dB. All but the paper's have five scales, 8 skip channels, nearest upsampling,
+Adam with β₂ = 0.95, noise of 0.04 on z and an average of 0.98, unless said otherwise. Operations are those of convolutions,
+forward and backward, at 128 x 128.
 
 {candidates(found)}
 
@@ -94,21 +96,14 @@ seed 0, and are checked on seed 1.
 
 
 def candidates(found: Found) -> str:
-    rows = []
+    rows, means = [], []
     for number, network in enumerate(CANDIDATES):
-        results = [found[name_of("candidate", number, picture)] for picture in CHOOSING]
-        best = [result["best"] for result in results]
-        rows.append(
-            [
-                network,
-                f"{results[0]['parameters']:,}",
-                *(f"{dB:.2f} at {step}" for step, dB in best),
-                mean(dB for _, dB in best),
-            ]
-        )
-    first = rows[0][-1]
-    table = [[*row[:-1], f"{row[-1] - first:+.2f}"] for row in rows]
-    return markdown(["network", "parameters", *CHOOSING, "mean difference"], table)
+        best = [found[name_of("candidate", number, picture)]["best"] for picture in CHOOSING]
+        cost = found["dip-costs"][network]
+        means.append(mean(dB for _, dB in best))
+        shown = (f"{dB:.2f} at {step}" for step, dB in best)
+        rows.append([network, f"{cost['parameters']:,}", f"{cost['gflop']:.1f}", *shown, f"{means[-1] - means[0]:+.2f}"])
+    return markdown(["network", "parameters", "GFLOP a step", *CHOOSING, "mean difference"], rows)
 
 
 def light_against_paper(found: Found) -> str:
@@ -208,13 +203,11 @@ def projections(found: Found) -> str:
 
 
 def langevin(found: Found) -> str:
-    rows = []
-    for picture in CHECKING:
-        result, run = found[name_of("langevin", picture)], found[name_of("curve", "light", picture, 0)]
-        values = [result["posterior_mean"], result["last"], run["oracle"][1], result["correlation_of_spread_and_error"]]
-        rows.append([picture, *(f"{value:.2f}" for value in values)])
-    return markdown(
-        ["picture", "posterior mean", "last sample", "Adam's best average", "correlation of spread and error"], rows
+    result, run = found["dip-langevin-cat"], found[name_of("curve", "light", "cat", 0)]
+    return (
+        f"On the cat the posterior mean scores {result['posterior_mean']:.2f} dB and the last sample {result['last']:.2f}; "
+        f"the best average of Adam's outputs {run['oracle'][1]:.2f}. Spread and true error correlate by "
+        f"{result['correlation_of_spread_and_error']:.2f}."
     )
 
 
