@@ -221,7 +221,10 @@ def test_the_demo_leaves_pictures_and_a_record(tmp_path: Path, capsys: pytest.Ca
     assert all(f"  {name}" in shown for name in ("noisy", "TV", "DIP"))
 
 
-@pytest.mark.parametrize(("operator", "sigma"), [("identity", 25), ("mask:0.5", 0), ("lanczos:4", 0), ("op.py:Right", 10)])
+@pytest.mark.parametrize(
+    ("operator", "sigma"),
+    [("identity", 25), ("mask:0.5", 0), pytest.param("lanczos:4", 0, marks=pytest.mark.slow), ("op.py:Right", 10)],
+)
 def test_compare_leaves_a_table_a_figure_and_a_record(operator: str, sigma: float, folder: Path, capsys) -> None:
     (folder / "op.py").write_text(OPERATOR)
     name = operator.replace("op.py", str(folder / "op.py"))
