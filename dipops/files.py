@@ -69,6 +69,7 @@ def environment() -> dict[str, Any]:
         "packages": {name: found for name in RECORDED if (found := package_version(name))},
         "platform": platform.platform(),
         "processor": _processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "cores": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,

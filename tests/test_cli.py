@@ -11,6 +11,8 @@ import torch
 from safetensors.torch import save_file
 
 from dipops import AlexNet, SqueezeNet, cli, images, metrics
+from dipops.commands.runs import _foretell
+from dipops.estimate import Estimate
 from dipops.operators.resampling import LanczosDownsampler
 
 
@@ -299,3 +301,10 @@ def test_bad_networks_are_one_line_and_exit_code_2(case: str, folder: Path, weig
 def test_version_and_module(tmp_path: Path) -> None:
     shown = subprocess.run([sys.executable, "-m", "dipops", "version"], capture_output=True, text=True, check=True).stdout
     assert shown.strip()[0].isdigit()
+
+
+def test_a_long_run_is_foretold_and_a_short_one_is_not(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _foretell(Estimate(4000, 61.0, 10**9))
+    assert capsys.readouterr().out == "up to 4000 steps, 61 s, 1 GB; a stop may end it sooner\n"
+    assert run(*COMMANDS["denoise"](folder), "--steps", 2) == 0
+    assert "up to" not in capsys.readouterr().out

@@ -8,9 +8,9 @@ import typer
 from torch import Tensor
 
 from dipops import images, plot, recipes
-from dipops.commands.options import DeviceOption, Quiet, RecipeOption, Seed, say, whole
+from dipops.commands.options import DeviceOption, Quiet, RecipeOption, Seed, whole
 from dipops.commands.proving import construct
-from dipops.commands.runs import Device, PriorName, convex_recipe, draw, make_folder, place, record_of
+from dipops.commands.runs import Device, PriorName, convex_recipe, draw, make_folder, place, record_of, say
 from dipops.compare import compare as compare_priors
 from dipops.errors import BadValue
 from dipops.files import environment, write_json, write_whole

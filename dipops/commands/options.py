@@ -34,12 +34,6 @@ CheckpointOption = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing and show no bar.")]
 
 
-def say(quiet: bool, text: str) -> None:
-    """Print a line, unless told not to."""
-    if not quiet:
-        typer.echo(text)
-
-
 def whole(text: str, name: str) -> int:
     """An integer, or BadValue."""
     try:

@@ -21,10 +21,9 @@ from dipops.commands.options import (
     Steps,
     Truth,
     Weight,
-    say,
     whole,
 )
-from dipops.commands.runs import Device, PriorName, Settings, restore
+from dipops.commands.runs import Device, PriorName, Settings, restore, say
 from dipops.errors import BadValue
 from dipops.operators.elementary import GuidedInput, Identity, Mask
 from dipops.operators.resampling import LanczosDownsampler

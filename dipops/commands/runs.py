@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import typer
 from torch import Tensor
 
 from dipops import images, plot
 from dipops.consistency import consistency
 from dipops.errors import BadFile, BadValue
+from dipops.estimate import Estimate, estimate
 from dipops.files import environment, write_json, write_whole
 from dipops.methods.default import default_method
 from dipops.metrics import psnr
@@ -25,6 +27,8 @@ from dipops.problem import Problem
 from dipops.recipes import Recipe, Variant
 from dipops.result import Result
 from dipops.tune import SURE, Limit, tune
+
+_LONG = 60.0
 
 
 class PriorName(StrEnum):
@@ -90,6 +94,12 @@ class Settings:
                 raise BadValue(f"{name} {path}", f"another file than the {other}", "choose another name")
 
 
+def say(quiet: bool, text: str) -> None:
+    """Print a line, unless told not to."""
+    if not quiet:
+        typer.echo(text)
+
+
 def restore(problem: Problem, recipe: Recipe, settings: Settings, task: dict[str, Any], inputs: Sequence[Path]) -> str:
     """Solve, write picture, record and figure, and say in one line what came of it."""
     read = digests([*inputs, settings.truth])
@@ -97,6 +107,8 @@ def restore(problem: Problem, recipe: Recipe, settings: Settings, task: dict[str
     if settings.prior is not PriorName.dip:
         recipe = convex_recipe(problem, settings.prior, settings.weight)
     repeated = problem.repeat(settings.runs)
+    if settings.prior is PriorName.dip and not settings.quiet:
+        _foretell(estimate(repeated, recipe.prior, recipe.method, settings.steps or recipe.steps))
     result = recipe.solve(repeated, settings.seed, settings.steps, settings.checkpoint, progress=not settings.quiet)
     image, spread = _restored(result)
     images.save(settings.output, image)
@@ -119,6 +131,12 @@ def restore(problem: Problem, recipe: Recipe, settings: Settings, task: dict[str
         draw(settings.figure, plot.compare(shown, problem.truth))
     score = f", PSNR {record['psnr']:.2f} dB" if "psnr" in record else ""
     return f"{settings.output}: {result.stopped}, {result.seconds:.0f} s{score}"
+
+
+def _foretell(cost: Estimate) -> None:
+    """Say what a run of over a minute will take, before it does."""
+    if cost.seconds > _LONG:
+        typer.echo(f"{cost}; a stop may end it sooner")
 
 
 def convex_recipe(problem: Problem, name: PriorName, weight: float | None = None) -> Recipe:
