@@ -20,6 +20,7 @@ from dipops.methods.default import default_method
 from dipops.methods.interface import Method, Slowing
 from dipops.monitor.averages import Average
 from dipops.monitor.interface import Averaging, Callback, Monitor, Step, StopRule, Watch
+from dipops.monitor.observed import Observed
 from dipops.monitor.trace import Trace, progress_bar
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
@@ -308,11 +309,9 @@ def _sorted(
     if not averages and prior.average_decay is not None:
         averages = [Average(prior.average_decay)]
     callbacks = [one for one in monitors if not isinstance(one, Averaging | StopRule)]
-    return (
-        averages[-1] if averages else None,
-        rules or [one for one in method.monitors if isinstance(one, StopRule)],
-        callbacks,
-    )
+    if all(isinstance(rule, Observed) for rule in rules):
+        rules += [one for one in method.monitors if isinstance(one, StopRule)]
+    return averages[-1] if averages else None, rules, callbacks
 
 
 def _require_solvable(problem: Problem, prior: Prior, method: Method | None, steps: int | None) -> None:

@@ -1,6 +1,7 @@
 """Stops without the truth: each keeps the image it says, at the step it says."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,11 +15,14 @@ from dipops import (
     LanczosDownsampler,
     Mask,
     NoPrior,
+    PrimalDual,
     Problem,
+    TotalVariation,
     images,
+    metrics,
     solve,
 )
-from dipops.monitor import ExponentialVariance, HeldOut, Residual, WindowedVariance
+from dipops.monitor import ExponentialVariance, HeldOut, Observed, Oracle, Residual, WindowedVariance
 from dipops.monitor.residual import cut_noise_power
 
 SMALL = Hourglass((16, 16), skips=4)
@@ -187,3 +191,42 @@ def test_a_downsampled_measurement_can_be_held_out() -> None:
 def test_rules_refuse(make, words: str) -> None:
     with pytest.raises((BadValue, BadType), match=words):
         make()
+
+
+def test_a_rule_that_is_only_observed_keeps_what_it_would_have_kept() -> None:
+    x = images.portrait(32)
+    noisy = Problem.simulate(Identity(x.shape), x, 0.1)
+    rule = ExponentialVariance(0.2, patience=20)
+    obeyed = solve(noisy, DeepImagePrior(SMALL), steps=200, monitors=(rule,), progress=False)
+    assert obeyed.answer == "stopped"
+    observed, oracle = Observed(rule), Oracle()
+    result = solve(noisy, DeepImagePrior(SMALL), steps=200, monitors=(observed, oracle), progress=False)
+    assert (result.steps, result.answer) == (200, "average")
+    assert observed.kept.equal(obeyed.image)
+    assert observed.at.equal(obeyed.at)
+    curve = result.trace["psnr_average"][:, 0]
+    assert int(oracle.at) == int(curve.argmax()) + 1
+    assert float(metrics.psnr(oracle.kept, x[None])) == pytest.approx(float(curve.max()), abs=1e-4)
+
+
+def test_observing_survives_an_interruption_and_leaves_a_methods_own_stop(tmp_path: Path) -> None:
+    x = images.portrait(32)
+    noisy = Problem.simulate(Identity(x.shape), x, 0.1)
+    whole, parts = Observed(ExponentialVariance(0.2)), Observed(ExponentialVariance(0.2))
+    solve(noisy, DeepImagePrior(SMALL), steps=80, monitors=(whole,), progress=False)
+    for steps in (50, 80):
+        solve(noisy, DeepImagePrior(SMALL), steps=steps, monitors=(parts,), checkpoint=tmp_path / "run.pt", progress=False)
+    assert parts.kept.equal(whole.kept)
+    denoised = solve(noisy, TotalVariation(0.1), monitors=(Oracle(),), progress=False)
+    assert denoised.steps < PrimalDual().steps
+
+
+def test_what_cannot_be_observed_is_refused() -> None:
+    with pytest.raises(BadType, match="a stop rule"):
+        Observed(0.5)
+    with pytest.raises(BadValue, match="leaves all to the fit"):
+        solve(problem(size=16), DeepImagePrior(SMALL), steps=1, monitors=(Observed(HeldOut()),), progress=False)
+    with pytest.raises(BadValue, match="whose truth is known"):
+        solve(problem(size=16), DeepImagePrior(SMALL), steps=1, monitors=(Oracle(),), progress=False)
+    with pytest.raises(BadValue, match="one that has watched a solve"):
+        _ = Oracle().kept
