@@ -43,8 +43,7 @@ from dipops import (
     solve,
 )
 from dipops.methods.descent import ADAM
-from dipops.methods.interface import Iteration
-from dipops.monitor import Average, ExponentialVariance, HeldOut, Residual, Step, StopRule, Watch, WindowedVariance
+from dipops.monitor import Average, ExponentialVariance, HeldOut, Observed, Residual, Step, StopRule, WindowedVariance
 from dipops.recipes import Recipe, Variant
 from dipops.seeds import stream
 
@@ -56,33 +55,6 @@ RULES: dict[str, StopRule] = {
     "windowed variance, 100, patience 1000": WindowedVariance(),
 }
 THIN = 5
-
-
-class Observed(StopRule):
-    """A rule that is watched and not obeyed, so that several can be compared on one run."""
-
-    def __init__(self, rule: StopRule) -> None:
-        self.rule = rule
-        self.watch: Watch
-
-    def start(self, problem: Problem, iteration: Iteration, lag: int = 0) -> "ObservedWatch":
-        self.watch = self.rule.start(problem, iteration, lag)
-        return ObservedWatch(self.watch, problem)
-
-
-class ObservedWatch(Watch):
-    """It looks, and says nothing."""
-
-    def __init__(self, watch: Watch, problem: Problem) -> None:
-        super().__init__(problem)
-        self._watch = watch
-
-    def update(self, index: int, image: Tensor, answer: Tensor) -> None:
-        if not bool(self._watch.done.all()):
-            self._watch.update(index, image, answer)
-
-    def due(self, index: int, read: bool) -> bool:
-        return False
 
 
 class PastPeak:
@@ -118,7 +90,7 @@ def curves(settings: dict[str, Any]) -> dict[str, Any]:
         progress=False,
     )
     curve = result.trace["psnr_average"][:, 0]
-    kept = {name: int(one.watch.at) for name, one in observed.items()}
+    kept = {name: int(one.at) for name, one in observed.items()}
     return {
         "oracle": _peak(curve),
         "kept": {name: [at, float(curve[at - 1])] for name, at in kept.items() if at},
@@ -224,7 +196,7 @@ def task(settings: dict[str, Any]) -> dict[str, Any]:
     result = solve(
         problem, recipe.prior, recipe.method, steps=settings["steps"], monitors=[_average(recipe), observed], progress=False
     )
-    curve, at = result.trace["psnr_average"][:, 0], int(observed.watch.at)
+    curve, at = result.trace["psnr_average"][:, 0], int(observed.at)
     return {
         "best": _peak(curve),
         "kept": [at, float(curve[at - 1])],
@@ -343,6 +315,8 @@ CANDIDATES = {
     "64 wide, no 1 x 1": _narrow((64,) * 5, pointwise=False),
     "64 wide, β₂ = 0.999": _narrow((64,) * 5, beta=0.999),
     "64 wide, bilinear": _narrow((64,) * 5, upsampling=Upsampling.BILINEAR),
+    "64 wide, the finest 32, 16 skips": _narrow((32, 64, 64, 64, 64), skips=16),
+    "128 wide, the finest 32 and 64": _narrow((32, 64, 128, 128, 128)),
 }
 TARGETS: dict[str, Callable[[Tensor], Tensor]] = {
     "image": lambda x: x,
