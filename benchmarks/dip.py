@@ -315,8 +315,6 @@ CANDIDATES = {
     "64 wide, no 1 x 1": _narrow((64,) * 5, pointwise=False),
     "64 wide, β₂ = 0.999": _narrow((64,) * 5, beta=0.999),
     "64 wide, bilinear": _narrow((64,) * 5, upsampling=Upsampling.BILINEAR),
-    "64 wide, the finest 32, 16 skips": _narrow((32, 64, 64, 64, 64), skips=16),
-    "128 wide, the finest 32 and 64": _narrow((32, 64, 128, 128, 128)),
 }
 TARGETS: dict[str, Callable[[Tensor], Tensor]] = {
     "image": lambda x: x,

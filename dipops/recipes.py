@@ -31,7 +31,7 @@ from dipops.solver import solve
 
 _PAPER = "Ulyanov, Vedaldi and Lempitsky, Deep Image Prior"
 _LIGHT = "measured on pictures outside the paper's sets, benchmarks/results/dip.md"
-_VARIANCE = ExponentialVariance(0.03, patience=200)
+VARIANCE = ExponentialVariance(0.03, patience=200)
 _SIX = (16, 32, 64, 128, 128, 128)
 NEAREST, BILINEAR = Upsampling.NEAREST, Upsampling.BILINEAR
 
@@ -101,7 +101,7 @@ def denoise(sigma: float, variant: Variant = Variant.LIGHT) -> Recipe:
     wanted = ("a standard deviation in image units, above 0 and up to 1", "give 25 / 255, not 25")
     require_number("sigma", sigma, lambda deviation: 0 < deviation <= 1, *wanted)
     if _is_light(variant):
-        return _light(4000, stops=(Residual(sigma), _VARIANCE))
+        return _light(4000, stops=(Residual(sigma), VARIANCE))
     perturbation = 1 / 30 if sigma <= 37.5 / 255 else 1 / 20
     return _paper("section 3.1", 3000, perturbation=perturbation, averaging_is_ours=False)
 
@@ -109,7 +109,7 @@ def denoise(sigma: float, variant: Variant = Variant.LIGHT) -> Recipe:
 def jpeg(variant: Variant = Variant.LIGHT) -> Recipe:
     """Compression of an unknown kind, on Identity: narrow fine scales, skips at the two coarsest, 2400 steps."""
     if _is_light(variant):
-        return _light(4000, stops=(_VARIANCE,))
+        return _light(4000, stops=(VARIANCE,))
     generator = Hourglass((8, 16, 32, 64, 128), skips=(0, 0, 0, 4, 4))
     return _paper("section 3.1, JPEG", 2400, generator, Noise(3), averaging_is_ours=False)
 
@@ -183,7 +183,7 @@ def architecture_study(generator: Generator) -> Recipe:
 def flash(variant: Variant = Variant.LIGHT) -> Recipe:
     """Flash / no-flash: the flash picture is the input of the generator. The paper's: 601 steps of Adam at 0.1."""
     if _is_light(variant):
-        return _light(2000, perturbation=0.0, stops=(_VARIANCE,))
+        return _light(2000, perturbation=0.0, stops=(VARIANCE,))
     generator = Hourglass(upsampling=(NEAREST, NEAREST, BILINEAR, BILINEAR, BILINEAR))
     return _paper("section 3.7", 601, generator, perturbation=0.0, rate=0.1)
 
@@ -260,8 +260,8 @@ def _light(
     stops: tuple[StopRule, ...] = (),
     projects: bool = False,
 ) -> Recipe:
-    """A narrow network with nearest upsampling, five scales, and Adam with a short memory."""
-    generator = Hourglass((64,) * 5, skips=skips, upsampling=NEAREST)
+    """A narrow network with nearest upsampling, narrower still at full size, and Adam with a short memory."""
+    generator = Hourglass((32, 64, 64, 64, 64), skips=skips, upsampling=NEAREST)
     adam = partial(ADAM, betas=(0.9, 0.95))
     prior = DeepImagePrior(generator, input, perturbation)
     return Recipe(prior, Descent(adam), steps, (Average(0.98), *stops), _LIGHT, projects)
