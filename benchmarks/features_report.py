@@ -13,9 +13,8 @@ from benchmarks.core import DATA, save_figure
 from benchmarks.features import EXCITED, LAYERS, MONKEY, TUNED_ON, TUNING, UNITS, WEIGHTS, picture_of
 from benchmarks.harness import RESULTS, Task, markdown, provenance
 from dipops import images, preimages
-from dipops.commands.networks import TV_WEIGHT
 from dipops.files import write_whole
-from dipops.preimages import Preimage
+from dipops.preimages import TV_WEIGHT, Preimage
 
 
 def main() -> None:

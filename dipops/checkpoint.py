@@ -8,15 +8,14 @@ import hashlib
 import io
 import json
 import pickle
-import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
+from dipops.descriptions import described, digest_of
 from dipops.errors import BadFile, BadType
 from dipops.files import package_version, write_whole
 from dipops.methods.interface import Method
@@ -27,14 +26,13 @@ FORMAT = 1
 Fingerprint = dict[str, str]
 _PACE = 50
 _ELSEWHERE = "name another checkpoint, or delete this one to begin anew"
-_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 class Checkpoint:
     """A file that holds the state of one solve.
 
     Raises:
-        BadFile: its folder is missing.
+        BadFile: its folder is missing, or cannot be written to.
     """
 
     def __init__(self, path: Path, fingerprint: Fingerprint) -> None:
@@ -43,6 +41,8 @@ class Checkpoint:
                 f"a checkpoint at {path}", "a file in a folder that exists", "make the folder, or choose another name"
             )
         self.path, self.fingerprint = path, fingerprint
+        self._part = path.with_name(f".{path.name}.part")
+        _require_writable(self._part)
         self._next, self._tried = 0.0, False
 
     @property
@@ -81,6 +81,13 @@ class Checkpoint:
             BadType: the state holds what could not be read back.
         """
         begun = time.perf_counter()
+        try:
+            self._write(state)
+        finally:
+            now = time.perf_counter()
+            self._next = now + _PACE * (now - begun)
+
+    def _write(self, state: dict[str, Any]) -> None:
         buffer = io.BytesIO()
         torch.save(state, buffer)
         payload = buffer.getvalue()
@@ -89,10 +96,7 @@ class Checkpoint:
             self._tried = True
         header = {"dipops checkpoint": FORMAT, "digest": _digest(self.fingerprint, payload), "fingerprint": self.fingerprint}
         line = json.dumps(header, ensure_ascii=False).encode() + b"\n"
-        part = self.path.with_name(f".{self.path.name}.part")
-        write_whole(self.path, lambda file: file.writelines((line, payload)), part)
-        now = time.perf_counter()
-        self._next = now + _PACE * (now - begun)
+        write_whole(self.path, lambda file: file.writelines((line, payload)), self._part)
 
 
 def fingerprint(
@@ -101,28 +105,15 @@ def fingerprint(
     """What must be the same for a solve to go on: all that its steps depend on but their number."""
     truth = {} if problem.truth is None else {"truth": problem.truth}
     return {
-        "operator": f"{_described(problem.operator)} {_digest_of(problem.operator.state_dict())}",
-        "measurement": f"{tuple(problem.y.shape)} σ = {problem.sigma} {_digest_of({'y': problem.y, **truth})}",
-        "prior": f"{_described(prior)} {_digest_of(started.state_dict())}",
-        "method": _described(method),
-        "monitors": _described(list(monitors)),
+        "operator": f"{described(problem.operator)} {digest_of(problem.operator.state_dict())}",
+        "measurement": f"{tuple(problem.y.shape)} σ = {problem.sigma} {digest_of({'y': problem.y, **truth})}",
+        "prior": f"{described(prior)} {digest_of(started.state_dict())}",
+        "method": described(method),
+        "monitors": described(list(monitors)),
         "seed": str(seed),
         "versions": f"dipops {package_version('dipops')}, torch {torch.__version__}",
         "device": problem.y.device.type,
     }
-
-
-def _described(thing: object) -> str:
-    """repr, the same in every process."""
-    return _ADDRESS.sub("", repr(thing))
-
-
-def _digest_of(tensors: dict[str, Tensor]) -> str:
-    total = hashlib.sha256()
-    for name, tensor in tensors.items():
-        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        total.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    return total.hexdigest()[:16]
 
 
 def _digest(fingerprint: Fingerprint, payload: bytes) -> str:
@@ -135,9 +126,18 @@ def _header(path: Path, line: bytes) -> dict[str, Any]:
         header = json.loads(line)
         if isinstance(header["fingerprint"], dict) and header.keys() >= {"dipops checkpoint", "digest"}:
             return header
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         pass
     raise BadFile(f"{path} is no checkpoint, or its beginning was changed", "a file that solve wrote", _ELSEWHERE)
+
+
+def _require_writable(part: Path) -> None:
+    try:
+        part.open("ab").close()
+        part.unlink()
+    except OSError as error:
+        came = f"no file can be written in {part.parent}: {error.strerror}"
+        raise BadFile(came, "a folder that can be written to", "choose another") from error
 
 
 def _require_readable(payload: bytes) -> None:

@@ -25,41 +25,44 @@ class Health(Enum):
 class Faults(Stateful):
     """Judges the last objectives by the lowest level that a solve has had.
 
-    A value that is not finite is a fault, and so are values of any member that lie 5 dB above the level without a break. A rise
+    A value that is not finite is a fault, and so are the last 25 values of any member if all lie 5 dB above the level. A rise
     that has just begun is doubtful: the next look will tell whether it was a spike, or, if there is none, it is a fault.
 
     Attributes:
-        failures: faults since the solve was last well.
+        failures: faults in a row, of which none was passed in between.
         undone: faults in all.
     """
 
-    state = ("failures", "undone", "_lowest", "_floor")
+    state = ("failures", "undone", "_furthest", "_lowest", "_floor")
 
     def __init__(self) -> None:
         self.failures, self.undone = 0, 0
+        self._furthest = 0
         self._lowest: Tensor | None = None
         self._floor: Tensor | None = None
 
-    def judge(self, objectives: Tensor, last: bool = False) -> Health:
-        """Take in the objectives (steps, N) of the last steps; ``last`` says that there will be no other look."""
+    def judge(self, objectives: Tensor, index: int, last: bool = False) -> Health:
+        """Take in the objectives (steps, N) up to step ``index``; ``last`` says that there will be no other look."""
+        if self._lowest is None and objectives.isfinite().all():
+            self._lowest, self._floor = objectives.min(0).values, _NEGLIGIBLE * objectives[0]
         health = self._health(objectives)
         if last and health is Health.DOUBTFUL:
             health = Health.FAULTY
         if health is Health.FAULTY:
             self.failures, self.undone = self.failures + 1, self.undone + 1
+            self._furthest = max(self._furthest, index)
         if health is Health.WELL:
-            self.failures = 0
-            self._floor = _NEGLIGIBLE * objectives[0] if self._floor is None else self._floor
-            level = torch.maximum(objectives.median(0).values, self._floor)
-            self._lowest = level if self._lowest is None else torch.minimum(self._lowest, level)
+            assert self._lowest is not None
+            assert self._floor is not None
+            self.failures = 0 if index > self._furthest else self.failures
+            level = torch.maximum(objectives[-LOOK_BACK:].median(0).values, self._floor)
+            self._lowest = torch.minimum(self._lowest, level)
         return health
 
     def _health(self, objectives: Tensor) -> Health:
-        if not objectives.isfinite().all():
+        if self._lowest is None or not objectives.isfinite().all():
             return Health.FAULTY
-        if self._lowest is None:
-            return Health.WELL
-        high = objectives > _JUMP * self._lowest
+        high = objectives[-LOOK_BACK:] > _JUMP * self._lowest
         if high.all(0).any():
             return Health.FAULTY
         return Health.DOUBTFUL if high[-1].any() else Health.WELL

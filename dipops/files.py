@@ -1,6 +1,7 @@
 """Files that are written whole or not at all, and the record of what made them."""
 
 import json
+import math
 import os
 import platform
 import tempfile
@@ -55,8 +56,8 @@ def write_whole(path: str | Path, write: Callable[[BinaryIO], object], part: Pat
 
 
 def write_json(path: str | Path, record: dict[str, Any]) -> None:
-    """Write ``record`` as indented JSON, whole or not at all."""
-    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    """Write ``record`` as indented JSON, whole or not at all; what is not finite becomes null, for JSON has no word for it."""
+    text = json.dumps(_finite(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     write_whole(path, lambda file: file.write(text.encode()))
 
 
@@ -82,6 +83,14 @@ def package_version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _processor() -> str:

@@ -21,6 +21,8 @@ from dipops.result import Result
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+TV_WEIGHT = 1e-6
+"""Weight of TV beside the relative misfit."""
 _TILE = 1.7
 
 

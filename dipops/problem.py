@@ -22,7 +22,8 @@ class Problem:
 
     Attributes:
         operator: A.
-        y: measurements (N, *out_shape), or one measurement of shape out_shape, which becomes a batch of one.
+        y: measurements (N, *out_shape), or one measurement of shape out_shape, which becomes a batch of one. What a Mask hides
+            is set to 0, whatever it was.
         truth: the pictures (N, *in_shape) where they are known, to score results; never used to find them.
         sigma: standard deviation of the noise in image units, such as 25/255, or None where it is not known.
 
@@ -39,6 +40,8 @@ class Problem:
     def __post_init__(self) -> None:
         require_operator(self.operator)
         object.__setattr__(self, "y", self._batch(self.y, self.operator.out_shape, "y"))
+        if is_mask(self.operator):
+            object.__setattr__(self, "y", torch.where(self.operator.mask > 0, self.y, 0))
         _require_finite(self.y, "y")
         if self.truth is not None:
             object.__setattr__(self, "truth", self._batch(self.truth, self.operator.in_shape, "truth"))

@@ -15,13 +15,14 @@ class Result:
 
     Attributes:
         image: the answer, (N, *in_shape); which one it is, ``answer`` says.
-        answer: "stopped" for what a stop rule kept, "average" for the average of the outputs, "last" for the last output; of
-            a batch where the rule kept some members only, it says how many. A recipe may add ", projected".
+        answer: "stopped" for what a stop rule kept that was done, "kept" for what one held that was not done yet, "average"
+            for the average of the outputs, "last" for the last output; of a batch whose members differ in that, how many are
+            which. A recipe may add ", projected".
         last: the last output.
         average: the average at the end, or None where there was none.
         kept: of each member what the stop rule kept that was done first, else the average or last; None without a rule.
         at: the steps that the members of ``image`` are from, (N,).
-        spread: standard deviation of the outputs, pixel by pixel, where it was kept: with Langevin; else None.
+        spread: standard deviation of the outputs, pixel by pixel, where a Posterior kept it, as with Langevin; else None.
         consistency: PSNR in dB between A(image) and y, (N,).
         trace: curves of shape (steps, N): "objective" (NaN in steps where a method did not compute it), and with a known
             truth "psnr" of the output and "psnr_average".

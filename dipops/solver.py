@@ -59,7 +59,7 @@ def solve(
         checkpoint: a file in which the state is laid down now and then and at the end. Where it exists, the solve goes on from
             it and ends with the bits of one that was never interrupted (on a CPU with as many threads), a finished one
             after a few steps, and with a larger ``steps`` further on. It must be the same solve: operator, prior, method and
-            monitors are told apart by their repr and tensors, the rest by value.
+            monitors are told apart by their repr, their tensors, their plain public attributes and the code of functions.
         progress: whether to show a bar.
 
     Raises:
@@ -68,7 +68,7 @@ def solve(
         BadFile: the checkpoint cannot be written, or is damaged or of another solve; it is then left as it was.
         Diverged: the objective was never finite.
     """
-    _require_solvable(problem, prior, method, steps)
+    _require_solvable(problem, prior, method, steps, seed, checkpoint)
     started = deepcopy(prior)
     started.start(problem, [seed + k for k in range(len(problem.y))])
     method = method or default_method(problem, prior)
@@ -117,7 +117,7 @@ class _Run:
                 self.index += 1
                 read = self.index % self.every == 0 or self.index == self.steps
                 self._step(read)
-                curves = self.trace.window(max(self.index - LOOK_BACK, 0), self.index) if read else {}
+                curves = self.trace.window(max(self.index - max(LOOK_BACK, self.every), 0), self.index) if read else {}
                 health = self._health(curves["objective"]) if read else Health.DOUBTFUL
                 if health is Health.FAULTY:
                     well = newest = self._gone_back(well)
@@ -200,7 +200,7 @@ class _Run:
     def _health(self, objectives: Tensor) -> Health:
         """How the solve stands, by the objectives (steps, N) of the last steps."""
         if self.faults:
-            return self.faults.judge(objectives, last=self.index == self.steps)
+            return self.faults.judge(objectives, self.index, last=self.index == self.steps)
         if not objectives[-1].isfinite().all():
             raise self._diverged()
         return Health.WELL
@@ -221,7 +221,10 @@ class _Run:
 
     def _diverged(self) -> Diverged:
         finite = self.trace.window(0, self.index)["objective"].isfinite().all(1)
-        first = int((~finite).nonzero()[0]) + 1 if not finite.all() else self.index
+        if finite.all():
+            came = f"an objective that rose 5 dB before step {self.index}, {MOST_FAILURES} times at ever lower rates"
+            return Diverged(came, "one that falls", "lower the learning rate")
+        first = int((~finite).nonzero()[0]) + 1
         return Diverged(f"an objective that is not finite at step {first}", "finite values", "lower the learning rate")
 
     def _speak(self, bar: Any, curves: dict[str, Tensor]) -> str | None:
@@ -241,6 +244,9 @@ class _Run:
             shown["PSNR"] = f"{float(step.psnr.mean()):.2f} dB"
         bar.set_postfix(shown, refresh=False)
         reasons = [callback(step) for callback in self.callbacks]
+        for reason in reasons:
+            if reason is not None and not isinstance(reason, str):
+                raise BadType(f"a callback that returned {reason!r}", "None, or the reason to stop", "end it with return None")
         return next((reason for reason in reasons if reason), None)
 
     def _reason(self, read: bool) -> str | None:
@@ -253,12 +259,14 @@ class _Run:
         return "; ".join(watch.reason() for watch in self.watches if bool(watch.done.any()))
 
     def _result(self) -> Result:
-        image, answer = self._answer, "last" if self._average is None else "average"
-        at = torch.full((len(image),), self.index, device=image.device)
-        image, at, held = _decided(self.watches, image, at)
-        if held:
-            members = len(image)
-            answer = "stopped" if held == members else f"stopped for {held} of {members}, else {answer}"
+        at = torch.full((len(self._answer),), self.index, device=self._answer.device)
+        image, at, kinds = _decided(self.watches, self._answer, at)
+        own = "last" if self._average is None else "average"
+        counts = {kind: kinds.count(kind) for kind in ("stopped", "kept") if kind in kinds}
+        if sum(counts.values()) == len(kinds):
+            answer = ", ".join(counts) if len(counts) == 1 else _of_members(counts, len(kinds))
+        else:
+            answer = f"{_of_members(counts, len(kinds))}, else {own}" if counts else own
         return Result(
             image=image,
             answer=answer,
@@ -277,8 +285,12 @@ class _Run:
         )
 
 
-def _decided(watches: Sequence[Watch], image: Tensor, at: Tensor) -> tuple[Tensor, Tensor, int]:
-    """Of each member the image of the rule that was done first, or else of the first that holds one; and of how many."""
+def _of_members(counts: dict[str, int], members: int) -> str:
+    return ", ".join(f"{kind} for {count} of {members}" for kind, count in counts.items())
+
+
+def _decided(watches: Sequence[Watch], image: Tensor, at: Tensor) -> tuple[Tensor, Tensor, list[str]]:
+    """Of each member the image of the rule that was done first, "stopped", or else of the first that holds one, "kept"."""
     undecided, nothing = torch.iinfo(torch.int64).max - 1, torch.iinfo(torch.int64).max
     first = torch.full_like(at, nothing)
     for watch in watches:
@@ -286,7 +298,7 @@ def _decided(watches: Sequence[Watch], image: Tensor, at: Tensor) -> tuple[Tenso
         sooner = when < first
         image = torch.where(per_image(sooner, image), watch.kept, image)
         at, first = torch.where(sooner, watch.at, at), torch.where(sooner, when, first)
-    return image, at, int((first < nothing).sum())
+    return image, at, ["" if when == nothing else "kept" if when == undecided else "stopped" for when in first.tolist()]
 
 
 def _on(place: torch.device, state: dict[str, Any]) -> dict[str, Any]:
@@ -304,17 +316,22 @@ def _sorted(
             raise BadType(f"the class {monitor.__name__} as a monitor", "an instance", f"write {monitor.__name__}(...)")
         if not isinstance(monitor, Averaging | StopRule) and not callable(monitor):
             raise BadType(f"a monitor that is a {type(monitor).__name__}", "Average, a stop rule or a function", "see monitor")
-    averages = [one for one in (*method.monitors, *monitors) if isinstance(one, Averaging)]
+    given = [one for one in monitors if isinstance(one, Averaging)]
+    if len(given) > 1:
+        raise BadValue(f"the averages {given}", "one", "solve twice to compare them")
+    averages = given or [one for one in method.monitors if isinstance(one, Averaging)]
     rules = [one for one in monitors if isinstance(one, StopRule)]
     if not averages and prior.average_decay is not None:
         averages = [Average(prior.average_decay)]
     callbacks = [one for one in monitors if not isinstance(one, Averaging | StopRule)]
     if all(isinstance(rule, Observed) for rule in rules):
         rules += [one for one in method.monitors if isinstance(one, StopRule)]
-    return averages[-1] if averages else None, rules, callbacks
+    return averages[0] if averages else None, rules, callbacks
 
 
-def _require_solvable(problem: Problem, prior: Prior, method: Method | None, steps: int | None) -> None:
+def _require_solvable(
+    problem: Problem, prior: Prior, method: Method | None, steps: int | None, seed: int, checkpoint: str | Path | None
+) -> None:
     if not isinstance(problem, Problem):
         raise BadType(f"a {type(problem).__name__} for a problem", "Problem(operator, y)", "or Problem.simulate(operator, x)")
     if not isinstance(prior, Prior):
@@ -324,5 +341,9 @@ def _require_solvable(problem: Problem, prior: Prior, method: Method | None, ste
         raise BadType(
             f"{method!r} for a method", "one such as Descent()", "wrap an optimiser: Descent(partial(torch.optim.SGD, lr=1))"
         )
+    if not isinstance(seed, int):
+        raise BadType(f"seed = {seed!r}", "an integer", "leave it out for 0")
+    if checkpoint is not None and not isinstance(checkpoint, str | Path):
+        raise BadType(f"checkpoint = {checkpoint!r}", "the path of a file", 'write checkpoint="run.pt"')
     if steps is not None:
         require_integer("steps", steps, 1, "leave it out for the method's own number")

@@ -9,7 +9,7 @@ import dipops
 
 PACKAGE = Path(dipops.__file__).parent
 LEVELS = {
-    "arguments": 0, "batches": 0, "errors": 0, "files": 0, "seeds": 0, "metrics": 0,
+    "arguments": 0, "batches": 0, "descriptions": 0, "errors": 0, "files": 0, "seeds": 0, "metrics": 0,
     "images": 1, "operators": 1,
     "probes": 2, "diagnosis": 2, "laws": 2, "problem": 2,
     "testing": 3, "priors": 3,
@@ -17,7 +17,7 @@ LEVELS = {
     "consistency": 5, "checkpoint": 5, "faults": 5, "result": 5,
     "solver": 6,
     "recipes": 7, "plot": 7, "tune": 7, "compare": 7, "estimate": 7, "preimages": 7,
-    "__init__": 8, "commands": 9,
+    "__init__": 8, "paper": 8, "commands": 9,
     "cli": 10, "__main__": 11,
 }  # fmt: skip
 

@@ -19,6 +19,7 @@ from dipops import (
     ConjugateGradient,
     DeepImagePrior,
     Descent,
+    DifferentiableOperator,
     Hourglass,
     Identity,
     Langevin,
@@ -120,6 +121,7 @@ DAMAGE = {
     "cut off": (lambda data: data[: len(data) // 2], "cut off or was changed"),
     "a flipped bit": (lambda data: _flip(data, len(data) - 5000), "cut off or was changed"),
     "a changed fingerprint": (lambda data: data.replace(b'"seed": "0"', b'"seed": "1"'), "cut off or was changed"),
+    "a deep header": (lambda data: b'{"fingerprint":' + b"[" * 100_000 + data, "no checkpoint"),
     "no header": (lambda data: data.partition(b"\n")[2], "no checkpoint"),
     "another format": (lambda data: data.replace(b'checkpoint": 1', b'checkpoint": 9'), "format 9"),
 }
@@ -147,6 +149,55 @@ OTHERS = {
     "monitors": lambda file: solve(noisy(), DeepImagePrior(TINY), monitors=[Average(0.5)], checkpoint=file),
     "prior, by its seed": lambda file: solve(noisy(), DeepImagePrior(TINY), seed=1, checkpoint=file),
 }
+
+
+class Gamma(DifferentiableOperator):
+    """Its exponent is neither a tensor nor in its repr."""
+
+    def __init__(self, exponent: float) -> None:
+        super().__init__((3, 32, 32))
+        self.exponent = exponent
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.clamp(min=1e-3) ** self.exponent
+
+
+def _solved(file: Path, exponent: float = 1.0, perturbation=0.1, rate: float = 0.01) -> None:
+    problem = Problem(Gamma(exponent), noisy().y, sigma=0.1)
+    method = Descent(lambda parameters: torch.optim.SGD(parameters, lr=rate))
+    solve(problem, DeepImagePrior(TINY, perturbation=perturbation), method, steps=25, checkpoint=file, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("part", "settings"),
+    [
+        ("operator", {"exponent": 2.0}),
+        ("prior", {"perturbation": 0.1000001}),
+        ("prior", {"perturbation": lambda step: 0.2}),
+        ("method", {"rate": 0.02}),
+    ],
+)
+def test_what_no_repr_tells_is_told_apart(part: str, settings: dict, tmp_path: Path) -> None:
+    file = tmp_path / "run.pt"
+    first = {"perturbation": lambda step: 0.1} if callable(settings.get("perturbation")) else {}
+    _solved(file, **first)
+    _solved(file, **first)
+    with pytest.raises(BadFile, match=f"has {part} "):
+        _solved(file, **{**first, **settings})
+
+
+def test_a_residual_that_was_reached_before_an_interruption_keeps_what_it_would_have_kept(tmp_path: Path) -> None:
+    """The average that centres on its moment comes 19 steps later, and the interruption lies between."""
+    problem = noisy()
+    curve = solve(problem, NoPrior(), steps=60, progress=False).trace["objective"][:, 0]
+    sigma = float((2 * curve[40] / problem.y.numel()).sqrt())
+    monitors = (Average(0.95), Residual(sigma))
+    whole = solve(problem, NoPrior(), steps=90, monitors=monitors, progress=False)
+    assert 50 < int(whole.at) < 70
+    for steps in (50, 90):
+        result = solve(problem, NoPrior(), steps=steps, monitors=monitors, checkpoint=tmp_path / "run.pt", progress=False)
+    assert result.answer == whole.answer == "stopped"
+    assert result.image.equal(whole.image)
 
 
 @pytest.mark.parametrize("part", OTHERS)
@@ -187,6 +238,12 @@ def test_a_checkpoint_that_cannot_be_written_is_refused_before_the_first_step(tm
     for place in (tmp_path / "missing" / "run.pt", tmp_path):
         with pytest.raises(BadFile, match="a file in a folder that exists"):
             solve(noisy(), DeepImagePrior(TINY), checkpoint=place, progress=False)
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no folder here that root cannot write to")
+def test_a_checkpoint_in_a_folder_that_takes_no_file_is_refused_at_once() -> None:
+    with pytest.raises(BadFile, match="no file can be written in /proc"):
+        solve(noisy(), DeepImagePrior(TINY), checkpoint="/proc/run.pt", progress=False)
 
 
 def test_a_state_that_could_not_be_read_back_is_refused(tmp_path: Path) -> None:

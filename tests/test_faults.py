@@ -2,12 +2,13 @@
 
 from copy import deepcopy
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pytest
 import torch
 
-from dipops import DeepImagePrior, Descent, Diverged, Hourglass, Identity, NoPrior, Problem, images, solve
+from dipops import DeepImagePrior, Descent, Diverged, Hourglass, Identity, Mask, NoPrior, Problem, images, solve
 from dipops.faults import Faults, Health
 from dipops.methods.interface import Slowing
 from dipops.monitor import Average, ExponentialVariance
@@ -158,25 +159,54 @@ def test_a_rate_that_is_too_high_at_first_is_lowered_until_it_works() -> None:
 
 
 def test_a_spike_that_passes_is_no_fault_and_a_lasting_jump_is() -> None:
-    faults = Faults()
+    faults, looks = Faults(), count(25, 25)
+
+    def judge(objectives: torch.Tensor) -> Health:
+        return faults.judge(objectives, next(looks))
+
     level = torch.ones(25, 2)
-    assert faults.judge(level) is Health.WELL
+    assert judge(level) is Health.WELL
     spike = level.clone()
     spike[10] = 50
-    assert faults.judge(spike) is Health.WELL
+    assert judge(spike) is Health.WELL
     beginning = level.clone()
     beginning[20:, 1] = 50
-    assert faults.judge(beginning) is Health.DOUBTFUL
-    assert deepcopy(faults).judge(beginning, last=True) is Health.FAULTY
-    assert faults.judge(torch.where(torch.tensor([False, True]), 50.0, level)) is Health.FAULTY
+    assert judge(beginning) is Health.DOUBTFUL
+    assert deepcopy(faults).judge(beginning, 75, last=True) is Health.FAULTY
+    assert judge(torch.where(torch.tensor([False, True]), 50.0, level)) is Health.FAULTY
     assert (faults.failures, faults.undone) == (1, 1)
-    assert faults.judge(level) is Health.WELL
+    assert faults.judge(level, 75) is Health.WELL
+    assert (faults.failures, faults.undone) == (1, 1)
+    assert judge(level) is Health.WELL
     assert (faults.failures, faults.undone) == (0, 1)
-    assert faults.judge(1e-9 * level) is Health.WELL
-    assert faults.judge(1e-7 * level) is Health.WELL
+    assert judge(1e-9 * level) is Health.WELL
+    assert judge(1e-7 * level) is Health.WELL
     for rise in (2e-6, 2.5e-6, 3e-6):
-        assert faults.judge(rise * level) is Health.WELL
-    assert faults.judge(4e-6 * level) is Health.FAULTY
+        assert judge(rise * level) is Health.WELL
+    assert judge(4e-6 * level) is Health.FAULTY
+
+
+def test_a_jump_in_the_first_stretch_or_in_a_long_one_is_found() -> None:
+    falling = torch.linspace(10, 1, 25).view(25, 1)
+    falling[20:] = 30
+    assert Faults().judge(falling, 25) is Health.DOUBTFUL
+    long = torch.linspace(10, 1, 100).view(100, 1)
+    long[60:] = 50
+    assert Faults().judge(long, 100) is Health.FAULTY
+
+
+def test_a_rise_that_comes_back_at_every_rate_ends_the_solve() -> None:
+    """It is tied to the step, so that lower rates do not help, and good looks before it must not count."""
+    problem = Problem.simulate(Mask(images.random_mask(32, 32, keep=0.5), channels=3), images.portrait(32))
+    prior = DeepImagePrior(TINY, perturbation=_rising)
+    result = solve(problem, prior, steps=300, progress=False)
+    assert result.undone == 5
+    assert result.steps < 150
+    assert "5 times at ever lower rates" in result.stopped
+
+
+def _rising(step: int) -> float:
+    return 0.0 if step < 150 else 3.0
 
 
 def test_descent_can_slow_down_and_exact_methods_need_not() -> None:

@@ -64,3 +64,12 @@ def test_langevin_refuses() -> None:
         Langevin(rate=0)
     with pytest.raises(BadValue, match="sigma = None"):
         solve(Problem(Identity((1, 16, 16)), torch.rand(1, 16, 16)), NoPrior(), Langevin(), progress=False)
+
+
+def test_a_start_without_slope_does_not_explode() -> None:
+    y = torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    problem = Problem(Identity((1, 16, 16)), y, sigma=0.1)
+    result = solve(problem, NoPrior(initial=y[0]), Langevin(burn_in=300), steps=2000, progress=False)
+    assert result.spread is not None
+    assert float(result.spread.mean()) == pytest.approx(0.1, rel=0.15)
+    assert float((result.last - y).abs().max()) < 1

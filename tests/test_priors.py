@@ -29,6 +29,7 @@ from dipops import (
     Problem,
     Ramp,
     ResNet,
+    Tikhonov,
     TotalVariation,
     UNet,
     Upsampling,
@@ -403,8 +404,15 @@ class _Misguided(Identity):
         self.guide = torch.rand(3, 16, 32)
 
 
-def _started(operator, generator) -> None:
-    DeepImagePrior(generator).start(Problem(operator, torch.rand(1, *operator.in_shape)), [0])
+class _Short:
+    """An input that does not heed the size it is given."""
+
+    def sample(self, problem, size, generator) -> torch.Tensor:
+        return torch.zeros(2, 8, 8)
+
+
+def _started(operator, generator, source=None) -> None:
+    DeepImagePrior(generator, source).start(Problem(operator, torch.rand(1, *operator.in_shape)), [0])
 
 
 @pytest.mark.parametrize(
@@ -442,6 +450,8 @@ def _started(operator, generator) -> None:
         (lambda: _started(Identity((3, 40, 15)), Hourglass()), "a network of 2 scales would fit"),
         (lambda: _started(Identity((3, 40, 15)), UNet()), "a UNet of 3 levels would fit"),
         (lambda: _started(Identity((3, 40, 15)), DeepDecoder()), r"DeepDecoder\(doublings=2\) would fit"),
+        (lambda: _started(Identity((3, 32, 32)), TINY, _Short()), r"an input of shape \(2, 8, 8\)"),
+        (lambda: Tikhonov(0.1, Identity((3, 8, 8))).penalty(torch.rand(1, 3, 32, 32)), r"shape \(1, 3, 32, 32\)"),
         (lambda: Hourglass((8, 8), skips=(4,)), "1 skips for 2 scales"),
         (lambda: Hourglass((8, 8), down_kernels=4), "odd kernels"),
         (lambda: Hourglass((8, 0)), "a width in channels = 0"),

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from dipops import BadType, BadValue, Identity, LanczosDownsampler, LinearOperator, Problem, consistency, images, metrics
+from dipops import BadType, BadValue, Identity, LanczosDownsampler, LinearOperator, Mask, Problem, consistency, images, metrics
 from dipops.seeds import stream
 
 IDENTITY = Identity((3, 8, 8))
@@ -100,3 +100,14 @@ def test_consistency_is_the_psnr_of_the_measurement() -> None:
     assert float(consistency(operator, x, y)) == pytest.approx(40, abs=1e-3)
     assert float(consistency(operator, x, y)) == pytest.approx(float(metrics.psnr(operator(x), y)), abs=1e-4)
     assert consistency(operator, x, operator(x)).isinf()
+
+
+def test_what_a_mask_hides_does_not_count() -> None:
+    mask = torch.ones(8, 8)
+    mask[0] = 0
+    y = Y.clone()
+    y[..., 0, :] = float("nan")
+    y[..., 0, 0] = 1e6
+    problem = Problem(Mask(mask, 3), y)
+    assert problem.y.equal(Y * mask)
+    assert float(problem.misfit(Y)) == 0

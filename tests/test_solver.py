@@ -26,12 +26,13 @@ from dipops import (
     metrics,
     solve,
 )
-from dipops.monitor import Average, Residual, Step
+from dipops.monitor import Average, ExponentialVariance, Residual, Step
 
 TINY = Hourglass((8, 8), skips=2)
 LBFGS = partial(torch.optim.LBFGS, lr=1.0, line_search_fn="strong_wolfe", max_iter=10)
 quiet = partial(solve, progress=False)
 MIXED = Descent(precision=Precision.MIXED)
+COUPLED = Descent(torch.optim.Adafactor)
 
 
 def noisy(size: int = 32, sigma: float = 0.1) -> Problem:
@@ -247,6 +248,8 @@ def test_the_residual_stops_and_keeps_the_image(device: torch.device) -> None:
     assert 0.09 < residual <= 0.1
     never = quiet(problem, NoPrior(), steps=30, monitors=(Residual(1e-6),))
     assert never.answer == "last"
+    undecided = quiet(problem, NoPrior(), steps=40, monitors=(ExponentialVariance(0.1, patience=400),))
+    assert (undecided.answer, undecided.stopped) == ("kept", "all 40 steps are done")
 
 
 def test_a_stop_rule_keeps_each_member_of_a_batch() -> None:
@@ -331,6 +334,13 @@ def test_the_bar_can_be_turned_off(capsys: pytest.CaptureFixture[str]) -> None:
         (lambda: quiet(noisy(), NoPrior(), monitors=Average()), BadType, "a sequence"),
         (lambda: quiet(noisy(), NoPrior(), monitors=(Average,)), BadType, r"write Average\(...\)"),
         (lambda: quiet(noisy(), NoPrior(), monitors=(3,)), BadType, "a monitor that is a int"),
+        (lambda: quiet(noisy(), NoPrior(), seed="a"), BadType, "seed = 'a'"),
+        (lambda: quiet(noisy(), NoPrior(), checkpoint=12), BadType, "checkpoint = 12"),
+        (lambda: quiet(noisy(), NoPrior(), monitors=(Average(), Average(0.9))), BadValue, "the averages"),
+        (lambda: quiet(noisy(), NoPrior(), steps=30, monitors=(lambda step: True,)), BadType, "a callback that returned True"),
+        (lambda: quiet(noisy(), NoPrior(), Descent(lambda parameters: None)), BadType, "an optimizer that is a NoneType"),
+        (lambda: Descent(schedule=3), BadType, "3 for a schedule"),
+        (lambda: quiet(noisy().repeat(2), NoPrior(), COUPLED), BadValue, "Adafactor on a batch of 2"),
         (lambda: Residual(0), BadValue, "stop by steps"),
         (lambda: Average(1.0), BadValue, "decay = 1.0"),
         (lambda: Average("0.9"), BadType, "decay = '0.9'"),

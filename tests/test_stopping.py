@@ -221,6 +221,16 @@ def test_observing_survives_an_interruption_and_leaves_a_methods_own_stop(tmp_pa
     assert denoised.steps < PrimalDual().steps
 
 
+def test_an_oracle_goes_on_from_a_state_with_what_it_has_seen() -> None:
+    given, oracle = Problem(Identity((1, 6, 6)), torch.zeros(1, 1, 6, 6), torch.zeros(1, 1, 6, 6)), Oracle()
+    watch = oracle.start(given, None)
+    watch.update(1, given.y, given.y + 0.1)
+    later = oracle.start(given, None)
+    later.load_state_dict(watch.state_dict())
+    later.update(2, given.y, given.y + 0.2)
+    assert (int(oracle.at), float(oracle.kept.max())) == (1, pytest.approx(0.1))
+
+
 def test_what_cannot_be_observed_is_refused() -> None:
     with pytest.raises(BadType, match="a stop rule"):
         Observed(0.5)

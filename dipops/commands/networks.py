@@ -17,12 +17,11 @@ from dipops.operators.alexnet import AlexNet, AlexNetLayout
 from dipops.operators.features import Activation
 from dipops.operators.imagenet import ImageNetwork
 from dipops.operators.squeezenet import SqueezeNet
-from dipops.preimages import Preimage, excitation, figure, preimages, record, table
+from dipops.preimages import TV_WEIGHT, Preimage, excitation, figure, preimages, record, table
 from dipops.priors.interface import NoPrior, PixelPrior
 from dipops.priors.total_variation import TotalVariation
 
 ALL = "all"
-TV_WEIGHT = 1e-6
 
 
 class PriorName(StrEnum):

@@ -21,6 +21,7 @@ from dipops.problem import Problem
 MakeOptimizer = Callable[[Iterable[Parameter]], Optimizer]
 MakeSchedule = Callable[[Optimizer], LRScheduler]
 
+_COUPLING = tuple(getattr(torch.optim, name) for name in ("LBFGS", "Adafactor", "Muon") if hasattr(torch.optim, name))
 ADAM = partial(torch.optim.Adam, lr=0.01, fused=True)
 
 
@@ -63,6 +64,10 @@ class Descent:
             raise BadType(
                 f"{self.optimizer!r} for an optimizer", "a function that makes one", "write partial(torch.optim.SGD, lr=1)"
             )
+        if self.schedule is not None and not callable(self.schedule):
+            raise BadType(
+                f"{self.schedule!r} for a schedule", "a function that makes one", "write partial(CosineAnnealingLR, T_max=9)"
+            )
         if not isinstance(self.precision, Precision):
             raise BadType(f"precision = {self.precision!r}", "a Precision", "write Precision.MIXED, say")
         require_steps(self)
@@ -75,9 +80,9 @@ class Descent:
         """See :class:`dipops.methods.interface.Method`.
 
         Raises:
-            BadValue: an optimiser that couples all parameters, L-BFGS, for a batch; a prior with a box; mixed precision for
-                a problem that is not in float32.
-            BadType: a schedule that wants more than the number of the step.
+            BadValue: an optimiser that couples parameters, such as L-BFGS or Adafactor, for a batch; a prior with a box; mixed
+                precision for a problem that is not in float32.
+            BadType: a schedule that wants more than the number of the step, or an optimizer that is none.
         """
         return DescentIteration(self, problem, prior, generators)
 
@@ -91,12 +96,16 @@ class DescentIteration:
         self._problem, self._prior, self._generators = problem, prior, generators
         self._parameters = [p for p in prior.parameters() if p.requires_grad]
         self.optimizer = method.optimizer(self._parameters)
+        if not isinstance(self.optimizer, Optimizer):
+            came = f"an optimizer that is a {type(self.optimizer).__name__}"
+            raise BadType(came, "one of torch.optim", "write partial(torch.optim.SGD, lr=1)")
         self.schedule = method.schedule(self.optimizer) if method.schedule else None
         if isinstance(self.schedule, ReduceLROnPlateau):
             raise BadType("ReduceLROnPlateau, which wants a figure", "a schedule of steps alone", "use a cosine, say")
         self._searches = isinstance(self.optimizer, LBFGS)
-        if self._searches and len(problem.y) > 1:
-            raise BadValue(f"L-BFGS on a batch of {len(problem.y)}", "one image", "it couples them: solve them one by one")
+        if isinstance(self.optimizer, _COUPLING) and len(problem.y) > 1:
+            came = f"{type(self.optimizer).__name__} on a batch of {len(problem.y)}"
+            raise BadValue(came, "one image", "it couples them: solve them one by one")
         self._mixed = method.precision is Precision.MIXED
         if self._mixed:
             _prepare_for_mixed_precision(prior, problem)

@@ -19,7 +19,7 @@ from dipops.priors.interface import Prior
 from dipops.problem import Problem
 
 _MEMORY = 0.99
-_FLOOR = 1e-5
+_FLOOR = 1.0
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,10 @@ class Langevin:
 
 
 class _Sampler(Optimizer):
-    """θ ← θ - ε/2 G ∇U + √(εG) n with U = objective / temperature and G = 1 / (λ + √V).
+    """θ ← θ - ε/2 G ∇U + √(εG) n with U = objective / temperature, G = 1 / (λ + √V) and λ = 1.
 
     V is the running mean of (∇U)² over a whole tensor of weights of one member: a V of each weight would follow that weight and
-    bend the distribution.
+    bend the distribution. λ bounds the steps where there is no slope, as at a start that explains y wholly.
     """
 
     def __init__(

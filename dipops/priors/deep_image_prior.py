@@ -63,6 +63,10 @@ class DeepImagePrior(Prior):
         source = self.input or (Noise() if problem.operator.guide is None else Guide())
         size = self.generator.input_size(in_shape[1:])
         inputs = [source.sample(problem, size, stream(seed, "input")) for seed in seeds]
+        for made in inputs:
+            if made.ndim != 3 or tuple(made.shape[1:]) != tuple(size):
+                came = f"an input of shape {tuple(made.shape)} from {source!r}"
+                raise BadValue(came, f"(channels, {size[0]}, {size[1]})", "make it of the size that sample is given")
         channels = len(inputs[0])
         streams = [stream(seed, "weights").initial_seed() for seed in seeds]
         self.network = side_by_side(self.generator, channels, in_shape[0], streams).to(problem.y)
@@ -71,7 +75,7 @@ class DeepImagePrior(Prior):
             self.z = nn.Parameter(z)
         else:
             self.register_buffer("z", z)
-        self.register_buffer("noise", torch.zeros_like(z))
+        self.register_buffer("noise", torch.zeros_like(z), persistent=False)
         self.register_buffer("refreshed", torch.zeros((), dtype=torch.int64))
         self._shape = in_shape
 

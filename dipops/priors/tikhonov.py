@@ -37,7 +37,7 @@ class Tikhonov(ProximalPrior):
 
     def value(self, x: Tensor) -> Tensor:
         """½ μ ‖Lx‖² of each image: (N, *in_shape) to (N,)."""
-        return 0.5 * self.weight * power(self.analysis(x.shape[1:]).forward(x))
+        return 0.5 * self.weight * power(x if self.operator is None else self.operator(x))
 
     def penalty(self, x: Tensor) -> Tensor:
         return self.value(x)

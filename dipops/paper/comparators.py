@@ -1,0 +1,140 @@
+"""The systems that the paper compares with, as well-kept libraries have them: problem in, picture out.
+
+All need the extra ``compare``.
+"""
+
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from dipops import images
+from dipops.errors import BadValue
+from dipops.operators.elementary import is_mask
+from dipops.problem import Problem
+
+_NLM_PATCH, _NLM_DISTANCE, _NLM_H = 5, 10, 0.6
+_GUIDED_RADIUS, _GUIDED_EPSILON = 8, 0.02**2
+_BILATERAL_SPACE, _BILATERAL_COLOUR = 8.0, 0.05
+_CODING_WEIGHT, _CODING_STEPS, _LOWPASS = 0.02, 200, 5.0
+
+
+def bicubic(problem: Problem) -> Tensor:
+    """The measurement enlarged by Pillow's bicubic filter."""
+    return images.resize(problem.y[0], problem.operator.in_shape[1:], Image.Resampling.BICUBIC)[None].clamp(0, 1)
+
+
+def non_local_means(problem: Problem) -> Tensor:
+    """Buades, Coll and Morel, "A non-local algorithm for image denoising", CVPR 2005, by scikit-image."""
+    sigma = _sigma(problem)
+    settings = {"patch_size": _NLM_PATCH, "patch_distance": _NLM_DISTANCE, "h": _NLM_H * sigma, "sigma": sigma}
+    restoration = _package("skimage.restoration")
+    return _tensor(restoration.denoise_nl_means(_pixels(problem.y), channel_axis=-1, **settings))
+
+
+def bm3d(problem: Problem) -> Tensor:
+    """Dabov, Foi, Katkovnik and Egiazarian, "Image denoising by sparse 3-D transform-domain collaborative filtering", IEEE
+    TIP 2007, by its authors' package; in colour CBM3D.
+    """
+    package, sigma, y = _package("bm3d"), _sigma(problem), _pixels(problem.y)
+    return _tensor(package.bm3d_rgb(y, sigma) if y.shape[-1] == 3 else package.bm3d(y, sigma))
+
+
+def biharmonic(problem: Problem) -> Tensor:
+    """Biharmonic inpainting by scikit-image."""
+    holes = ~_known(problem)
+    return _tensor(_package("skimage.restoration").inpaint_biharmonic(_pixels(problem.y), holes, channel_axis=-1))
+
+
+def convolutional_sparse_coding(problem: Problem) -> Tensor:
+    """Inpainting of grey pictures by convolutional sparse coding with sporco's own dictionary, over a smooth part.
+
+    Wohlberg, "Boundary handling for convolutional sparse representations", ICIP 2016: mask decoupling.
+    """
+    coding, util = _package("sporco.admm.cbpdn"), _package("sporco.util")
+    y, known = _pixels(problem.y)[..., 0], _known(problem).astype(np.float32)
+    smooth = _smooth_part(y, known)
+    settings = {"Verbose": False, "MaxMainIter": _CODING_STEPS, "HighMemSolve": False, "RelStopTol": 1e-3}
+    options = coding.ConvBPDNMaskDcpl.Options({**settings, "AutoRho": {"Enabled": True}})
+    atoms = util.convdicts()["G:12x12x36"].astype(np.float32)
+    border = atoms.shape[0] - 1
+    padded, weight = (np.pad(plane, (0, border)) for plane in ((y - smooth) * known, known))
+    solver = coding.ConvBPDNMaskDcpl(atoms, padded, _CODING_WEIGHT, weight, options)
+    solver.solve()
+    detail = solver.reconstruct().squeeze()[: y.shape[0], : y.shape[1]]
+    return _tensor(np.where(known > 0, y, smooth + detail)[..., None])
+
+
+def guided_filter(problem: Problem) -> Tensor:
+    """He, Sun and Tang, "Guided image filtering", ECCV 2010, by OpenCV, with their settings for flash and no flash.
+
+    Values go to OpenCV as 0 to 255: between 0 and 1 its variances cancel.
+    """
+    guide, y = (255 * pixels for pixels in (_guide(problem), _pixels(problem.y)))
+    settings = {"radius": _GUIDED_RADIUS, "eps": 255**2 * _GUIDED_EPSILON}
+    return _tensor(_package("cv2").ximgproc.guidedFilter(guide=guide, src=y, **settings) / 255)
+
+
+def joint_bilateral_filter(problem: Problem) -> Tensor:
+    """Petschnigg et al., "Digital photography with flash and no-flash image pairs", SIGGRAPH 2004, by OpenCV."""
+    settings = {"d": -1, "sigmaColor": _BILATERAL_COLOUR, "sigmaSpace": _BILATERAL_SPACE}
+    filtered = _package("cv2").ximgproc.jointBilateralFilter(joint=_guide(problem), src=_pixels(problem.y), **settings)
+    return _tensor(filtered)
+
+
+def require_packages(*names: str) -> None:
+    """Refuse a run whose packages are not installed.
+
+    Raises:
+        BadValue: one is missing.
+    """
+    for name in names:
+        _package(name)
+
+
+def _package(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise BadValue(f"no package {name.partition('.')[0]}", "the extra compare", "pip install 'dipops[compare]'") from error
+
+
+def _pixels(batch: Tensor) -> np.ndarray:
+    """The one picture of a batch as (H, W, C)."""
+    if len(batch) != 1:
+        raise BadValue(f"a batch of {len(batch)} for a comparator", "one picture", "give them one by one")
+    return np.ascontiguousarray(batch[0].movedim(0, -1).cpu().numpy().astype(np.float32))
+
+
+def _tensor(pixels: np.ndarray) -> Tensor:
+    planes = pixels if pixels.ndim == 3 else pixels[..., None]
+    return torch.from_numpy(np.ascontiguousarray(planes, dtype=np.float32)).movedim(-1, 0)[None].clamp(0, 1)
+
+
+def _sigma(problem: Problem) -> float:
+    if not problem.sigma:
+        raise BadValue("a comparator without σ", "a problem with noise", "set sigma")
+    return problem.sigma
+
+
+def _known(problem: Problem) -> np.ndarray:
+    """Which pixels are known, (H, W)."""
+    if not is_mask(problem.operator):
+        raise BadValue(f"{problem.operator!r} for inpainting", "a Mask", "choose another comparator")
+    return problem.operator.mask.expand(problem.operator.in_shape)[0].cpu().numpy() > 0
+
+
+def _guide(problem: Problem) -> np.ndarray:
+    guide = problem.operator.guide
+    if guide is None:
+        raise BadValue(f"{problem.operator!r}, which has no guide", "an operator with one", "use GuidedInput")
+    return _pixels(guide[None])
+
+
+def _smooth_part(y: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """A Gaussian mean over the known pixels."""
+    blur = _package("scipy.ndimage").gaussian_filter
+    return blur(y * known, _LOWPASS) / np.maximum(blur(known, _LOWPASS), 1e-6)

@@ -1,0 +1,64 @@
+"""Makes what is not finished yet: here, or by the workers of a Dask cluster."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dipops.paper.experiments import experiment
+from dipops.paper.pictures import require_pictures
+from dipops.paper.store import Store
+from dipops.paper.tasks import Task, perform
+
+
+def require_runnable(tasks: Sequence[Task], data: Path) -> None:
+    """Refuse, before anything is run, what could not be run to its end.
+
+    Raises:
+        BadFile: pictures are missing or others.
+        BadValue: a package is not installed.
+    """
+    rows = {task.experiment: experiment(task.experiment) for task in tasks}
+    require_pictures(data, [case for row in rows.values() for case in row.cases])
+    for task in tasks:
+        rows[task.experiment].contestants[task.contestant].require()
+
+
+def run(tasks: Sequence[Task], store: Store, data: Path, place: str = "cpu", progress: bool = True) -> None:
+    """Make every task that is not finished, one after the other; what another process is at is waited for at the end.
+
+    Raises:
+        BadFile: a result cannot be written; all that was finished stays.
+    """
+    with _bar(tasks, store, progress) as bar:
+        waiting = [task for task in tasks if not store.has(task.key)]
+        for wait in (False, True):
+            waiting = [task for task in waiting if not _made(task, store, data, place, wait, bar)]
+
+
+def _made(task: Task, store: Store, data: Path, place: str, wait: bool, bar: Any) -> bool:
+    """Whether the task is finished now."""
+    with store.claim(task.key, wait) as held:
+        if not held:
+            return False
+        if not store.has(task.key):
+            bar.set_description(f"{task.experiment}: {task.case}, {task.contestant}")
+            record, picture = perform(task, data, place)
+            store.keep(task.key, record, picture)
+            _tell(bar, record)
+        bar.update()
+    return True
+
+
+def _bar(tasks: Sequence[Task], store: Store, shown: bool) -> Any:
+    from tqdm.auto import tqdm
+
+    done = sum(store.has(task.key) for task in tasks)
+    watched = sys.stderr.isatty()
+    settings = {"unit": "run", "dynamic_ncols": True, "mininterval": 0.1 if watched else 30}
+    return tqdm(total=len(tasks), initial=done, disable=not shown, **settings)
+
+
+def _tell(bar: Any, record: dict[str, Any]) -> None:
+    scores = next(iter(record["scores"].values()), {})
+    bar.set_postfix({name: f"{value:.2f}" for name, value in scores.items()})

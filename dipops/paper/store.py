@@ -1,0 +1,103 @@
+"""A folder of finished runs that loses nothing: each is a JSON record and a picture, written whole, and never made twice."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from torch import Tensor
+
+from dipops import images
+from dipops.errors import BadFile
+from dipops.files import write_json
+
+FORMAT = 1
+_MARK = "store.json"
+
+
+class Store:
+    """Finished runs in a folder that several processes may share.
+
+    A run's picture is written before its record, and both under their final name only when whole: what has a record is
+    finished. A lock for each run is held by the process that makes it, and falls with that process.
+
+    Args:
+        folder: made if it is not there.
+
+    Raises:
+        BadFile: it cannot be made or written to, is no store, or one of another format.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        mark = self.folder / _MARK
+        try:
+            (self.folder / "locks").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadFile(f"cannot make {self.folder}: {error.strerror}", "a folder", "choose another --out") from error
+        if not mark.exists():
+            if any(self.folder.glob("*.json")):
+                raise BadFile(f"{self.folder} without {_MARK}", "a new folder or a store", "choose another --out")
+            write_json(mark, {"dipops store": FORMAT})
+        found = _read(mark).get("dipops store")
+        if found != FORMAT:
+            raise BadFile(f"{self.folder} of format {found}", f"format {FORMAT}", "choose another --out, or that version")
+
+    def has(self, key: str) -> bool:
+        """Whether that run is finished."""
+        return self._record(key).exists()
+
+    def record(self, key: str) -> dict[str, Any]:
+        """The record of a finished run.
+
+        Raises:
+            BadFile: there is none, or it was changed.
+        """
+        return _read(self._record(key))
+
+    def picture(self, key: str) -> Path:
+        """The file of a finished run's picture."""
+        return self.folder / f"{key}.png"
+
+    def keep(self, key: str, record: dict[str, Any], picture: Tensor) -> None:
+        """Lay a run down.
+
+        Raises:
+            BadFile: it cannot be written, as on a full disk; the store is then as it was.
+        """
+        images.save(self.picture(key), picture)
+        write_json(self._record(key), record)
+
+    @contextmanager
+    def claim(self, key: str, wait: bool) -> Iterator[bool]:
+        """Hold the lock of a run, so that no other process makes it; gives whether it is held.
+
+        Args:
+            key: of the run.
+            wait: whether to wait for a process that holds it.
+        """
+        lock = FileLock(self.folder / "locks" / f"{key}.lock", timeout=-1 if wait else 0)
+        try:
+            lock.acquire()
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
+
+    def _record(self, key: str) -> Path:
+        return self.folder / f"{key}.json"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise BadFile(f"{path} cannot be read: {error}", "what dipops paper wrote", "delete it to make it anew") from error
+    if not isinstance(found, dict):
+        raise BadFile(f"{path} holds no record", "what dipops paper wrote", "delete it to make it anew")
+    return found

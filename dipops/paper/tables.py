@@ -1,0 +1,221 @@
+"""An experiment's runs as one table: what the paper prints, what we get, and how far that is from the oracle."""
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import torch
+
+from dipops import images
+from dipops.errors import BadValue
+from dipops.paper.contestants import ANSWER, AVERAGE, LAST, ORACLE, PROJECTED, STOPPED
+from dipops.paper.experiments import MEAN_OF_RUNS, Experiment
+from dipops.paper.store import Store
+from dipops.paper.tasks import Size, Task
+
+COLUMNS = {
+    LAST: "last output",
+    AVERAGE: "average",
+    ANSWER: "answer",
+    STOPPED: "stopped without truth",
+    PROJECTED: "average, made to explain y",
+    ORACLE: "oracle",
+}
+_PUBLISHED = "published"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its task and its record."""
+
+    task: Task
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One system in a table.
+
+    Attributes:
+        system: its name.
+        values: by (column, metric): the mean over the pictures, one for each seed.
+        printed: by column, the paper's figures.
+        seconds: a picture took on average, or None where nothing was run.
+        pictures: how many of the experiment's were run.
+    """
+
+    system: str
+    values: dict[tuple[str, str], list[float]]
+    printed: dict[str, float] = field(default_factory=dict)
+    seconds: float | None = None
+    pictures: int = 0
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as rows and heads, in the form that is asked for."""
+
+    title: str
+    notes: str
+    heads: Sequence[str]
+    lines: Sequence[Sequence[str]]
+
+    def markdown(self) -> str:
+        rows = [self.heads, ["---"] * len(self.heads), *self.lines]
+        return f"## {self.title}\n\n{self.notes}\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+
+    def csv(self) -> str:
+        out = io.StringIO()
+        csv.writer(out).writerows([self.heads, *self.lines])
+        return out.getvalue()
+
+    def latex(self) -> str:
+        rows = [" & ".join(map(_escaped, row)) + r" \\" for row in (self.heads, *self.lines)]
+        columns = "l" + "r" * (len(self.heads) - 1)
+        body = "\n".join([rows[0], r"\midrule", *rows[1:]])
+        lines = [f"% {self.title}: {self.notes}", f"\\begin{{tabular}}{{{columns}}}", r"\toprule", body, r"\bottomrule"]
+        return "\n".join([*lines, r"\end{tabular}", ""])
+
+
+def finished(tasks: Iterable[Task], store: Store) -> list[Run]:
+    """The runs that are there."""
+    return [Run(task, store.record(task.key)) for task in tasks if store.has(task.key)]
+
+
+def table(row: Experiment, size: Size, runs: Sequence[Run], store: Store, data: Path | None = None) -> Table:
+    """The table of an experiment.
+
+    With ``data`` there is a row of the mean of the runs, where there are several.
+
+    Raises:
+        BadValue: no run is there.
+    """
+    runs = [run for run in runs if run.task.experiment == row.name and run.task.size == size]
+    if not runs:
+        raise BadValue(f"{row.name} at {size} without a run", "at least one", "run it first, with the same options")
+    rows = [_row(row, name, [run for run in runs if run.task.contestant == name]) for name in row.contestants]
+    rows = [one for one in rows if one.pictures]
+    pooled = None if data is None or row.score is None else _mean_of_runs(row, runs, store, data)
+    rows += [pooled] if pooled else []
+    ours = {one.system for one in rows}
+    rows += [Row(one.system, {}, {one.column: one.value}) for one in row.printed if one.system not in {*row.contestants, *ours}]
+    columns = [column for column in COLUMNS if any(column == key[0] for one in rows for key in one.values)]
+    metrics = list(dict.fromkeys(metric for one in rows for _, metric in one.values))
+    keys = [(column, metric) for column in columns for metric in metrics if any((column, metric) in one.values for one in rows)]
+    heads = ["system", "printed", *(_head(key, metrics) for key in keys if key[0] != ORACLE), "ours - printed", "± over seeds"]
+    heads += ["seconds", *(_head(key, metrics) for key in keys if key[0] == ORACLE)]
+    return Table(row.title, _notes(row, size, runs), heads, [_line(one, keys) for one in rows])
+
+
+def every_run(row: Experiment, runs: Sequence[Run]) -> Table:
+    """One line for each run, picture and column: what a table is made of."""
+    lines = [
+        [*_named(run), column, metric, repr(value), str(run.record["seconds"])]
+        for run in runs
+        for column, values in run.record["scores"].items()
+        for metric, value in values.items()
+    ]
+    heads = ["picture", "system", "seed", "size", "column", "metric", "value", "seconds"]
+    return Table(row.title, "every run", heads, lines)
+
+
+def _named(run: Run) -> list[str]:
+    return [run.task.case, run.task.contestant, str(run.task.seed), str(run.task.size)]
+
+
+def _row(row: Experiment, name: str, runs: Sequence[Run]) -> Row:
+    values: dict[tuple[str, str], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for run in runs:
+        for column, scores in run.record["scores"].items():
+            for metric, value in scores.items():
+                values[column, metric][run.task.seed].append(value)
+    means = {key: [mean(found) for found in of_seed.values()] for key, of_seed in values.items()}
+    seconds = mean(run.record["seconds"] for run in runs) if runs else None
+    return Row(name, means, _printed(row, name), seconds, len({run.task.case for run in runs}))
+
+
+def _mean_of_runs(row: Experiment, runs: Sequence[Run], store: Store, data: Path) -> Row | None:
+    """The answers of all seeds of the first contestant, averaged picture by picture."""
+    first = next(iter(row.contestants))
+    of_case: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        if run.task.contestant == first:
+            of_case[run.task.case].append(run)
+    fewest = min((len(found) for found in of_case.values()), default=0)
+    if fewest < 2 or row.score is None:
+        return None
+    scores = []
+    for name, found in of_case.items():
+        problem = row.problem(name, row.case(name).read(data, found[0].task.size.crop))
+        if problem.truth is None:
+            return None
+        pictures = torch.stack([images.load(store.picture(run.task.key)) for run in found])
+        scores.append(float(row.score(pictures.mean(0, keepdim=True), problem.truth)))
+    seconds = mean(sum(run.record["seconds"] for run in found) for found in of_case.values())
+    label = f"{first}, mean of {fewest} runs"
+    return Row(label, {(AVERAGE, row.metric): [mean(scores)]}, _printed(row, MEAN_OF_RUNS), seconds, len(scores))
+
+
+def _printed(row: Experiment, name: str) -> dict[str, float]:
+    return {one.column: one.value for one in row.printed if one.system == name}
+
+
+def _line(one: Row, keys: Sequence[tuple[str, str]]) -> list[str]:
+    cells = {key: f"{mean(one.values[key]):.2f}" if key in one.values else "–" for key in keys}
+    printed = ", ".join(
+        f"{value:.2f}" + (f" ({COLUMNS[column]})" if len(one.printed) > 1 else "") for column, value in one.printed.items()
+    )
+    seconds = _PUBLISHED if one.seconds is None else f"{one.seconds:.1f}"
+    shown = [cells[key] for key in keys if key[0] != ORACLE]
+    return [
+        one.system,
+        printed or "–",
+        *shown,
+        _difference(one),
+        _spread(one),
+        seconds,
+        *(cells[key] for key in keys if key[0] == ORACLE),
+    ]
+
+
+def _difference(one: Row) -> str:
+    """Ours minus the printed, in the column that the printed figure is of."""
+    found = []
+    for column, value in one.printed.items():
+        ours = next((values for (name, _), values in one.values.items() if name == column), None)
+        ours = ours or (next(iter(one.values.values())) if len(one.values) == 1 else None)
+        found += [f"{mean(ours) - value:+.2f}"] if ours else []
+    return ", ".join(found) or "–"
+
+
+def _spread(one: Row) -> str:
+    """Standard deviation over the seeds, of the column that comes first."""
+    several = [values for values in one.values.values() if len(values) > 1]
+    return f"{stdev(several[0]):.2f}" if several else "–"
+
+
+def _head(key: tuple[str, str], metrics: Sequence[str]) -> str:
+    column, metric = key
+    return f"{COLUMNS[column]}, {metric}" if len(metrics) > 1 else COLUMNS[column]
+
+
+def _notes(row: Experiment, size: Size, runs: Sequence[Run]) -> str:
+    pictures = len({run.task.case for run in runs})
+    seeds = len({run.task.seed for run in runs})
+    machine = runs[0].record["environment"]
+    share = "" if size.whole else " This is a smaller version: its figures are not to be compared with the printed ones."
+    return (
+        f"{row.metric}, mean of {pictures} of {len(row.cases)} pictures, up to {seeds} seeds; {size}.{share} "
+        f"From the paper: {row.source}. Run on {machine['gpu'] or machine['processor']}, torch {machine['packages']['torch']}."
+    )
+
+
+def _escaped(text: str) -> str:
+    for plain in "&%_#":
+        text = text.replace(plain, f"\\{plain}")
+    return text.replace("±", r"$\pm$").replace("–", "--").replace("σ", r"$\sigma$").replace("‖", r"$\|$")

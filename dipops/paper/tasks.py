@@ -1,0 +1,155 @@
+"""One run of the paper's: which experiment, picture, contestant and seed, how large, and what comes of it."""
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dipops.errors import BadValue
+from dipops.files import environment
+from dipops.paper.contestants import Contestant, Effort, Outcome
+from dipops.paper.experiments import Experiment, experiment
+from dipops.problem import Problem
+from dipops.recipes import Variant
+
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of the paper's experiment is run.
+
+    Attributes:
+        crop: sides are cut to at most so many pixels, the middle; None leaves them.
+        steps: as a part of the recipe's.
+        variant: the paper's settings or the light ones.
+
+    Raises:
+        BadValue: the crop is under 32 pixels, or steps not above 0 and up to 1.
+    """
+
+    crop: int | None = None
+    steps: float = 1.0
+    variant: Variant = Variant.PAPER
+
+    def __post_init__(self) -> None:
+        if self.crop is not None and self.crop < 32:
+            raise BadValue(f"a crop of {self.crop}", "at least 32 pixels", "the paper's pictures have 256 and more")
+        if not 0 < self.steps <= 1:
+            raise BadValue(f"{self.steps} of the steps", "a part above 0 and up to 1", "0.1 makes a tenth of them")
+
+    @property
+    def whole(self) -> bool:
+        """Whether this is the paper's own size."""
+        return self == Size()
+
+    def __str__(self) -> str:
+        parts = ["the whole pictures" if self.crop is None else f"crops of {self.crop} pixels"]
+        parts.append("all steps" if self.steps == 1 else f"{100 * self.steps:g}% of the steps")
+        return ", ".join([*parts, "the paper's settings" if self.variant is Variant.PAPER else "light settings"])
+
+
+@dataclass(frozen=True)
+class Task:
+    """One run, by names and numbers alone, so that another machine can make it.
+
+    Attributes:
+        experiment, case, contestant: their names.
+        seed: of everything random.
+        size: how much of it.
+    """
+
+    experiment: str
+    case: str
+    contestant: str
+    seed: int
+    size: Size
+
+    @property
+    def key(self) -> str:
+        """A file's name: the names, and a digest of all that the result depends on."""
+        settings = experiment(self.experiment).contestants[self.contestant].settings(self.size.variant)
+        text = json.dumps({**self.values(), "settings": settings}, sort_keys=True)
+        name = re.sub(r"[^a-z0-9]+", "-", f"{self.experiment}-{self.case}-{self.contestant}".lower())
+        return f"{name}-{self.seed}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+
+    def values(self) -> dict[str, Any]:
+        """As plain values."""
+        return {**asdict(self), "size": {**asdict(self.size), "variant": self.size.variant.value}}
+
+
+def plan(
+    names: Sequence[str], seeds: int, size: Size, layers: Iterable[str] | None = None, contestants: Iterable[str] | None = None
+) -> list[Task]:
+    """All runs of some experiments, those first that cost least.
+
+    Args:
+        names: of experiments; "all" among them means every one.
+        seeds: runs of each contestant that draws at random.
+        size: how much of each.
+        layers: of the pre-images, only these.
+        contestants: only these.
+
+    Raises:
+        BadValue: an experiment is unknown, or nothing is left.
+    """
+    from dipops.paper.experiments import EXPERIMENTS
+
+    chosen = list(EXPERIMENTS.values()) if ALL in names else [experiment(name) for name in names]
+    tasks = [
+        Task(row.name, case.name, name, seed, size)
+        for row in chosen
+        for name, contestant in row.contestants.items()
+        if _wanted(row, name, layers, contestants)
+        for seed in range(seeds if contestant.random else 1)
+        for case in row.cases
+    ]
+    if not tasks:
+        raise BadValue("nothing to run", "a contestant that the experiment has", "see dipops paper list")
+    return tasks
+
+
+def perform(task: Task, data: Path, place: str = "cpu", progress: bool = False) -> tuple[dict[str, Any], Tensor]:
+    """Make a run: its record, and the picture that is its answer (1, C, H, W).
+
+    Raises:
+        BadFile: a picture or a file of weights is missing or another one.
+    """
+    row = experiment(task.experiment)
+    problem = row.problem(task.case, row.case(task.case).read(data, task.size.crop)).to(torch.device(place))
+    contestant: Contestant = row.contestants[task.contestant]
+    started = time.perf_counter()
+    outcome = contestant.restore(problem, Effort(data, task.size.variant, task.size.steps, task.seed, progress))
+    record = {
+        "task": task.values(),
+        "scores": _scores(row, problem, outcome),
+        "facts": outcome.facts,
+        "seconds": round(time.perf_counter() - started, 3),
+        "shape": list(problem.operator.in_shape),
+        "device": place,
+        "environment": environment(),
+    }
+    return record, next(iter(outcome.pictures.values())).cpu()
+
+
+def _scores(row: Experiment, problem: Problem, outcome: Outcome) -> dict[str, dict[str, float]]:
+    """By column, then by metric."""
+    found = {"answer": dict(outcome.scores)} if outcome.scores else {}
+    if row.score is None or problem.truth is None:
+        return found
+    for column, picture in outcome.pictures.items():
+        found.setdefault(column, {})[row.metric] = float(row.score(picture.clamp(0, 1), problem.truth))
+    return found
+
+
+def _wanted(row: Experiment, name: str, layers: Iterable[str] | None, contestants: Iterable[str] | None) -> bool:
+    if contestants is not None and name not in contestants:
+        return False
+    return row.name != "preimage" or layers is None or name.partition(",")[0] in layers
