@@ -28,6 +28,9 @@ class Faults(Stateful):
     A value that is not finite is a fault, and so are the last 25 values of any member if all lie 5 dB above the level. A rise
     that has just begun is doubtful: the next look will tell whether it was a spike, or, if there is none, it is a fault.
 
+    Args:
+        usual: the level is taken to be no lower.
+
     Attributes:
         failures: faults in a row, of which none was passed in between.
         undone: faults in all.
@@ -35,8 +38,9 @@ class Faults(Stateful):
 
     state = ("failures", "undone", "_furthest", "_lowest", "_floor")
 
-    def __init__(self) -> None:
+    def __init__(self, usual: float = 0.0) -> None:
         self.failures, self.undone = 0, 0
+        self._usual = usual
         self._furthest = 0
         self._lowest: Tensor | None = None
         self._floor: Tensor | None = None
@@ -44,7 +48,8 @@ class Faults(Stateful):
     def judge(self, objectives: Tensor, index: int, last: bool = False) -> Health:
         """Take in the objectives (steps, N) up to step ``index``; ``last`` says that there will be no other look."""
         if self._lowest is None and objectives.isfinite().all():
-            self._lowest, self._floor = objectives.min(0).values, _NEGLIGIBLE * objectives[0]
+            self._floor = (_NEGLIGIBLE * objectives[0]).clamp(min=self._usual)
+            self._lowest = torch.maximum(objectives.min(0).values, self._floor)
         health = self._health(objectives)
         if last and health is Health.DOUBTFUL:
             health = Health.FAULTY

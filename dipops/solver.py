@@ -95,7 +95,7 @@ class _Run:
         self.mean = averaging.start(steps) if averaging else None
         lag = self.mean.lag if self.mean else 0
         self.watches = [rule.start(problem, self.iteration, lag) for rule in rules]
-        self.faults = Faults() if isinstance(self.iteration, Slowing) else None
+        self.faults = Faults(self.iteration.usual) if isinstance(self.iteration, Slowing) else None
         self.trace = Trace(problem, steps, averaging is not None)
         self.index, self.last = 0, problem.y
         self.stopped: str | None = None

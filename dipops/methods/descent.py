@@ -90,6 +90,8 @@ class Descent:
 class DescentIteration:
     """Descent at work: the image it yields is the one whose objective and gradient the step was taken from."""
 
+    usual = 0.0
+
     def __init__(self, method: Descent, problem: Problem, prior: Prior, generators: Sequence[torch.Generator]) -> None:
         if prior.box:
             raise BadValue(f"Descent with {prior!r}", "no box, which it cannot hold", "use PrimalDual, or leave the box out")

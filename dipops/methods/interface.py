@@ -32,7 +32,13 @@ class Iteration(Protocol):
 
 @runtime_checkable
 class Slowing(Protocol):
-    """An iteration whose steps can be made smaller, and whose faults ``solve`` therefore undoes."""
+    """An iteration whose steps can be made smaller, and whose faults ``solve`` therefore undoes.
+
+    Attributes:
+        usual: an objective that it may well rise to from below: of a sampler, that of the truth; of a descent, 0.
+    """
+
+    usual: float
 
     def slow_down(self, factor: float) -> None:
         """Multiply the learning rate by ``factor``."""

@@ -63,7 +63,9 @@ class Langevin:
                 f"Langevin with sigma = {problem.sigma}", "the σ of the noise", "write Problem(A, y, sigma=25 / 255)"
             )
         sampler = partial(_Sampler, rate=self.rate, temperature=problem.sigma**2, generators=generators)
-        return DescentIteration(Descent(sampler, steps=self.steps, every=self.every), problem, prior, generators)
+        iteration = DescentIteration(Descent(sampler, steps=self.steps, every=self.every), problem, prior, generators)
+        iteration.usual = 0.5 * problem.sigma**2 * problem.y[0].numel()
+        return iteration
 
 
 class _Sampler(Optimizer):
