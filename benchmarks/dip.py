@@ -47,13 +47,22 @@ from dipops.monitor import Average, ExponentialVariance, HeldOut, Observed, Resi
 from dipops.recipes import Recipe, Variant
 from dipops.seeds import stream
 
-RULES: dict[str, StopRule] = {
-    "discrepancy": Residual(SIGMA),
-    "exponential variance": ExponentialVariance(0.03, patience=200),
-    "exponential variance, α = 0.1, patience 1000": ExponentialVariance(),
-    "windowed variance": WindowedVariance(150, patience=200),
-    "windowed variance, 100, patience 1000": WindowedVariance(),
-}
+PATIENCE = {"light": 100, "paper": 200}
+
+
+def rules(variant: str) -> dict[str, StopRule]:
+    """The rules that are compared: patience is as long as a variant is slow, or the authors'."""
+    patience = PATIENCE[variant]
+    return {
+        "discrepancy": Residual(SIGMA),
+        "exponential variance": ExponentialVariance(0.03, patience=patience),
+        "exponential variance, α = 0.1, patience 1000": ExponentialVariance(),
+        "windowed variance": WindowedVariance(150, patience=patience),
+        "windowed variance, 100, patience 1000": WindowedVariance(),
+    }
+
+
+RULES = list(rules("light"))
 THIN = 5
 
 
@@ -78,7 +87,7 @@ def noisy(name: str, seed: int) -> Problem:
 def curves(settings: dict[str, Any]) -> dict[str, Any]:
     """One denoising run with every rule looking on; the variant's own average. The paper's network ends past its peak."""
     recipe = recipes.denoise(SIGMA, Variant(settings["variant"]))
-    observed = {name: Observed(rule) for name, rule in RULES.items()}
+    observed = {name: Observed(rule) for name, rule in rules(settings["variant"]).items()}
     problem = noisy(settings["picture"], settings["seed"])
     result = solve(
         problem,
@@ -192,7 +201,7 @@ def task(settings: dict[str, Any]) -> dict[str, Any]:
     x = crop(settings["picture"], settings["size"])
     variant = Variant(settings["variant"])
     problem, recipe = _problem_and_recipe(settings["task"], x, variant)
-    observed = Observed(RULES["exponential variance"])
+    observed = Observed(rules(settings["variant"])["exponential variance"])
     result = solve(
         problem, recipe.prior, recipe.method, steps=settings["steps"], monitors=[_average(recipe), observed], progress=False
     )
@@ -341,6 +350,7 @@ ROWS: dict[str, tuple[Recipe, int]] = {
     "light, all tasks but flash": (recipes.denoise(SIGMA), 3),
     "flash, light": (recipes.flash(), 3),
 }
+LIGHT_STEPS = 800
 CURVE_STEPS = {"astronaut": 2000, "cat": 1200, "rocket": 1200}
 TASK_SIZE = 96
 TASK_STEPS = {"x4": 1000, "50% missing": 1000, "text": 800, "98% missing": 400, "hole": 800, "flash": 400, "JPEG": 800}
@@ -362,7 +372,13 @@ def name_of(*parts: object) -> str:
 
 
 def _curve(picture: str, seed: int, variant: str, steps: int) -> Task:
-    settings = {"picture": picture, "seed": seed, "steps": steps, "rules": list(map(repr, RULES.values())), **_of(variant)}
+    settings = {
+        "picture": picture,
+        "seed": seed,
+        "steps": steps,
+        "rules": list(map(repr, rules(variant).values())),
+        **_of(variant),
+    }
     return Task(name_of("curve", variant, picture, seed), curves, settings, steps, _cost(variant), alone=False)
 
 
@@ -407,7 +423,7 @@ def _rate(size: int) -> Task:
 PICTURES = (*CHECKING, *CHOOSING)
 TASKS = [
     Task("dip-parameters", parameters, _of("light"), alone=False),
-    *(_curve(picture, seed, "light", 1500) for seed in (0, 1) for picture in PICTURES),
+    *(_curve(picture, seed, "light", LIGHT_STEPS) for seed in (0, 1) for picture in PICTURES),
     *(_curve(picture, seed, "paper", CURVE_STEPS[picture]) for picture in CHECKING for seed in (0, 1)),
     *(_held_out(picture, seed) for seed in (0, 1) for picture in PICTURES),
     *(_impedance(target) for target in TARGETS),

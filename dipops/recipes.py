@@ -31,7 +31,7 @@ from dipops.solver import solve
 
 _PAPER = "Ulyanov, Vedaldi and Lempitsky, Deep Image Prior"
 _LIGHT = "measured on pictures outside the paper's sets, benchmarks/results/dip.md"
-VARIANCE = ExponentialVariance(0.03, patience=200)
+VARIANCE = ExponentialVariance(0.03, patience=100)
 _SIX = (16, 32, 64, 128, 128, 128)
 NEAREST, BILINEAR = Upsampling.NEAREST, Upsampling.BILINEAR
 
