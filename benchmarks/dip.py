@@ -352,7 +352,7 @@ ROWS: dict[str, tuple[Recipe, int]] = {
 }
 LIGHT_STEPS = 800
 CURVE_STEPS = {"astronaut": 2000, "cat": 1200, "rocket": 1200}
-TASK_SIZE = 96
+TASK_SIZE = 64
 TASK_STEPS = {"x4": 1000, "50% missing": 1000, "text": 800, "98% missing": 400, "hole": 800, "flash": 400, "JPEG": 800}
 _PAPER_STEP, _LIGHT_STEP = 0.45, 0.15
 

@@ -104,6 +104,7 @@ def provenance(record: dict[str, Any], command: str) -> str:
     """One sentence: which command, on what, with which versions."""
     machine = record["environment"]
     return (
-        f"Made by `{command}` on {machine['gpu'] or machine['processor']} ({machine['instructions']}), {machine['cores']} cores, "
-        f"torch {machine['packages']['torch']}, Python {machine['python']}."
+        f"Made by `{command}` on {machine['gpu'] or machine['processor']}, {machine['cores']} cores, "
+        f"{machine.get('instructions', 'instructions unknown')}, torch {machine['packages']['torch']}, "
+        f"Python {machine['python']}."
     )
