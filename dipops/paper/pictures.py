@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image
 from torch import Tensor
 
 from dipops import images
-from dipops.errors import BadFile, BadValue
+from dipops.errors import BadFile
 
 Given = Mapping[str, Tensor]
 
@@ -27,17 +28,35 @@ class Source:
     width: int
     channels: int = 3
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width)."""
+        return self.channels, self.height, self.width
+
+    def require(self, folder: Path) -> None:
+        """Refuse, by its name and size alone, what is another picture.
+
+        Raises:
+            BadFile: it is missing, no picture, or one of another size.
+        """
+        path = folder / self.file
+        try:
+            with Image.open(path) as picture:
+                found = (1 if picture.mode == "L" else 3, picture.height, picture.width)
+        except OSError as error:
+            reason = "no file" if isinstance(error, FileNotFoundError) else "no picture that can be read"
+            raise BadFile(f"{reason} at {path}", _size(self.shape), "put the picture of the paper there") from error
+        if found != self.shape:
+            raise BadFile(f"{path} of {_size(found)}", _size(self.shape), "put the picture of the paper there")
+
     def read(self, folder: Path, crop: int | None = None) -> Tensor:
         """The picture (channels, H, W), values in [0, 1]; with ``crop``, the middle of at most crop x crop pixels.
 
         Raises:
             BadFile: it is missing, damaged, or another picture than expected.
         """
+        self.require(folder)
         image = images.load(folder / self.file)
-        expected = (self.channels, self.height, self.width)
-        if tuple(image.shape) != expected:
-            came = f"{folder / self.file} of {_size(image.shape)}"
-            raise BadFile(came, _size(expected), "put the picture of the paper there")
         return image if crop is None else images.centre_crop(image, (min(crop, self.height), min(crop, self.width)))
 
 
@@ -69,12 +88,12 @@ def require_pictures(folder: Path, cases: Iterable[Case]) -> None:
     complaints = []
     for source in {source.file: source for case in cases for source in case.sources.values()}.values():
         try:
-            source.read(folder)
-        except (BadFile, BadValue) as error:
-            complaints.append(str(error))
+            source.require(folder)
+        except BadFile as error:
+            complaints.append(f"{error.args[0]} instead of {error.args[1]}")
     if complaints:
-        shown = "\n  ".join(complaints)
-        raise BadFile(f"{len(complaints)} pictures are not as expected:\n  {shown}", "all of them", "complete the folder")
+        came = f"{len(complaints)} pictures are missing or others: {'; '.join(complaints)}"
+        raise BadFile(came, "the paper's", "complete the folder")
 
 
 def _size(shape: tuple[int, ...]) -> str:

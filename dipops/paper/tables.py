@@ -102,14 +102,14 @@ def table(row: Experiment, size: Size, runs: Sequence[Run], store: Store, data: 
     rows = [one for one in rows if one.pictures]
     pooled = None if data is None or row.score is None else _mean_of_runs(row, runs, store, data)
     rows += [pooled] if pooled else []
-    ours = {one.system for one in rows}
-    rows += [Row(one.system, {}, {one.column: one.value}) for one in row.printed if one.system not in {*row.contestants, *ours}]
+    known = {*row.contestants, *([MEAN_OF_RUNS] if pooled else [])}
+    rows += [Row(one.system, {}, {one.column: one.value}) for one in row.printed if one.system not in known]
     columns = [column for column in COLUMNS if any(column == key[0] for one in rows for key in one.values)]
     metrics = list(dict.fromkeys(metric for one in rows for _, metric in one.values))
     keys = [(column, metric) for column in columns for metric in metrics if any((column, metric) in one.values for one in rows)]
     heads = ["system", "printed", *(_head(key, metrics) for key in keys if key[0] != ORACLE), "ours - printed", "± over seeds"]
     heads += ["seconds", *(_head(key, metrics) for key in keys if key[0] == ORACLE)]
-    return Table(row.title, _notes(row, size, runs), heads, [_line(one, keys) for one in rows])
+    return Table(row.title, _notes(row, size, runs), heads, [_line(one, keys, size.whole) for one in rows])
 
 
 def every_run(row: Experiment, runs: Sequence[Run]) -> Table:
@@ -165,7 +165,7 @@ def _printed(row: Experiment, name: str) -> dict[str, float]:
     return {one.column: one.value for one in row.printed if one.system == name}
 
 
-def _line(one: Row, keys: Sequence[tuple[str, str]]) -> list[str]:
+def _line(one: Row, keys: Sequence[tuple[str, str]], comparable: bool) -> list[str]:
     cells = {key: f"{mean(one.values[key]):.2f}" if key in one.values else "–" for key in keys}
     printed = ", ".join(
         f"{value:.2f}" + (f" ({COLUMNS[column]})" if len(one.printed) > 1 else "") for column, value in one.printed.items()
@@ -176,7 +176,7 @@ def _line(one: Row, keys: Sequence[tuple[str, str]]) -> list[str]:
         one.system,
         printed or "–",
         *shown,
-        _difference(one),
+        _difference(one) if comparable else "–",
         _spread(one),
         seconds,
         *(cells[key] for key in keys if key[0] == ORACLE),
