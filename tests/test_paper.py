@@ -174,6 +174,7 @@ def test_a_table_says_what_is_printed_and_what_is_ours(store) -> None:
     assert "not to be compared" in drawn.notes
     pictures = [images.load(found.picture(task.key)) for task in tasks if task.contestant == "DIP"]
     problem = EXPERIMENTS["hole"].problem("vase", EXPERIMENTS["hole"].cases[0].read(folder, 32))
+    assert problem.truth is not None
     error = (sum(pictures[1:], pictures[0]) / 2 - problem.truth[0]).square().mean()
     assert float(lines[2]["average"]) == pytest.approx(float(-10 * error.log10()), abs=0.006)
     assert "| DIP |" in drawn.markdown()

@@ -1,0 +1,117 @@
+"""An experiment's runs as the paper's figure: pictures side by side, or curves of the objective."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dipops import images
+from dipops.errors import BadValue
+from dipops.paper.contestants import ORACLE
+from dipops.paper.experiments import Experiment
+from dipops.paper.store import Store
+from dipops.paper.tables import Run
+from dipops.paper.tasks import Size
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_MOST_CASES = 4
+_TILE = 2.1
+_GIVEN = ("noisy", "half", "mask", "picture", "noflash", "photo", "truth")
+
+
+def figure(row: Experiment, size: Size, runs: Sequence[Run], store: Store, data: Path) -> "Figure":
+    """The figure of an experiment from the first seed of its runs.
+
+    Curves where the objective is what is shown; for networks a column a layer or unit and a row a prior; else a row a picture,
+    four at most, and a column a system, each over its score.
+
+    Raises:
+        BadValue: no run is there.
+    """
+    found = {(run.task.case, run.task.contestant): run for run in runs if run.task.size == size and run.task.seed == 0}
+    found = {key: run for key, run in found.items() if run.task.experiment == row.name}
+    if not found:
+        raise BadValue(f"{row.name} at {size} without a run", "at least one", "run it first, with the same options")
+    if row.metric == "objective":
+        drawing = _curves(row, list(found.values()))
+    elif all(", " in name for name in row.contestants):
+        drawing = _by_prior(row, found, store)
+    else:
+        drawing = _side_by_side(row, found, store, data, size)
+    drawing.suptitle(f"{row.title}\n{size}" if not size.whole else row.title, fontsize=11)
+    return drawing
+
+
+Found = dict[tuple[str, str], Run]
+
+
+def _curves(row: Experiment, runs: Sequence[Run]) -> "Figure":
+    import matplotlib.pyplot as plt
+
+    drawing, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
+    for run in runs:
+        curve = run.record["facts"]["curves"]["objective"]
+        axes.loglog(curve["step"], curve["value"], label=run.task.case, linewidth=1.4)
+    axes.set(xlabel="step", ylabel="E = ½ ‖g(θ) − y‖²")
+    axes.grid(alpha=0.3, which="both")
+    axes.legend(frameon=False)
+    return drawing
+
+
+def _by_prior(row: Experiment, found: Found, store: Store) -> "Figure":
+    """Of the first picture."""
+    case = next(case.name for case in row.cases if any(key[0] == case.name for key in found))
+    parts = {name: name.rpartition(", ")[::2] for name in row.contestants if (case, name) in found}
+    columns, rows = (list(dict.fromkeys(part[place] for part in parts.values())) for place in (0, 1))
+    drawing, grid = _grid(len(rows), len(columns))
+    for name, (column, prior) in parts.items():
+        axes = grid[rows.index(prior)][columns.index(column)]
+        run = found[case, name]
+        _show(axes, store.picture(run.task.key), _scored(run))
+        axes.set_title(column if prior == rows[0] else "", fontsize=10)
+        if column == columns[0]:
+            _label(axes, prior)
+    return drawing
+
+
+def _side_by_side(row: Experiment, found: Found, store: Store, data: Path, size: Size) -> "Figure":
+    cases = [case for case in row.cases if any(key[0] == case.name for key in found)][:_MOST_CASES]
+    names = [name for name in row.contestants if any(key[1] == name for key in found)]
+    drawing, grid = _grid(len(cases), len(names) + 1)
+    for line, case in zip(grid, cases, strict=True):
+        role = next(role for role in _GIVEN if role in case.sources)
+        line[0].imshow(images.to_pil(case.sources[role].read(data, size.crop)), cmap="gray", vmin=0, vmax=255)
+        line[0].set_title(role if case is cases[0] else "", fontsize=10)
+        _label(line[0], case.name)
+        for axes, name in zip(line[1:], names, strict=True):
+            axes.set_title(name if case is cases[0] else "", fontsize=10)
+            if run := found.get((case.name, name)):
+                _show(axes, store.picture(run.task.key), _scored(run))
+    return drawing
+
+
+def _grid(rows: int, columns: int) -> tuple["Figure", Any]:
+    import matplotlib.pyplot as plt
+
+    size = (_TILE * columns + 0.3, (_TILE + 0.25) * rows + 0.5)
+    drawing, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="compressed")
+    for axes in grid.flat:
+        axes.set_axis_off()
+    return drawing, grid
+
+
+def _show(axes: Any, picture: Path, note: str) -> None:
+    axes.imshow(images.to_pil(images.load(picture)), cmap="gray", vmin=0, vmax=255)
+    axes.text(0.5, -0.03, note, transform=axes.transAxes, ha="center", va="top", fontsize=8)
+
+
+def _label(axes: Any, text: str) -> None:
+    axes.text(-0.05, 0.5, text, transform=axes.transAxes, rotation=90, ha="right", va="center", fontsize=10)
+
+
+def _scored(run: Run) -> str:
+    """The scores of the picture that is shown, which is that of the first column; never the oracle's."""
+    column, scores = next(iter(run.record["scores"].items()), ("", {}))
+    assert column != ORACLE
+    return ", ".join(f"{name} {value:.2f}" for name, value in scores.items())
