@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from dipops.commands import comparing, networks, proving, restoring
+from dipops.commands import comparing, networks, paper, proving, restoring
 from dipops.errors import DipopsError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ for command in (
     *(comparing.compare, comparing.demo, proving.check, proving.version),
 ):
     app.command()(command)
+app.add_typer(paper.app, name="paper")
 
 
 def main() -> None:

@@ -4,12 +4,13 @@ import csv
 import io
 import json
 import multiprocessing
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from dipops import BadFile, BadValue, Problem, images
+from dipops import BadFile, BadValue, Problem, cli, images
 from dipops.operators.interface import LinearOperator
 from dipops.paper import comparators
 from dipops.paper.experiments import EXPERIMENTS, experiment
@@ -162,7 +163,7 @@ def test_what_is_finished_is_not_run_again(store, monkeypatch: pytest.MonkeyPatc
 
 def test_a_table_says_what_is_printed_and_what_is_ours(store) -> None:
     found, folder, tasks = store
-    drawn = table(EXPERIMENTS["hole"], TINY, finished(tasks, found), found, folder)
+    drawn = table(EXPERIMENTS["hole"], TINY, finished(EXPERIMENTS["hole"], found), found, folder)
     lines = list(csv.DictReader(io.StringIO(drawn.csv())))
     assert [line["system"] for line in lines] == ["DIP", "biharmonic", "DIP, mean of 2 runs"]
     assert drawn.heads[-1] == "oracle"
@@ -179,9 +180,11 @@ def test_a_table_says_what_is_printed_and_what_is_ours(store) -> None:
     assert float(lines[2]["average"]) == pytest.approx(float(-10 * error.log10()), abs=0.006)
     assert "| DIP |" in drawn.markdown()
     assert r"\begin{tabular}" in drawn.latex()
-    assert len(list(csv.DictReader(io.StringIO(every_run(EXPERIMENTS["hole"], finished(tasks, found)).csv())))) == 9
+    assert (
+        len(list(csv.DictReader(io.StringIO(every_run(EXPERIMENTS["hole"], finished(EXPERIMENTS["hole"], found)).csv())))) == 9
+    )
     with pytest.raises(BadValue, match="without a run"):
-        table(EXPERIMENTS["hole"], Size(), finished(tasks, found), found)
+        table(EXPERIMENTS["hole"], Size(), finished(EXPERIMENTS["hole"], found), found)
 
 
 def _run_in_a_process(tasks: list[Task], out: Path, data: Path) -> None:
@@ -245,3 +248,60 @@ def test_a_case_is_cut_in_the_middle_and_alike(tmp_path: Path) -> None:
     assert given["truth"].shape == (1, 32, 32)
     assert given["truth"].equal(given["mask"])
     torch.testing.assert_close(given["truth"], images.load(tmp_path / "a.png")[:, 8:40, 16:48])
+
+
+def command(*arguments: object) -> int:
+    """Exit code of ``dipops paper`` with these arguments, in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["dipops", "paper", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+    return int(stopped.value.code or 0)
+
+
+SMALL = ("--crop", 32, "--steps", 0.002, "--light")
+
+
+def test_the_command_runs_prints_draws_and_scores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, out = made(tmp_path / "data", "hole"), tmp_path / "out"
+    options = ("--data", folder, "--out", out, *SMALL)
+    assert command("run", "hole", *options, "--seeds", 2, "--only", "DIP, biharmonic", "--quiet") == 0
+    assert command("table", "hole", *options) == 0
+    shown = capsys.readouterr().out
+    assert "| DIP, mean of 2 runs |" in shown
+    assert command("table", "hole", *options, "--form", "runs") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 10
+    assert command("figure", "hole", *options, "--output", tmp_path / "hole.png") == 0
+    assert images.load(tmp_path / "hole.png").shape[0] == 3
+    images.save(tmp_path / "out" / "vase.png", images.load(folder / "inpainting/reference/vase.png"))
+    assert command("score", "hole", "--data", folder, "--images", out, "--csv", tmp_path / "scores.csv") == 0
+    assert "| vase | inf |" in capsys.readouterr().out
+    assert (tmp_path / "scores.csv").read_text().startswith("picture,PSNR")
+
+
+def test_the_command_lists_every_experiment(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("list") == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in EXPERIMENTS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("run", "denoise"), "the nearest are denoise-"),
+        (("run", "hole"), "pictures are missing"),
+        (("table", "hole"), "no folder"),
+        (("figure", "hole", "--output", "figure.xyz"), "with suffix"),
+        (("score", "jpeg", "--images", "."), "has no truth"),
+        (("run", "hole", "--crop", "8"), "a crop of 8"),
+        (("run", "hole", "--steps", "2"), "2.0 of the steps"),
+    ],
+)
+def test_bad_commands_end_with_a_line_and_code_2(arguments, words: str, tmp_path: Path, capsys) -> None:
+    given = ("--data", tmp_path) if arguments[0] != "list" else ()
+    out = ("--out", tmp_path / "none") if arguments[0] in ("run", "table", "figure") else ()
+    assert command(*arguments, *given, *out) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert len(error.strip().splitlines()) == 1
+    assert not (tmp_path / "none").exists()

@@ -49,6 +49,10 @@ class Store:
         """Whether that run is finished."""
         return self._record(key).exists()
 
+    def runs(self) -> list[str]:
+        """Of all finished runs."""
+        return sorted(path.stem for path in self.folder.glob("*.json") if path.name != _MARK)
+
     def record(self, key: str) -> dict[str, Any]:
         """The record of a finished run.
 

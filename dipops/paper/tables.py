@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, stdev
@@ -82,9 +82,15 @@ class Table:
         return "\n".join([*lines, r"\end{tabular}", ""])
 
 
-def finished(tasks: Iterable[Task], store: Store) -> list[Run]:
-    """The runs that are there."""
-    return [Run(task, store.record(task.key)) for task in tasks if store.has(task.key)]
+def finished(row: Experiment, store: Store) -> list[Run]:
+    """The runs of an experiment that are there; those of other settings than today's are left out."""
+    found = []
+    for key in store.runs():
+        record = store.record(key)
+        if record["task"]["experiment"] == row.name and record["task"]["contestant"] in row.contestants:
+            task = Task.of(record["task"])
+            found += [Run(task, record)] if task.key == key else []
+    return sorted(found, key=lambda run: run.task.seed)
 
 
 def table(row: Experiment, size: Size, runs: Sequence[Run], store: Store, data: Path | None = None) -> Table:

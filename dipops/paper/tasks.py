@@ -84,6 +84,12 @@ class Task:
         """As plain values."""
         return {**asdict(self), "size": {**asdict(self.size), "variant": self.size.variant.value}}
 
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> "Task":
+        """The task of which these are the values."""
+        size = values["size"]
+        return cls(**{**values, "size": Size(size["crop"], size["steps"], Variant(size["variant"]))})
+
 
 def plan(
     names: Sequence[str], seeds: int, size: Size, layers: Iterable[str] | None = None, contestants: Iterable[str] | None = None

@@ -1,0 +1,145 @@
+"""paper: run the experiments of "Deep Image Prior", and see what came of them."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dipops.commands.options import DeviceOption, Quiet
+from dipops.commands.runs import Device, draw, figure_kind, place, require_writable, say
+from dipops.errors import BadValue
+from dipops.files import write_whole
+from dipops.paper import figures, scoring, tables
+from dipops.paper.experiments import EXPERIMENTS, Experiment, experiment
+from dipops.paper.runner import require_runnable
+from dipops.paper.runner import run as run_tasks
+from dipops.paper.store import Store
+from dipops.paper.tasks import Size, plan
+from dipops.recipes import Variant
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help='Run, print, draw, and score others by, the tables and figures of "Deep Image Prior".',
+)
+
+
+class Form(StrEnum):
+    """How a table is printed."""
+
+    markdown = "markdown"
+    csv = "csv"
+    latex = "latex"
+    runs = "runs"
+
+
+Name = Annotated[str, typer.Argument(help="An experiment that dipops paper list shows.")]
+Names = Annotated[list[str], typer.Argument(help="Experiments that dipops paper list shows, or all.")]
+Data = Annotated[Path, typer.Option(envvar="DIPOPS_DATA", help="Folder of the paper's pictures and weights.")]
+Out = Annotated[Path, typer.Option(help="Folder of finished runs.")]
+Seeds = Annotated[int, typer.Option(min=1, help="Runs of everything that draws at random.")]
+Crop = Annotated[int | None, typer.Option(help="Cut pictures to the middle of so many pixels; such tables say so.")]
+Part = Annotated[float, typer.Option("--steps", help="Make this part of each recipe's steps; such tables say so.")]
+Light = Annotated[bool, typer.Option("--light", help="Take the light settings in place of the paper's.")]
+Layers = Annotated[str | None, typer.Option(help="Of the pre-images only these layers, with commas.")]
+Only = Annotated[str | None, typer.Option(help="Only these systems, with commas.")]
+
+
+@app.command("list")
+def show() -> None:
+    """Show every experiment: its name, pictures, systems, and the figures that the paper prints."""
+    for row in EXPERIMENTS.values():
+        printed = ", ".join(f"{one.system} {one.value:.2f}" for one in row.printed)
+        typer.echo(f"{row.name:<18} {row.title}")
+        typer.echo(f"{'':<18} {len(row.cases)} pictures; {_systems(row)}{f'; printed: {printed}' if printed else ''}")
+
+
+@app.command()
+def run(
+    names: Names,
+    data: Data,
+    out: Out = Path("paper"),
+    seeds: Seeds = 1,
+    crop: Crop = None,
+    steps: Part = 1.0,
+    light: Light = False,
+    layers: Layers = None,
+    only: Only = None,
+    device: DeviceOption = Device.auto,
+    quiet: Quiet = False,
+) -> None:
+    """Run experiments. What is finished is not run again; a run that was ended goes on with the same command."""
+    tasks = plan(names, seeds, _size(crop, steps, light), _split(layers), _split(only))
+    require_runnable(tasks, data)
+    store = Store(out)
+    run_tasks(tasks, store, data, str(place(device)), progress=not quiet)
+    say(quiet, f"{len(tasks)} runs in {out}; see them with dipops paper table {tasks[0].experiment} --out {out} ...")
+
+
+@app.command()
+def table(
+    name: Name,
+    out: Out = Path("paper"),
+    data: Annotated[Path | None, typer.Option(envvar="DIPOPS_DATA", help="For the mean of several runs.")] = None,
+    crop: Crop = None,
+    steps: Part = 1.0,
+    light: Light = False,
+    form: Annotated[Form, typer.Option(help="runs has a line for every run.")] = Form.markdown,
+) -> None:
+    """Print the table of an experiment: what the paper prints, what was run here, and the oracle apart."""
+    row, size, store = experiment(name), _size(crop, steps, light), _store(out)
+    found = tables.finished(row, store)
+    made = tables.every_run(row, found) if form is Form.runs else tables.table(row, size, found, store, data)
+    forms = {Form.markdown: made.markdown, Form.csv: made.csv, Form.runs: made.csv, Form.latex: made.latex}
+    typer.echo(forms[form](), nl=False)
+
+
+@app.command()
+def figure(
+    name: Name,
+    data: Data,
+    output: Annotated[Path, typer.Option(help="Where to draw it.")] = Path("figure.png"),
+    out: Out = Path("paper"),
+    crop: Crop = None,
+    steps: Part = 1.0,
+    light: Light = False,
+) -> None:
+    """Draw the figure of an experiment."""
+    figure_kind(output)
+    require_writable(output)
+    row, size, store = experiment(name), _size(crop, steps, light), _store(out)
+    draw(output, figures.figure(row, size, tables.finished(row, store), store, data))
+    typer.echo(f"Look at {output}")
+
+
+@app.command()
+def score(
+    name: Name,
+    data: Data,
+    images: Annotated[Path, typer.Option(help="Folder of pictures, each named like a picture of the experiment.")],
+    csv: Annotated[Path | None, typer.Option(help="Where to write the scores too.")] = None,
+) -> None:
+    """Score pictures of another system by the experiment's protocol."""
+    made = scoring.score(experiment(name), images, data)
+    if csv is not None:
+        write_whole(csv, lambda file: file.write(made.csv().encode()))
+    typer.echo(made.markdown(), nl=False)
+
+
+def _size(crop: int | None, steps: float, light: bool) -> Size:
+    return Size(crop, steps, Variant.LIGHT if light else Variant.PAPER)
+
+
+def _split(text: str | None) -> list[str] | None:
+    return None if text is None else [part.strip() for part in text.split(",")]
+
+
+def _store(out: Path) -> Store:
+    if not out.is_dir():
+        raise BadValue(f"no folder {out}", "one that dipops paper run has filled", "name it with --out")
+    return Store(out)
+
+
+def _systems(row: Experiment) -> str:
+    names = list(row.contestants)
+    return ", ".join(names) if len(names) <= 6 else f"{len(names)} systems"
