@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import pickle
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,7 +43,7 @@ class Checkpoint:
             )
         self.path, self.fingerprint = path, fingerprint
         self._part = path.with_name(f".{path.name}.part")
-        _require_writable(self._part)
+        _require_writable(path.parent)
         self._next, self._tried = 0.0, False
 
     @property
@@ -131,12 +132,11 @@ def _header(path: Path, line: bytes) -> dict[str, Any]:
     raise BadFile(f"{path} is no checkpoint, or its beginning was changed", "a file that solve wrote", _ELSEWHERE)
 
 
-def _require_writable(part: Path) -> None:
+def _require_writable(folder: Path) -> None:
     try:
-        part.open("ab").close()
-        part.unlink()
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        came = f"no file can be written in {part.parent}: {error.strerror}"
+        came = f"no file can be written in {folder}: {error.strerror}"
         raise BadFile(came, "a folder that can be written to", "choose another") from error
 
 

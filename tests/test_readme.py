@@ -36,7 +36,8 @@ def test_every_command_exists_with_its_options() -> None:
     assert len(shown) >= 5
     for line in shown:
         name, *rest = shlex.split(line, comments=True)[1:]
-        options = {option for parameter in commands[name].params for option in parameter.opts}
+        command = commands[name].commands[rest[0]] if name == "paper" else commands[name]
+        options = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in rest if word.startswith("--")} <= options
     for option in re.findall(r"`(--\w+)", README):
         assert option in {opt for parameter in commands["denoise"].params for opt in parameter.opts}
