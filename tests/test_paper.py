@@ -4,7 +4,11 @@ import csv
 import io
 import json
 import multiprocessing
+import os
+import signal
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,7 @@ import torch
 from dipops import BadFile, BadValue, Problem, cli, images
 from dipops.operators.interface import LinearOperator
 from dipops.paper import comparators
+from dipops.paper.cluster import cluster, run_on
 from dipops.paper.experiments import EXPERIMENTS, experiment
 from dipops.paper.pictures import Case, Source
 from dipops.paper.runner import require_runnable, run
@@ -205,6 +210,25 @@ def test_two_processes_share_a_folder(tmp_path: Path) -> None:
     assert all(Store(tmp_path / "out").has(task.key) for task in tasks)
 
 
+def test_a_lost_worker_is_made_up_for(tmp_path: Path) -> None:
+    """One of two is killed as soon as the first run is finished."""
+    folder, store = made(tmp_path / "data", "hole"), Store(tmp_path / "out")
+    tasks = plan(["hole"], 6, TINY, contestants=["DIP"])
+    with cluster(None, 2) as client:
+        processes = client.run(os.getpid)
+
+        def kill() -> None:
+            while not any(store.has(task.key) for task in tasks):
+                time.sleep(0.01)
+            os.kill(next(iter(processes.values())), signal.SIGKILL)
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        run_on(client, tasks, store, folder, progress=False)
+        killer.join()
+    assert all(store.has(task.key) for task in tasks)
+
+
 def test_a_store_of_another_format_or_folder_is_refused(tmp_path: Path) -> None:
     Store(tmp_path / "store")
     (tmp_path / "store" / "store.json").write_text(json.dumps({"dipops store": 99}))
@@ -217,6 +241,12 @@ def test_a_store_of_another_format_or_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BadFile, match="cannot make"):
         Store(tmp_path / "file" / "store")
+
+
+def test_a_scheduler_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dipops.paper.cluster._PATIENCE", 1)
+    with pytest.raises(BadValue, match="no scheduler at tcp://127"), cluster("tcp://127.0.0.1:9", None):
+        pass
 
 
 def test_a_record_that_was_cut_off_is_told(tmp_path: Path) -> None:
@@ -293,6 +323,7 @@ def test_the_command_lists_every_experiment(capsys: pytest.CaptureFixture[str]) 
         (("table", "hole"), "no folder"),
         (("figure", "hole", "--output", "figure.xyz"), "with suffix"),
         (("score", "jpeg", "--images", "."), "has no truth"),
+        (("run", "hole", "--scheduler", "tcp://127.0.0.1:9", "--workers", "2"), "one of them"),
         (("run", "hole", "--crop", "8"), "a crop of 8"),
         (("run", "hole", "--steps", "2"), "2.0 of the steps"),
     ],

@@ -11,6 +11,7 @@ from dipops.commands.runs import Device, draw, figure_kind, place, require_writa
 from dipops.errors import BadValue
 from dipops.files import write_whole
 from dipops.paper import figures, scoring, tables
+from dipops.paper.cluster import cluster, run_on
 from dipops.paper.experiments import EXPERIMENTS, Experiment, experiment
 from dipops.paper.runner import require_runnable
 from dipops.paper.runner import run as run_tasks
@@ -66,13 +67,21 @@ def run(
     layers: Layers = None,
     only: Only = None,
     device: DeviceOption = Device.auto,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, whose workers make the runs.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Make the runs by so many processes here.")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Run experiments. What is finished is not run again; a run that was ended goes on with the same command."""
+    if scheduler is not None and workers is not None:
+        raise BadValue("--scheduler and --workers", "one of them", "workers of a running scheduler are its own")
     tasks = plan(names, seeds, _size(crop, steps, light), _split(layers), _split(only))
     require_runnable(tasks, data)
     store = Store(out)
-    run_tasks(tasks, store, data, str(place(device)), progress=not quiet)
+    if scheduler is None and workers is None:
+        run_tasks(tasks, store, data, str(place(device)), progress=not quiet)
+    else:
+        with cluster(scheduler, workers) as client:
+            run_on(client, tasks, store, data, progress=not quiet)
     say(quiet, f"{len(tasks)} runs in {out}; see them with dipops paper table {tasks[0].experiment} --out {out} ...")
 
 

@@ -1,4 +1,4 @@
-"""Makes what is not finished yet: here, or by the workers of a Dask cluster."""
+"""Makes what is not finished yet, one run after the other."""
 
 import sys
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ def run(tasks: Sequence[Task], store: Store, data: Path, place: str = "cpu", pro
     Raises:
         BadFile: a result cannot be written; all that was finished stays.
     """
-    with _bar(tasks, store, progress) as bar:
+    with bar_of(tasks, store, progress) as bar:
         waiting = [task for task in tasks if not store.has(task.key)]
         for wait in (False, True):
             waiting = [task for task in waiting if not _made(task, store, data, place, wait, bar)]
@@ -45,12 +45,12 @@ def _made(task: Task, store: Store, data: Path, place: str, wait: bool, bar: Any
             bar.set_description(f"{task.experiment}: {task.case}, {task.contestant}")
             record, picture = perform(task, data, place)
             store.keep(task.key, record, picture)
-            _tell(bar, record)
+            tell(bar, record)
         bar.update()
     return True
 
 
-def _bar(tasks: Sequence[Task], store: Store, shown: bool) -> Any:
+def bar_of(tasks: Sequence[Task], store: Store, shown: bool) -> Any:
     from tqdm.auto import tqdm
 
     done = sum(store.has(task.key) for task in tasks)
@@ -59,6 +59,6 @@ def _bar(tasks: Sequence[Task], store: Store, shown: bool) -> Any:
     return tqdm(total=len(tasks), initial=done, disable=not shown, **settings)
 
 
-def _tell(bar: Any, record: dict[str, Any]) -> None:
+def tell(bar: Any, record: dict[str, Any]) -> None:
     scores = next(iter(record["scores"].values()), {})
     bar.set_postfix({name: f"{value:.2f}" for name, value in scores.items()})
