@@ -13,6 +13,7 @@ from dipops.files import write_whole
 from dipops.paper import figures, scoring, tables
 from dipops.paper.cluster import cluster, run_on
 from dipops.paper.experiments import EXPERIMENTS, Experiment, experiment
+from dipops.paper.report import write_report
 from dipops.paper.runner import require_runnable
 from dipops.paper.runner import run as run_tasks
 from dipops.paper.store import Store
@@ -119,6 +120,18 @@ def figure(
     row, size, store = experiment(name), _size(crop, steps, light), _store(out)
     draw(output, figures.figure(row, size, tables.finished(row, store), store, data))
     typer.echo(f"Look at {output}")
+
+
+@app.command()
+def report(
+    data: Data,
+    out: Out = Path("paper"),
+    output: Annotated[Path, typer.Option(help="The page.")] = Path("paper.html"),
+) -> None:
+    """Write one page with all that was run: tables, figures, pictures before and after, curves, settings."""
+    require_writable(output)
+    count = write_report(output, _store(out), data)
+    typer.echo(f"{count} experiments; look at {output}")
 
 
 @app.command()
