@@ -303,6 +303,11 @@ def test_the_command_runs_prints_draws_and_scores(tmp_path: Path, capsys: pytest
     assert len(capsys.readouterr().out.splitlines()) == 10
     assert command("figure", "hole", *options, "--output", tmp_path / "hole.png") == 0
     assert images.load(tmp_path / "hole.png").shape[0] == 3
+    assert command("report", *options[:4], "--output", tmp_path / "paper.html") == 0
+    page = (tmp_path / "paper.html").read_text()
+    assert page.count('type="range"') == 1
+    assert page.count("<polyline") == 2
+    assert "http" not in page
     images.save(tmp_path / "out" / "vase.png", images.load(folder / "inpainting/reference/vase.png"))
     assert command("score", "hole", "--data", folder, "--images", out, "--csv", tmp_path / "scores.csv") == 0
     assert "| vase | inf |" in capsys.readouterr().out
