@@ -15,7 +15,7 @@ from torch import Tensor
 from dipops.errors import BadValue
 from dipops.files import environment
 from dipops.paper.contestants import Contestant, Effort, Outcome
-from dipops.paper.experiments import Experiment, experiment
+from dipops.paper.experiments import EXPERIMENTS, Experiment, experiment
 from dipops.problem import Problem
 from dipops.recipes import Variant
 
@@ -106,8 +106,6 @@ def plan(
     Raises:
         BadValue: an experiment is unknown, or nothing is left.
     """
-    from dipops.paper.experiments import EXPERIMENTS
-
     chosen = list(EXPERIMENTS.values()) if ALL in names else [experiment(name) for name in names]
     tasks = [
         Task(row.name, case.name, name, seed, size)
