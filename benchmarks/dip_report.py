@@ -211,8 +211,13 @@ def projections(found: Found) -> str:
     for task in ("x4", "50% missing"):
         for picture in CHECKING:
             result = found[name_of("projection", task, picture)]
-            rows.append([task, picture, *(f"{value:.2f}" for value in (*result["psnr"], *result["consistency"]))])
+            rows.append([task, picture, *map(_dB, (*result["psnr"], *result["consistency"]))])
     return markdown(["task", "picture", "PSNR", "PSNR after", "consistency", "consistency after"], rows)
+
+
+def _dB(value: float | None) -> str:
+    """JSON has no infinity; a record keeps it as null."""
+    return "exact" if value is None else f"{value:.2f}"
 
 
 def langevin(found: Found) -> str:
@@ -225,15 +230,19 @@ def langevin(found: Found) -> str:
 
 
 def impedance(found: Found) -> str:
-    bar = found[name_of("impedance", "image")]["objective"][199]
+    image = found[name_of("impedance", "image")]["objective"]
+    bars = {"at step 200": image[199], "at best by step 200": min(image[:200])}
     rows = []
     for target in TARGETS:
         curve = found[name_of("impedance", target)]["objective"]
-        step = next((index for index, value in enumerate(curve, 1) if value <= bar), None)
-        rows.append(
-            [target, step or f"not in {len(curve)}", f"{step / 200:.1f}" if step else f"more than {len(curve) / 200:.0f}"]
-        )
-    return markdown(["target", f"steps to E = {bar:.0f}, the image's at step 200", "times the image's"], rows)
+        row: list[object] = [target]
+        for bar in bars.values():
+            own, step = _below(image, bar), _below(curve, bar)
+            times = f"{(step or len(curve)) / own:.1f}" if own else "–"
+            row += [step or f"not in {len(curve)}", times if step else f"more than {times}"]
+        rows.append(row)
+    columns = [column for when, bar in bars.items() for column in (f"first E ≤ {bar:.0f}, the image's {when}", "times the image's")]
+    return markdown(["target", *columns], rows)
 
 
 def draw_stops(found: Found) -> Any:
@@ -270,6 +279,11 @@ def draw_impedance(found: Found) -> Any:
     axes.grid(alpha=0.3, which="both")
     axes.legend(frameon=False)
     return figure
+
+
+def _below(curve: list[float], bar: float) -> int | None:
+    """The first step whose value is at most a bar."""
+    return next((step for step, value in enumerate(curve, 1) if value <= bar), None)
 
 
 def _first(curve: list[float], bar: float) -> int | None:

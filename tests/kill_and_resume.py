@@ -39,6 +39,7 @@ def solve_to(checkpoint: Path, out: Path, steps: int) -> None:
 
 def kill(folder: Path, kills: int) -> None:
     """As many solves as kills, each killed once at a random moment of its course, then resumed."""
+    folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, __file__, "solve"]
     begun = time.perf_counter()
     subprocess.run([*command, folder / "whole.pt", folder / "whole.out", STEPS], check=True)
