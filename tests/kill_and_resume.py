@@ -44,9 +44,9 @@ def kill(folder: Path, kills: int) -> None:
     begun = time.perf_counter()
     subprocess.run([*command, folder / "whole.pt", folder / "whole.out", STEPS], check=True)
     seconds, draw = time.perf_counter() - begun, random.Random(0)
-    landed = differing = 0
+    number = landed = differing = 0
     part = folder / ".killed.pt.part"
-    for number in range(kills):
+    while number < kills:
         checkpoint, out = folder / "killed.pt", folder / "killed.out"
         process = subprocess.Popen([*command, checkpoint, out, STEPS])
         if number % 2:
@@ -54,9 +54,13 @@ def kill(folder: Path, kills: int) -> None:
         else:
             time.sleep(draw.uniform(0.2, 0.9) * seconds)
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        if process.wait() == 0:  # it was done before: the machine has become faster, and so must we
+            seconds *= 0.8
+            out.unlink()
+            checkpoint.unlink()
+            continue
+        number += 1
         landed += part.exists()
-        _require(not out.exists(), "the solve ended before it was killed")
         subprocess.run([*command, checkpoint, out, STEPS], check=True)
         differing += out.read_bytes() != (folder / "whole.out").read_bytes()
         left = sorted(path.name for path in folder.iterdir())
