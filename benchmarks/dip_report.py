@@ -241,7 +241,9 @@ def impedance(found: Found) -> str:
             times = f"{(step or len(curve)) / own:.1f}" if own else "–"
             row += [step or f"not in {len(curve)}", times if step else f"more than {times}"]
         rows.append(row)
-    columns = [column for when, bar in bars.items() for column in (f"first E ≤ {bar:.0f}, the image's {when}", "times the image's")]
+    columns = [
+        column for when, bar in bars.items() for column in (f"first E ≤ {bar:.0f}, the image's {when}", "times the image's")
+    ]
     return markdown(["target", *columns], rows)
 
 

@@ -27,7 +27,8 @@ UNITS = {
     "conv3, channel 7": ("AlexNet", "conv3", 7),
     "conv5, channel 40": ("AlexNet", "conv5", 40),
 }
-DIP_STEPS, PIXEL_STEPS, TUNING_STEPS, EXCITING_STEPS = 1000, 3100, 1000, 1000
+DIP_STEPS, TUNING_STEPS, EXCITING_STEPS = 1000, 1000, 1000
+PIXEL_STEPS = {"AlexNet": 3100, "SqueezeNet": 1000}
 
 
 def network(name: str) -> ImageNetwork:
@@ -92,7 +93,7 @@ def excitation(name: str, prior: str) -> Task:
 
 
 def of_monkey(network: str, layer: str, prior: str) -> Task:
-    steps = DIP_STEPS if prior == "DIP" else PIXEL_STEPS
+    steps = DIP_STEPS if prior == "DIP" else PIXEL_STEPS[network]
     return preimage("monkey", network, layer, prior, steps, TV_WEIGHT if prior == "TV" else None)
 
 

@@ -10,7 +10,18 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 
 from benchmarks.core import DATA, save_figure
-from benchmarks.features import EXCITED, LAYERS, MONKEY, TUNED_ON, TUNING, UNITS, WEIGHTS, picture_of
+from benchmarks.features import (
+    DIP_STEPS,
+    EXCITED,
+    LAYERS,
+    MONKEY,
+    PIXEL_STEPS,
+    TUNED_ON,
+    TUNING,
+    UNITS,
+    WEIGHTS,
+    picture_of,
+)
 from benchmarks.harness import RESULTS, Task, markdown, provenance
 from dipops import images, preimages
 from dipops.files import write_whole
@@ -54,6 +65,7 @@ The best mean probability is that of {best_weight():g}; {TV_WEIGHT:g} is used be
 ## Deep layers
 
 Weights of fc6 to fc8 are not at hand: SqueezeNet's own deep layers stand in for them, and it is the judge of itself here.
+Steps: {DIP_STEPS} for each prior; for the layers of AlexNet {DIP_STEPS} for DIP and {PIXEL_STEPS["AlexNet"]} for pixels.
 
 {preimages.table(other)}
 

@@ -9,8 +9,9 @@ from dipops.errors import BadFile, BadType, BadValue, DipopsError, Diverged, Law
 from dipops.estimate import Estimate, estimate
 from dipops.laws import Report, check
 from dipops.methods.conjugate_gradient import ConjugateGradient
-from dipops.methods.descent import Descent, Precision
+from dipops.methods.descent import Descent
 from dipops.methods.langevin import Langevin
+from dipops.methods.precision import Precision
 from dipops.methods.primal_dual import PrimalDual
 from dipops.operators.alexnet import AlexNet, AlexNetLayout
 from dipops.operators.differences import FiniteDifferences

@@ -29,6 +29,7 @@ class Result:
         steps: how many steps were made.
         undone: how often a fault sent the solve back to an earlier step.
         stopped: why the solve ended.
+        ran: how the steps were computed, such as "mixed precision".
         seconds: how long it took, in all if it was taken up again.
         seed: where it started from; member k of the batch from seed + k.
     """
@@ -45,6 +46,7 @@ class Result:
     steps: int
     undone: int
     stopped: str
+    ran: str
     seconds: float
     seed: int
 

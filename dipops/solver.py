@@ -280,6 +280,7 @@ class _Run:
             steps=self.index,
             undone=self.faults.undone if self.faults else 0,
             stopped=self.stopped or f"all {self.steps} steps are done",
+            ran=self.iteration.ran,
             seconds=self._seconds,
             seed=self.seed,
         )

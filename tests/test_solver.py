@@ -162,6 +162,30 @@ def test_mixed_precision_is_the_same_mathematics(members: int, device: torch.dev
     assert 0 < float((results[0].image - results[1].image).abs().mean()) < 0.01
 
 
+@pytest.mark.parametrize(
+    ("found", "precision"),
+    [
+        ({"avx512_bf16": True}, Precision.MIXED),
+        ({"amx_bf16": True, "avx512_bf16": False}, Precision.MIXED),
+        ({"avx512_f": True, "avx512_bf16": False}, Precision.FULL),
+        ({}, Precision.FULL),
+    ],
+)
+def test_networks_take_the_precision_in_which_the_processor_is_fast(
+    monkeypatch: pytest.MonkeyPatch, found: dict[str, bool], precision: Precision
+) -> None:
+    """Without instructions for bfloat16 it is several times slower than float32; pixels and float64 never go there."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
+    network = DeepImagePrior(Hourglass((8, 8)))
+    usual, exact, single = (
+        quiet(noisy().to(dtype), prior, Descent(), steps=1).ran
+        for dtype, prior in ((torch.float32, network), (torch.float64, network), (torch.float32, NoPrior()))
+    )
+    assert (usual, exact, single) == (f"{precision.value} precision", "full precision", "full precision")
+    asked = [quiet(noisy(), network, Descent(precision=one), steps=1).ran for one in Precision]
+    assert asked == ["full precision", "mixed precision"]
+
+
 def test_mixed_precision_restores_as_well() -> None:
     x = images.portrait(32)
     problem = Problem.simulate(Identity(x.shape), x, 0.1)

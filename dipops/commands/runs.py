@@ -169,6 +169,7 @@ def record_of(problem: Problem, result: Result) -> dict[str, Any]:
         "steps": result.steps,
         "stopped": result.stopped,
         "undone": result.undone,
+        "ran": result.ran,
         "answer": result.answer if runs == 1 else f"mean of {runs} runs, of each the {result.answer}",
         "answer_steps": result.at.tolist(),
         "objective": float(result.trace["objective"][-1].mean()),

@@ -65,6 +65,7 @@ class ConjugateGradientIteration:
     """CGLS on the stack of A and √μ L, each image of the batch with its own step lengths."""
 
     has_gap = False
+    ran = "full precision"
 
     def __init__(self, problem: Problem, prior: NoPrior | Tikhonov) -> None:
         assert isinstance(problem.operator, LinearOperator)

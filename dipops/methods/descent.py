@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from functools import partial
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from dipops.errors import BadType, BadValue
 from dipops.methods.interface import require_steps
+from dipops.methods.precision import Precision, fastest
 from dipops.monitor.interface import Monitor
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
@@ -25,18 +25,6 @@ _COUPLING = tuple(getattr(torch.optim, name) for name in ("LBFGS", "Adafactor", 
 ADAM = partial(torch.optim.Adam, lr=0.01, fused=True)
 
 
-class Precision(Enum):
-    """What a generator computes in. The loss and what is learned are never less precise than the problem.
-
-    FULL: all in the precision of the problem. MIXED: convolutions in bfloat16, their weights, the statistics of
-    normalisation, the output and the loss in float32: about twice as fast on processors that have bfloat16, and as good a
-    picture, of which single pixels differ.
-    """
-
-    FULL = "full"
-    MIXED = "mixed"
-
-
 @dataclass(frozen=True)
 class Descent:
     """Gradient descent on θ, for any operator and prior.
@@ -46,7 +34,7 @@ class Descent:
         schedule: makes a learning-rate schedule from the optimiser, stepped once a step; None keeps the rate.
         steps: how many steps ``solve`` makes where it is not told.
         every: how many steps lie between two moments when values are read from the device.
-        precision: of the prior's own computation.
+        precision: of the networks in the prior; None takes what is fastest on the processor, and ``Result.ran`` says which.
 
     Raises:
         BadType: an argument is of another kind.
@@ -57,7 +45,7 @@ class Descent:
     schedule: MakeSchedule | None = None
     steps: int = 2000
     every: int = 25
-    precision: Precision = Precision.FULL
+    precision: Precision | None = None
 
     def __post_init__(self) -> None:
         if not callable(self.optimizer):
@@ -68,7 +56,7 @@ class Descent:
             raise BadType(
                 f"{self.schedule!r} for a schedule", "a function that makes one", "write partial(CosineAnnealingLR, T_max=9)"
             )
-        if not isinstance(self.precision, Precision):
+        if self.precision is not None and not isinstance(self.precision, Precision):
             raise BadType(f"precision = {self.precision!r}", "a Precision", "write Precision.MIXED, say")
         require_steps(self)
 
@@ -108,9 +96,11 @@ class DescentIteration:
         if isinstance(self.optimizer, _COUPLING) and len(problem.y) > 1:
             came = f"{type(self.optimizer).__name__} on a batch of {len(problem.y)}"
             raise BadValue(came, "one image", "it couples them: solve them one by one")
-        self._mixed = method.precision is Precision.MIXED
+        precision = method.precision or _usual(prior, problem)
+        self._mixed = precision is Precision.MIXED
         if self._mixed:
             _prepare_for_mixed_precision(prior, problem)
+        self.ran = f"{precision.value} precision"
         self._image, self._objective = problem.y, problem.y
 
     def step(self, measure: bool) -> tuple[Tensor, Tensor]:
@@ -159,6 +149,11 @@ class DescentIteration:
         objective = self._problem.misfit(image) + self._prior.penalty(image)
         self._image, self._objective = image.detach(), objective.detach()
         return objective.sum()
+
+
+def _usual(prior: Prior, problem: Problem) -> Precision:
+    """What is fastest; pixels without a network are not worth a second precision."""
+    return fastest(problem.y) if any(isinstance(module, torch.nn.Conv2d) for module in prior.modules()) else Precision.FULL
 
 
 def _prepare_for_mixed_precision(prior: Prior, problem: Problem) -> None:

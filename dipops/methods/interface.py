@@ -12,7 +12,13 @@ from dipops.problem import Problem
 
 
 class Iteration(Protocol):
-    """A method at work on one problem."""
+    """A method at work on one problem.
+
+    Attributes:
+        ran: how its steps are computed, for the result.
+    """
+
+    ran: str
 
     def step(self, measure: bool) -> tuple[Tensor, Tensor | None]:
         """One step: the images (N, *in_shape), detached, and the objective (N,) there. Nothing is read from the device.

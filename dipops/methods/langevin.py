@@ -13,6 +13,7 @@ from dipops.arguments import require_positive
 from dipops.errors import BadValue
 from dipops.methods.descent import Descent, DescentIteration
 from dipops.methods.interface import require_steps
+from dipops.methods.precision import Precision
 from dipops.monitor.averages import Posterior
 from dipops.monitor.interface import Monitor
 from dipops.priors.interface import Prior
@@ -63,7 +64,8 @@ class Langevin:
                 f"Langevin with sigma = {problem.sigma}", "the σ of the noise", "write Problem(A, y, sigma=25 / 255)"
             )
         sampler = partial(_Sampler, rate=self.rate, temperature=problem.sigma**2, generators=generators)
-        iteration = DescentIteration(Descent(sampler, steps=self.steps, every=self.every), problem, prior, generators)
+        descent = Descent(sampler, steps=self.steps, every=self.every, precision=Precision.FULL)
+        iteration = DescentIteration(descent, problem, prior, generators)
         iteration.usual = 0.5 * problem.sigma**2 * problem.y[0].numel()
         return iteration
 

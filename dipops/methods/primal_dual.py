@@ -68,6 +68,8 @@ class PrimalDual:
 class SeparableIteration:
     """Identity and Mask: the data term by its own prox, K of the prior dualised."""
 
+    ran = "full precision"
+
     def __init__(self, method: PrimalDual, problem: Problem, prior: ProximalPrior) -> None:
         known = problem.operator.mask if is_mask(problem.operator) else None
         start = None if known is None and prior.initial is None else prior().detach()
@@ -95,6 +97,7 @@ class DualisedIteration:
     """Any linear A: u is the dual of the data term and p that of the prior; τ (σ_u ‖A‖² + σ_p ‖K‖²) ≤ 1."""
 
     has_gap = False
+    ran = "full precision"
 
     def __init__(self, method: PrimalDual, problem: Problem, prior: ProximalPrior) -> None:
         assert isinstance(problem.operator, LinearOperator)
