@@ -5,6 +5,8 @@ import io
 import json
 import multiprocessing
 import os
+import random
+import shutil
 import signal
 import sys
 import threading
@@ -20,6 +22,7 @@ from dipops.paper import comparators
 from dipops.paper.cluster import cluster, run_on
 from dipops.paper.experiments import EXPERIMENTS, experiment
 from dipops.paper.pictures import Case, Source
+from dipops.paper.report import write_report
 from dipops.paper.runner import require_runnable, run
 from dipops.paper.store import Store
 from dipops.paper.tables import every_run, finished, table
@@ -192,6 +195,42 @@ def test_a_table_says_what_is_printed_and_what_is_ours(store) -> None:
         table(EXPERIMENTS["hole"], Size(), finished(EXPERIMENTS["hole"], found), found)
 
 
+@pytest.mark.slow
+def test_a_run_that_is_killed_five_times_loses_and_repeats_nothing(tmp_path: Path) -> None:
+    """SIGKILL at random moments; what was finished stays as it is, to the last byte, and is not touched again."""
+    folder, out = made(tmp_path / "data", "hole"), tmp_path / "out"
+    tasks = plan(["hole"], 8, TINY, contestants=["DIP"])
+    draw, kept, killed = random.Random(0), {}, 0
+    while killed < 5:
+        process = multiprocessing.get_context("spawn").Process(target=_run_in_a_process, args=(tasks, out, folder))
+        process.start()
+        before = len(kept)
+        deadline = time.monotonic() + 120
+        while len(_files(out)) <= before + 1 and process.is_alive() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(draw.uniform(0, 0.3))
+        process.kill()
+        process.join()
+        killed += 1
+        now = _files(out)
+        assert {path: now[path] for path in kept} == kept, "a finished run was made again, or broken"
+        kept = now
+        for task in tasks:
+            assert not Store(out).has(task.key) or Store(out).record(task.key)["task"] == task.values()
+    run(tasks, Store(out), folder, progress=False)
+    now = _files(out)
+    assert {path: now[path] for path in kept} == kept
+    assert len(now) == 2 * len(tasks) + 1
+    assert not list(out.glob(".*.part"))
+
+
+def _files(out: Path) -> dict[str, tuple[int, bytes]]:
+    """What is finished: when it was written, and its bytes."""
+    records = [path for path in out.glob("*.json") if path.exists()]
+    pictures = [path.with_suffix(".png") for path in records if path.name != "store.json"]
+    return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in (*records, *pictures)}
+
+
 def _run_in_a_process(tasks: list[Task], out: Path, data: Path) -> None:
     torch.set_num_threads(1)
     run(tasks, Store(out), data, progress=False)
@@ -341,3 +380,41 @@ def test_bad_commands_end_with_a_line_and_code_2(arguments, words: str, tmp_path
     assert words in error
     assert len(error.strip().splitlines()) == 1
     assert not (tmp_path / "none").exists()
+
+
+def test_the_slider_of_the_report_can_be_dragged(store, tmp_path: Path) -> None:
+    """In a headless Chromium, as wide as a desk and as narrow as a telephone: the picture follows, and nothing is cut off."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if not browser or not driver:
+        pytest.skip("no Chromium with its driver here")
+    from selenium import webdriver
+    from selenium.webdriver.common.by import By
+
+    found, folder, _ = store
+    write_report(tmp_path / "paper.html", found, folder)
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
+        options.add_argument(argument)
+    with webdriver.Chrome(options=options, service=webdriver.ChromeService(driver)) as page:
+        for width in (1280, 390):
+            page.set_window_size(width, 900)
+            page.get((tmp_path / "paper.html").as_uri())
+            slider = page.find_element(By.CSS_SELECTOR, "input[type=range]")
+            page.execute_script("arguments[0].scrollIntoView({block: 'center'})", slider)
+            clips = [_clip(page)]
+            for pull in (0.4, -0.4):  # from the middle of the slider
+                across = int(slider.size["width"] * pull)
+                webdriver.ActionChains(page).click_and_hold(slider).move_by_offset(across, 0).release().perform()
+                clips.append(_clip(page))
+            assert clips[0] == 50
+            assert clips[1] > 75
+            assert clips[2] < 25
+            assert page.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def _clip(page) -> float:
+    """How much of the answer is hidden, in percent from the left."""
+    style = page.execute_script("return getComputedStyle(document.querySelector('.after')).clipPath")
+    return float(style.replace(")", "").replace("px", "").split()[-1].rstrip("%"))

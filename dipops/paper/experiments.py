@@ -7,6 +7,7 @@ import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -81,6 +82,14 @@ class Experiment:
     def case(self, name: str) -> Case:
         """The case of that name."""
         return next(case for case in self.cases if case.name == name)
+
+    def given(self, name: str, folder: Path, crop: int | None = None) -> Tensor:
+        """What a system sees of a case (C, H, W): noisy, small or with black holes; of a network, the photo that it saw.
+
+        Raises:
+            BadFile: a picture is missing, damaged, or another than expected.
+        """
+        return self.problem(name, self.case(name).read(folder, crop)).y[0]
 
 
 def experiment(name: str) -> Experiment:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 _MOST_CASES = 4
 _TILE = 2.1
-_GIVEN = ("noisy", "half", "mask", "picture", "noflash", "photo", "truth")
 
 
 def figure(row: Experiment, size: Size, runs: Sequence[Run], store: Store, data: Path) -> "Figure":
@@ -80,9 +79,8 @@ def _side_by_side(row: Experiment, found: Found, store: Store, data: Path, size:
     names = [name for name in row.contestants if any(key[1] == name for key in found)]
     drawing, grid = _grid(len(cases), len(names) + 1)
     for line, case in zip(grid, cases, strict=True):
-        role = next(role for role in _GIVEN if role in case.sources)
-        line[0].imshow(images.to_pil(case.sources[role].read(data, size.crop)), cmap="gray", vmin=0, vmax=255)
-        line[0].set_title(role if case is cases[0] else "", fontsize=10)
+        line[0].imshow(images.to_pil(row.given(case.name, data, size.crop)), cmap="gray", vmin=0, vmax=255)
+        line[0].set_title("given" if case is cases[0] else "", fontsize=10)
         _label(line[0], case.name)
         for axes, name in zip(line[1:], names, strict=True):
             axes.set_title(name if case is cases[0] else "", fontsize=10)

@@ -12,12 +12,10 @@ from dipops.errors import BadValue
 from dipops.files import write_whole
 from dipops.paper.experiments import EXPERIMENTS, Experiment
 from dipops.paper.figures import figure
-from dipops.paper.pictures import Case
 from dipops.paper.store import Store
 from dipops.paper.tables import Run, Table, finished, table
 from dipops.paper.tasks import Size
 
-_GIVEN = ("noisy", "half", "noflash", "picture", "photo", "truth")
 _WIDTH, _HEIGHT = 320, 120
 
 
@@ -65,24 +63,17 @@ def _section(row: Experiment, size: Size, runs: Sequence[Run], store: Store, dat
         "heads": made.heads,
         "lines": made.lines,
         "figure": _drawn(figure(row, size, runs, store, data)),
-        "sliders": [_slider(row.case(name), run, store, data) for name, run in first.items() if _role(row.case(name))],
+        "sliders": [_slider(row, run, store, data) for name, run in first.items() if row.case(name).sources],
         "curves": [_curve(run) for run in runs if "curves" in run.record["facts"]],
         "runs": [_settings(run) for run in runs],
     }
 
 
-def _role(case: Case) -> str | None:
-    return next((role for role in _GIVEN if role in case.sources), None)
-
-
-def _slider(case: Case, run: Run, store: Store, data: Path) -> dict[str, str]:
-    role = _role(case)
-    assert role is not None
-    given = case.sources[role].read(data, run.task.size.crop)
+def _slider(row: Experiment, run: Run, store: Store, data: Path) -> dict[str, str]:
     buffer = io.BytesIO()
-    images.to_pil(given).save(buffer, "PNG")
+    images.to_pil(row.given(run.task.case, data, run.task.size.crop)).save(buffer, "PNG")
     before, after = (_inline(part) for part in (buffer.getvalue(), store.picture(run.task.key).read_bytes()))
-    return {"name": case.name, "role": role, "method": run.task.contestant, "before": before, "after": after}
+    return {"name": run.task.case, "method": run.task.contestant, "before": before, "after": after}
 
 
 def _curve(run: Run) -> dict[str, str]:

@@ -62,8 +62,15 @@ class Store:
         return _read(self._record(key))
 
     def picture(self, key: str) -> Path:
-        """The file of a finished run's picture."""
-        return self.folder / f"{key}.png"
+        """The file of a finished run's picture.
+
+        Raises:
+            BadFile: it is not there.
+        """
+        path = self._picture(key)
+        if not path.exists():
+            raise BadFile(f"no picture {path}", "what dipops paper wrote", f"delete {key}.json to make the run anew")
+        return path
 
     def keep(self, key: str, record: dict[str, Any], picture: Tensor) -> None:
         """Lay a run down.
@@ -71,7 +78,7 @@ class Store:
         Raises:
             BadFile: it cannot be written, as on a full disk; the store is then as it was.
         """
-        images.save(self.picture(key), picture)
+        images.save(self._picture(key), picture)
         write_json(self._record(key), record)
 
     @contextmanager
@@ -92,6 +99,9 @@ class Store:
             yield True
         finally:
             lock.release()
+
+    def _picture(self, key: str) -> Path:
+        return self.folder / f"{key}.png"
 
     def _record(self, key: str) -> Path:
         return self.folder / f"{key}.json"
