@@ -19,7 +19,7 @@ from dipops.priors.interface import PixelPrior
 NETWORKS = {"AlexNet": (AlexNet, "alexnet_bvlc_conv_q7.npz"), "SqueezeNet": (SqueezeNet, "squeezenet10_deepcompressed.npz")}
 LAYERS = {"AlexNet": ("conv1", "conv2", "conv3", "conv4", "conv5", "pool5"), "SqueezeNet": ("fire9", "conv_final")}
 PRIORS = ("DIP", "TV", "none")
-WEIGHTS = (1e-7, 3e-7, 1e-6, 3e-6, 1e-5)
+WEIGHTS = (1e-7, 3e-7, 1e-6, 3e-6, 1e-5, 3e-5, 1e-4)
 TUNED_ON = ("conv2", "conv4", "pool5")
 UNITS = {
     "guenon": ("SqueezeNet", "conv_final", 370),
@@ -27,7 +27,7 @@ UNITS = {
     "conv3, channel 7": ("AlexNet", "conv3", 7),
     "conv5, channel 40": ("AlexNet", "conv5", 40),
 }
-DIP_STEPS, TUNING_STEPS, EXCITING_STEPS = 1000, 1000, 1000
+DIP_STEPS, TUNING_STEPS, EXCITING_STEPS = 1000, 1000, 500
 PIXEL_STEPS = {"AlexNet": 3100, "SqueezeNet": 1000}
 
 

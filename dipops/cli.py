@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from dipops.commands import comparing, networks, paper, proving, restoring
+from dipops.commands import comparing, grading, networks, paper, proving, restoring
 from dipops.errors import DipopsError
 
 app = typer.Typer(
@@ -16,7 +16,7 @@ app = typer.Typer(
 for command in (
     *(restoring.denoise, restoring.upscale, restoring.inpaint, restoring.flash),
     *(networks.preimage, networks.maximise),
-    *(comparing.compare, comparing.demo, proving.check, proving.version),
+    *(comparing.compare, comparing.demo, proving.check, grading.grade, proving.version),
 ):
     app.command()(command)
 app.add_typer(paper.app, name="paper")

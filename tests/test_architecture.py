@@ -17,7 +17,7 @@ LEVELS = {
     "consistency": 5, "checkpoint": 5, "faults": 5, "result": 5,
     "solver": 6,
     "recipes": 7, "plot": 7, "tune": 7, "compare": 7, "estimate": 7, "preimages": 7,
-    "__init__": 8, "paper": 8, "commands": 9,
+    "__init__": 8, "course": 8, "paper": 8, "commands": 9,
     "cli": 10, "__main__": 11,
 }  # fmt: skip
 

@@ -1,0 +1,67 @@
+"""Lesson 2: what a measurement does not tell."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dipops.course.checks import Check, picture, require, same
+from dipops.operators.interface import LinearOperator
+from dipops.operators.resampling import LanczosDownsampler
+
+_SHAPE = (1, 6, 8)
+
+
+class Blur(LinearOperator):
+    """A blur across, with zeros beyond the border: of full rank, and hard to undo."""
+
+    def __init__(self, in_shape: tuple[int, ...] = _SHAPE) -> None:
+        super().__init__(in_shape)
+        self.kernel = torch.tensor([0.25, 0.5, 0.25]).view(1, 1, 1, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.kernel, padding=(0, 1))
+
+
+def null_picture(answer: Any) -> None:
+    """A picture of length 1 that a reducing operator does not see."""
+    operator = LanczosDownsampler(_SHAPE, 2).double()
+    x = answer(operator)
+    require(isinstance(x, Tensor), f"a tensor is wanted, and a {type(x).__name__} came")
+    require(tuple(x.shape) == _SHAPE, f"the picture has shape {tuple(x.shape)} instead of in_shape = {_SHAPE}")
+    x = x.double()
+    require(abs(float(x.norm()) - 1) < 1e-6, f"its length is {float(x.norm()):.4g} instead of 1")
+    seen = float(operator(x[None]).norm())
+    require(seen < 1e-6, f"the operator does see it: ‖Ax‖ = {seen:.3g}")
+
+
+def condition_number(answer: Any) -> None:
+    """Largest over smallest singular value."""
+    operator = Blur().double()
+    values = torch.linalg.svdvals(operator.matrix())
+    same(answer(operator), values[0] / values[-1], "the condition number")
+
+
+def pseudo_inverse(answer: Any) -> None:
+    """The shortest least-squares solution, by the singular values that are not zero."""
+    for operator in (Blur().double(), LanczosDownsampler(_SHAPE, 2).double()):
+        y = picture(1, *operator.out_shape, seed=1)
+        expected = (torch.linalg.pinv(operator.matrix()) @ y.flatten()).view(1, *_SHAPE)
+        same(answer(operator, y), expected, f"A⁺y of {operator!r}")
+
+
+def picard(answer: Any) -> None:
+    """|⟨uᵢ, y⟩| / σᵢ from the largest singular value to the smallest."""
+    operator = Blur((1, 1, 8)).double()  # of one line, for equal singular values would leave a choice
+    y = picture(1, *operator.out_shape, seed=2)
+    left, values, _ = torch.linalg.svd(operator.matrix(), full_matrices=False)
+    same(answer(operator, y), (left.T @ y.flatten()).abs() / values, "the coefficients")
+
+
+EXERCISES: dict[str, Check] = {
+    "null-picture": null_picture,
+    "condition-number": condition_number,
+    "pseudo-inverse": pseudo_inverse,
+    "picard": picard,
+}

@@ -1,0 +1,68 @@
+"""Lesson 5: the deep image prior."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from dipops.course.checks import Check, Wrong, picture, require, same
+
+_SHAPE = (1, 3, 16, 16)
+
+
+def parameters(answer: Any) -> None:
+    """How many numbers a network learns."""
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Conv2d(8, 2, 1, bias=False))
+    network[0].bias.requires_grad_(False)  # pyright: ignore[reportOptionalMemberAccess]
+    count = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+    whole = sum(parameter.numel() for parameter in network.parameters())
+    require(int(answer(network)) != whole, "parameters that are frozen do not count")
+    same(answer(network), float(count), "the count")
+
+
+def fit(answer: Any) -> None:
+    """The loop of the deep image prior: fit a network to one picture, and give its output."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        network = nn.Sequential(nn.Conv2d(4, 16, 3, padding=1), nn.LeakyReLU(), nn.Conv2d(16, 3, 1), nn.Sigmoid())
+    z, y = picture(1, 4, 16, 16).float(), 0.2 + 0.6 * picture(*_SHAPE, seed=1).float()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    with torch.no_grad():
+        start = float((network(z) - y).square().mean())
+    came = answer(network, z, y, 150)
+    require(isinstance(came, torch.Tensor), f"return the picture that the network makes, not a {type(came).__name__}")
+    require(tuple(came.shape) == _SHAPE, f"the picture has shape {tuple(came.shape)} instead of {_SHAPE}")
+    changed = any(not value.equal(before[name]) for name, value in network.state_dict().items())
+    require(changed, "the weights of the network did not move: does the optimiser have them?")
+    with torch.no_grad():
+        require(float((came - network(z)).abs().max()) < 0.1, "what is returned is not what the network makes of z")
+    end = float((came.detach() - y).square().mean())
+    if end >= start:
+        raise Wrong(f"the error rose from {start:.3g} to {end:.3g}: is the sign of the step right, the rate not too large?")
+    require(
+        end < 0.9 * start, f"150 steps took the error only from {start:.3g} to {end:.3g}: is the gradient zeroed each step?"
+    )
+
+
+def average(answer: Any) -> None:
+    """The exponential average of pictures, from the first on."""
+    pictures = [picture(1, 1, 2, 3, seed=k) for k in range(6)]
+    mean = pictures[0]
+    for one in pictures[1:]:
+        mean = 0.8 * mean + 0.2 * one
+    same(answer(list(pictures), 0.8), mean, "the average")
+    same(answer([pictures[3]], 0.99), pictures[3], "the average of one picture")
+
+
+def impedance(answer: Any) -> None:
+    """The first step at which a falling curve reaches a level."""
+    curve = torch.tensor([9.0, 5.0, 4.0, 4.5, 2.0, 1.0])
+    for level, step in ((9.0, 1), (4.2, 3), (2.0, 5), (1.5, 6)):
+        came = answer(curve, level)
+        require(came is not None, "it returns None where the curve gets there")
+        require(int(came) != step - 1, "one too early: steps are counted from 1")
+        require(int(came) == step, f"level {level:g} is reached at another step than {int(came)}")
+    require(answer(curve, 0.5) is None, "where the curve never gets there, return None")
+
+
+EXERCISES: dict[str, Check] = {"parameters": parameters, "fit": fit, "average": average, "impedance": impedance}

@@ -1,0 +1,36 @@
+# %% ill-posed.null-picture
+def null_picture(A):
+    _, _, rows = torch.linalg.svd(A.matrix())
+    return rows[-1].view(A.in_shape)
+
+
+grade("ill-posed.null-picture", null_picture)
+
+
+# %% ill-posed.condition-number
+def condition_number(A):
+    values = torch.linalg.svdvals(A.matrix())
+    return values[0] / values[-1]
+
+
+grade("ill-posed.condition-number", condition_number)
+
+
+# %% ill-posed.pseudo-inverse
+def pseudo_inverse(A, y):
+    U, S, Vt = torch.linalg.svd(A.matrix(), full_matrices=False)
+    seen = S > 1e-10 * S[0]
+    x = Vt[seen].T @ ((U[:, seen].T @ y.flatten()) / S[seen])
+    return x.view(1, *A.in_shape)
+
+
+grade("ill-posed.pseudo-inverse", pseudo_inverse)
+
+
+# %% ill-posed.picard
+def picard(A, y):
+    U, S, _ = torch.linalg.svd(A.matrix(), full_matrices=False)
+    return (U.T @ y.flatten()).abs() / S
+
+
+grade("ill-posed.picard", picard)

@@ -1,0 +1,43 @@
+# %% own.operator
+class Mine(LinearOperator):
+    """A hand that moved: every pixel is smeared along the row."""
+
+    def __init__(self, in_shape):
+        super().__init__(in_shape)
+        self.kernel = torch.full((in_shape[0], 1, 1, 5), 1 / 5)
+
+    def forward(self, x):
+        return F.conv2d(x, self.kernel, groups=len(self.kernel))
+
+
+grade("own.operator", Mine)
+
+
+# %% own.explain
+def hidden(A):
+    matrix = A.double().matrix()
+    return matrix.shape[1] - int(torch.linalg.matrix_rank(matrix))
+
+
+grade("own.explain", hidden)
+
+
+# %% own.restore
+def restore(problem):
+    return tune(problem, TotalVariation, SURE(problem.sigma)).result.image
+
+
+grade("own.restore", restore)
+
+
+# %% own.fair
+def fair(problem):
+    from dipops import NoPrior
+
+    tuned = tune(problem, TotalVariation, Discrepancy(problem.sigma))
+    network = DeepImagePrior(Hourglass((16, 16, 16)))
+    priors = {"none": NoPrior(), "TV": tuned.recipe, "DIP": network}
+    return compare(problem, priors, progress=False), {"TV": tuned}
+
+
+grade("own.fair", fair)

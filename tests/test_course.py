@@ -1,0 +1,162 @@
+"""The course: every lesson runs with its solutions, and every check fails without them, or with a wrong answer."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from dipops import BadFile, BadValue, DifferentiableOperator, LinearOperator, cli
+from dipops.course import Grade, grade, grades_of
+from dipops.course.grading import EXERCISES
+from dipops.course.notebooks import cells_of
+
+COURSE = Path(__file__).parents[1] / "docs" / "course"
+LESSONS = sorted(COURSE.glob("[1-8]-*.md"))
+
+
+def solutions_of(lesson: Path) -> dict[str, str]:
+    """By exercise, the code that answers it."""
+    text = (COURSE / "solutions" / lesson.with_suffix(".py").name).read_text()
+    parts = re.split(r"^# %% (\S+)\n", text, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def test_the_course_is_whole() -> None:
+    assert len(LESSONS) == 8
+    asked = [cell.exercise for lesson in LESSONS for cell in cells_of(lesson) if cell.exercise]
+    assert sorted(asked) == sorted(EXERCISES)
+    for lesson in LESSONS:
+        exercises = [cell for cell in cells_of(lesson) if cell.exercise]
+        assert 3 <= len(exercises) <= 5
+        assert {cell.exercise for cell in exercises} == set(solutions_of(lesson))
+        assert all(f'grade("{cell.exercise}"' in cell.code for cell in exercises)
+        assert "**Goal.**" in lesson.read_text()
+
+
+@pytest.mark.course
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.stem)
+def test_a_lesson_runs_with_its_solutions(lesson: Path) -> None:
+    solutions = solutions_of(lesson)
+    graded = grades_of(lesson, solutions)
+    assert not graded.faults
+    assert {one.exercise for one in graded.grades} == set(solutions)
+    assert all(one.passed for one in graded.grades), graded.grades
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.stem)
+def test_every_check_fails_without_a_solution(lesson: Path, tmp_path: Path) -> None:
+    cells = [cell for cell in cells_of(lesson) if cell.exercise or cell is cells_of(lesson)[0]]
+    blocks = [f"```{{code-cell}}\n:tags: [exercise-{cell.exercise}]\n{cell.code}\n```" for cell in cells if cell.exercise]
+    imports = cells_of(lesson)[0].code
+    bare = tmp_path / "bare.md"
+    kept = "\n".join(line for line in imports.splitlines() if not line.startswith(("plot.", "figure")))
+    bare.write_text("\n\n".join([f"```{{code-cell}}\n{_imports(kept)}\n```", *blocks]))
+    graded = grades_of(bare)
+    assert len(graded.grades) == len(blocks)
+    assert not any(one.passed for one in graded.grades)
+    assert not any(one.fault == "" for one in graded.grades)
+
+
+def _imports(code: str) -> str:
+    """Of a cell, what is imported."""
+    tree = __import__("ast").parse(code)
+    return "\n".join(__import__("ast").unparse(node) for node in tree.body if type(node).__name__.startswith("Import"))
+
+
+class Mirrored(LinearOperator):
+    def forward(self, x):
+        return torch.cat([torch.zeros_like(x[..., :1]), x[..., :-1]], dim=-1)
+
+    def adjoint(self, y):
+        return 2 * torch.cat([y[..., 1:], torch.zeros_like(y[..., :1])], dim=-1)
+
+
+class Squared(LinearOperator):
+    def forward(self, x):
+        return x.clamp(min=0) ** 2.2
+
+
+class Same(DifferentiableOperator):
+    def forward(self, x):
+        return x.clone()
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer", "words"),
+    [
+        ("adjoints.shift", ..., "fill in the blank"),
+        (
+            "adjoints.shift",
+            Mirrored,
+            "the law of gradient is broken|the law of adjoint is broken: the adjoint looks scaled by 2",
+        ),
+        ("adjoints.shift", lambda x: x, "hand over the class itself"),
+        ("adjoints.shift-adjoint", lambda y: y.roll(-1, -1), "the first column comes back in as the last"),
+        ("adjoints.shift-adjoint", lambda y: 1 / 0, "it raises ZeroDivisionError"),
+        ("adjoints.dot-test", lambda A, x, y: 0.0, "is wrong"),
+        ("adjoints.composition", lambda A, B, y: B.adjoint(A.adjoint(y)) * 2, "2 times too large"),
+        ("ill-posed.null-picture", lambda A: torch.ones(1, 6, 8) / 48**0.5, "the operator does see it"),
+        ("ill-posed.null-picture", lambda A: torch.zeros(1, 6, 8), "its length is 0"),
+        ("ill-posed.picard", lambda A, y: torch.zeros(8), "it is zero"),
+        ("least-squares.gradient", lambda A, x, y: A.adjoint(y - A(x)), "its sign is turned"),
+        ("least-squares.discrepancy", lambda r, s: next((k for k, v in enumerate(r) if v <= s), None), "one too early"),
+        ("least-squares.tikhonov", lambda A, y, mu: None, "does the function return it"),
+        ("variation.total-variation", lambda x: x.diff(dim=1).abs().sum() + x.diff(dim=2).abs().sum(), "the sum of |down|"),
+        ("variation.projection", lambda p, r: p.clamp(-r, r), "keep its direction"),
+        ("variation.chambolle-pock", lambda y, weight, steps: y, "is wrong"),
+        ("prior.fit", lambda network, z, y, steps: y, "the weights of the network did not move"),
+        ("prior.average", lambda pictures, decay: sum(pictures) / len(pictures), "is wrong"),
+        (
+            "stopping.windowed-variance",
+            lambda o, w: [torch.stack(o[k : k + w]).double().var(0).mean() for k in range(4)],
+            "not by W - 1",
+        ),
+        ("stopping.hold-out", lambda mask, fraction, generator: (mask, mask), "fitted and watched"),
+        ("nonlinear.gamma", Squared, "it says that it is linear"),
+        ("nonlinear.jvp", lambda A, x, u: (A(x + 1e-5 * u) - A(x)) / 1e-5, "to seven digits"),
+        ("nonlinear.gauss-newton", lambda A, x, y: x, "not solved any better"),
+        ("own.operator", Same, "takes nothing away"),
+        ("own.restore", lambda problem: problem.y, "gains 0.00 dB"),
+    ],
+)
+def test_a_wrong_answer_is_told_what_is_wrong(exercise: str, answer: object, words: str) -> None:
+    made = grade(exercise, answer)
+    assert not made.passed
+    assert any(word in made.fault for word in words.split("|")), made
+    assert repr(made) == f"✗ {exercise}: {made.fault}"
+
+
+def test_an_unknown_exercise_is_told() -> None:
+    with pytest.raises(BadValue, match="the nearest are adjoints"):
+        grade("adjoint.shifts", None)
+    assert repr(Grade("own.restore")) == "✓ own.restore"
+
+
+def test_a_notebook_is_graded_by_a_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    right = "from dipops.course import grade\ngrade('prior.average', lambda p, d: p[0] if len(p) == 1 else sum(\n"
+    right += "    (d ** (len(p) - 1 - k)) * ((1 - d) if k else 1) * one for k, one in enumerate(p)))"
+    cells = [
+        {"cell_type": "markdown", "source": ["# mine"], "metadata": {}},
+        {"cell_type": "code", "source": ["%matplotlib inline\n", right], "metadata": {}},
+    ]
+    lesson = tmp_path / "mine.ipynb"
+    lesson.write_text(json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    assert _command("grade", lesson) == 0
+    assert "1 of 1\n  ✓ prior.average" in capsys.readouterr().out
+    cells.append({"cell_type": "code", "source": "1 / 0", "metadata": {}})
+    lesson.write_text(json.dumps({"cells": cells}))
+    assert _command("grade", lesson) == 1
+    assert "cell 2 raises ZeroDivisionError" in capsys.readouterr().out
+    lesson.write_text("{")
+    with pytest.raises(BadFile, match="save it from Jupyter"):
+        grades_of(lesson)
+
+
+def _command(*arguments: object) -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["dipops", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+    return int(stopped.value.code or 0)
