@@ -32,10 +32,12 @@ grade("own.restore", restore)
 
 # %% own.fair
 def fair(problem):
+    from dataclasses import replace
+
     from dipops import NoPrior
 
     tuned = tune(problem, TotalVariation, Discrepancy(problem.sigma))
-    network = DeepImagePrior(Hourglass((16, 16, 16)))
+    network = replace(recipes.denoise(problem.sigma), steps=150)
     priors = {"none": NoPrior(), "TV": tuned.recipe, "DIP": network}
     return compare(problem, priors, progress=False), {"TV": tuned}
 

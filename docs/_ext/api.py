@@ -1,0 +1,67 @@
+"""Writes the pages of the API from the public names: a page for each kind of thing."""
+
+import inspect
+import types
+
+import dipops
+
+_PAGES = {
+    "operators": ("Operators", ("operators", "laws", "consistency")),
+    "priors": ("Priors", ("priors",)),
+    "methods": ("Problems, methods and solve", ("problem", "methods", "solver", "result", "estimate", "compare")),
+    "errors": ("Errors", ("errors",)),
+}
+_MODULES = ("recipes", "monitor", "tune", "preimages", "images", "metrics", "plot", "testing", "course")
+
+
+def write(folder):
+    """One file a page, and an index."""
+    folder.mkdir(exist_ok=True)
+    names = [name for name in dipops.__all__ if not isinstance(getattr(dipops, name), types.ModuleType)]
+    homes = {name: getattr(dipops, name).__module__.split(".")[1] for name in names}
+    for page, (title, rooms) in _PAGES.items():
+        chosen = sorted(name for name, room in homes.items() if room in rooms)
+        _page(folder / f"{page}.rst", title, "dipops", chosen)
+    left = [name for name, room in homes.items() if not any(room in rooms for _, rooms in _PAGES.values())]
+    assert not left, f"no page for {left}"
+    for module in _MODULES:
+        found = __import__(f"dipops.{module}", fromlist=["x"])
+        _page(folder / f"{module}.rst", f"dipops.{module}", f"dipops.{module}", _public(found))
+    entries = "\n".join(f"   {page}" for page in (*_PAGES, *_MODULES))
+    text = (
+        "API\n===\n\nEvery name of the first four pages is imported from ``dipops`` itself; the others stand in the "
+        f"modules that head their pages.\n\n.. toctree::\n\n{entries}\n"
+    )
+    _put(folder / "index.rst", text)
+
+
+def _public(module):
+    if hasattr(module, "__all__"):
+        return sorted(module.__all__)
+    return [
+        name
+        for name, thing in vars(module).items()
+        if not name.startswith("_")
+        and getattr(thing, "__module__", None) == module.__name__
+        and (inspect.isclass(thing) or inspect.isfunction(thing))
+    ]
+
+
+def _page(path, title, module, names):
+    lines = [title, "=" * len(title), "", f".. currentmodule:: {module}", ""]
+    found = __import__(module, fromlist=["x"])
+    for name in names:
+        thing = getattr(found, name)
+        if inspect.isclass(thing):
+            lines += [f".. autoclass:: {name}", "   :members:", ""]
+        elif callable(thing):
+            lines += [f".. autofunction:: {name}", ""]
+        else:
+            lines += [f".. autodata:: {name}", "   :no-value:", ""]
+    _put(path, "\n".join(lines))
+
+
+def _put(path, text):
+    """Only where it changed, so that a second build is quick."""
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)

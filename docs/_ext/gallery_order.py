@@ -1,0 +1,12 @@
+"""In which order the gallery shows its scripts."""
+
+_ORDER = [
+    *("denoise", "upscale", "inpaint_text", "inpaint_random", "inpaint_hole", "jpeg", "flash"),
+    *("custom_linear", "custom_nonlinear", "algebra", "batch"),
+    *("preimage", "maximise", "impedance", "stopping", "uncertainty", "tuning", "tv_three_ways"),
+]
+
+
+def sort_key(name):
+    """Raises ValueError for a script that has no place yet."""
+    return _ORDER.index(name.removesuffix(".py"))

@@ -1,0 +1,83 @@
+"""Writes the pages of measured figures: parts of benchmarks/results, and what solves cost."""
+
+import json
+import re
+from pathlib import Path
+
+import torch
+
+import dipops
+from dipops import DeepImagePrior, Identity, Problem, TotalVariation, recipes
+from dipops.estimate import estimate
+
+_RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
+_SIZES = (64, 128, 256)
+
+
+def write(folder):
+    """A file for each part that a page includes."""
+    folder.mkdir(exist_ok=True)
+    for page in ("dip", "tv", "core", "features", "speed"):
+        source = _RESULTS / f"{page}.md"
+        if source.exists():
+            for title, text in _sections(source.read_text()):
+                _put(folder / f"{page}-{_slug(title)}.md", text)
+    _put(folder / "costs.md", costs())
+    _put(folder / "bytes.md", bytes_held())
+    _put(folder / "paper.md", paper())
+
+
+def costs():
+    """Seconds a step, as the benchmarks measured them."""
+    rows = ["| pixels | the paper's network | the light one | measured on |", "|---|---|---|---|"]
+    for path in sorted(_RESULTS.glob("dip-rate-*.json"), key=lambda path: int(path.stem.split("-")[2])):
+        record = json.loads(path.read_text())
+        seconds, machine = record["result"], record["environment"]
+        paper, light = (f"{seconds[name]:.3f} s" for name in ("paper", "light"))
+        where = f"{machine['gpu'] or machine['processor']}, {machine['torch_threads']} threads, {machine['instructions']}"
+        side = path.stem.split("-")[2]
+        rows.append(f"| {side} x {side} | {paper} | {light} | {where} |")
+    return "\n".join(rows) + "\n"
+
+
+def bytes_held():
+    """Memory of a step, counted by ``estimate`` while these pages were built."""
+    torch.set_num_threads(2)
+    rows = ["| pixels | TV | DIP, light | DIP, the paper's |", "|---|---|---|---|"]
+    for side in _SIZES:
+        problem = Problem(Identity((3, side, side)), torch.rand(3, side, side, generator=torch.Generator().manual_seed(0)))
+        light = recipes.denoise(0.1)
+        found = [
+            estimate(problem, TotalVariation(0.1), steps=1),
+            estimate(problem, light.prior, light.method, steps=1),
+            estimate(problem, DeepImagePrior(), steps=1),
+        ]
+        rows.append(f"| {side} x {side} | " + " | ".join(f"{one.bytes / 1e6:.0f} MB" for one in found) + " |")
+    return "\n".join(rows) + "\n"
+
+
+def paper():
+    """Every table that ``dipops paper table`` has left among the results."""
+    tables = sorted((_RESULTS / "paper").glob("*.md"))
+    if not tables:
+        return "No table has been measured yet.\n"
+    return "\n\n".join(path.read_text() for path in tables)
+
+
+def _sections(text):
+    parts = re.split(r"^## (.+)\n", text, flags=re.MULTILINE)
+    for title, body in zip(parts[1::2], parts[2::2], strict=True):
+        yield title, re.sub(r"!\[(.*?)\]\((.*?)\)", r"![\1](../../benchmarks/results/\2)", body.strip()) + "\n"
+
+
+def _slug(title):
+    """Its first three words."""
+    return "-".join(re.findall(r"[a-z0-9]+", title.lower())[:3])
+
+
+def _put(path, text):
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
+
+
+assert dipops.__version__

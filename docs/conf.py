@@ -1,0 +1,78 @@
+"""How the site is built: ``make docs``."""
+
+import os
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "_ext"))
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+import api  # noqa: E402
+import drawings  # noqa: E402
+import measured  # noqa: E402
+
+import dipops  # noqa: E402
+
+project = "dipops"
+author = "The dipops authors"
+copyright = f"2026, {author}"
+release = version = dipops.__version__
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx_gallery.gen_gallery",
+    "sphinxcontrib.bibtex",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx-mathjax-offline",
+]
+exclude_patterns = ["_build", "course/solutions", "gallery/*.ipynb", "gallery/*.py", "sg_execution_times.rst", "**/GALLERY*"]
+nb_execution_mode = "off"  # lessons have blanks in them; make course runs them with their solutions
+myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
+myst_heading_anchors = 3
+bibtex_bibfiles = ["references.bib"]
+bibtex_default_style = "plain"
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+add_module_names = False
+python_use_unqualified_type_names = True
+copybutton_exclude = ".linenos, .gp"
+suppress_warnings = ["config.cache"]
+
+sphinx_gallery_conf = {
+    "examples_dirs": [str(HERE.parent / "examples")],
+    "gallery_dirs": ["gallery"],
+    "filename_pattern": r"\.py$",
+    "within_subsection_order": "gallery_order.sort_key",
+    "download_all_examples": False,
+    "remove_config_comments": True,
+    "show_memory": False,
+    "min_reported_time": 1,
+    "plot_gallery": "True",
+    "abort_on_example_error": True,
+    "image_srcset": [],
+    "thumbnail_size": (600, 360),
+    "matplotlib_animations": False,
+    "reset_modules": ("matplotlib",),
+}
+
+html_theme = "furo"
+html_title = "dipops"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_theme_options = {"sidebar_hide_name": False, "navigation_with_keys": True}
+
+
+def setup(app):
+    """Write what is made from the code before anything is read."""
+    api.write(HERE / "api")
+    drawings.write(HERE / "_drawn")
+    measured.write(HERE / "_measured")

@@ -1,0 +1,21 @@
+"""
+Fill a large hole
+=================
+
+Where much is missing nothing near tells what was there. The paper feeds its network coordinates instead of noise, so
+that the filling is as smooth as it can be, and does without skip connections.
+"""
+
+import torch
+
+from dipops import Mask, PrimalDual, Problem, TotalVariation, images, plot, recipes, solve
+
+x = images.portrait(128)
+known = torch.ones(128, 128)
+known[78:112, 20:60] = 0
+problem = Problem.simulate(Mask(known, channels=3), x)
+results = {
+    "TV": solve(problem, TotalVariation(1.0), PrimalDual(exact=True), steps=2000, progress=False),
+    "DIP": recipes.inpaint_hole().solve(problem, steps=400, progress=False),
+}
+plot.compare({"given": problem.y, **{name: result.image for name, result in results.items()}, "truth": x}, truth=x)

@@ -1,0 +1,78 @@
+"""
+What does a feature know of a picture?
+======================================
+
+A histogram of oriented gradients is a feature that once found pedestrians. All pictures with the same histograms are
+its *pre-image*; what they share is what the feature knows. Which one we see depends on the prior.
+"""
+
+import os
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dipops import (
+    AlexNet,
+    DeepImagePrior,
+    DifferentiableOperator,
+    Hourglass,
+    NoPrior,
+    Problem,
+    TotalVariation,
+    check,
+    images,
+    plot,
+    preimages,
+    recipes,
+    solve,
+)
+
+# %%
+# The feature, as an operator that has a derivative everywhere: the energy of edges in eight directions, in cells of 4 x
+# 4 pixels, each cell scaled by its own strength. ``check`` proves that derivative.
+
+
+class OrientedGradients(DifferentiableOperator):
+    def __init__(self, in_shape):
+        super().__init__(in_shape)
+        angles = torch.arange(8) * torch.pi / 8
+        self.directions = torch.stack([angles.cos(), angles.sin()], dim=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        grey = x.mean(1, keepdim=True)
+        across = F.pad(grey[..., 1:] - grey[..., :-1], (0, 1))
+        down = F.pad(grey[..., 1:, :] - grey[..., :-1, :], (0, 0, 0, 1))
+        slopes = torch.einsum("dk,nkhw->ndhw", self.directions, torch.cat([across, down], dim=1))
+        energy = F.avg_pool2d(slopes.square(), 4)
+        return energy / (energy.sum(1, keepdim=True) + 1e-3).sqrt()
+
+
+print(check(OrientedGradients((3, 8, 12))))
+
+# %%
+# The feature of a photograph, and pictures made from it. ``relative()`` measures the misfit in parts of the feature's
+# size.
+
+photo = images.portrait(128)
+problem = Problem.simulate(OrientedGradients(photo.shape), photo).relative()
+results = {
+    "no prior": solve(problem, NoPrior(), steps=400, progress=False),
+    "TV": solve(problem, TotalVariation(3e-6), steps=400, progress=False),
+    "DIP": solve(problem, DeepImagePrior(Hourglass((32, 64, 64, 64, 64), skips=8)), steps=300, progress=False),
+}
+plot.compare({"photograph": photo, **{name: result.image.clamp(0, 1) for name, result in results.items()}})
+
+# %%
+# The histograms never held colours, nor which side of an edge is bright.
+#
+# The same for a layer of AlexNet, where ``DIPOPS_ALEXNET`` names a file of its weights.
+
+weights = os.environ.get("DIPOPS_ALEXNET")
+if weights:
+    network = AlexNet.load(Path(weights))
+    seen = images.resize(images.photograph(), (227, 227))
+    contestants = {"TV": recipes.preimage(TotalVariation(preimages.TV_WEIGHT))}
+    found = list(preimages.preimages(seen, network, ["conv1", "conv3"], contestants, steps=100, progress=False))
+    preimages.figure(seen, found)
