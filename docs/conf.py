@@ -1,6 +1,7 @@
 """How the site is built: ``make docs``."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -30,7 +31,7 @@ extensions = [
     "sphinx_design",
     "sphinx-mathjax-offline",
 ]
-exclude_patterns = ["_build", "course/solutions", "gallery/*.ipynb", "gallery/*.py", "sg_execution_times.rst", "**/GALLERY*"]
+exclude_patterns = ["_build", "_measured/*", "course/solutions", "gallery/*.ipynb", "gallery/*.py", "sg_execution_times.rst", "**/GALLERY*"]
 nb_execution_mode = "off"  # lessons have blanks in them; make course runs them with their solutions
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
@@ -71,8 +72,17 @@ html_css_files = ["site.css"]
 html_theme_options = {"sidebar_hide_name": False, "navigation_with_keys": True}
 
 
+def _plain(app, what, name, thing, options, lines):
+    """Docstrings are prose: a * in a shape and the bars of a norm are no markup, but for what stands in ``code``."""
+    for number, line in enumerate(lines):
+        parts = line.split("``")
+        parts[::2] = [re.sub(r"\*(?=\w)", r"\\*", part).replace("|", r"\|") for part in parts[::2]]
+        lines[number] = "``".join(parts)
+
+
 def setup(app):
     """Write what is made from the code before anything is read."""
+    app.connect("autodoc-process-docstring", _plain, priority=400)
     api.write(HERE / "api")
     drawings.write(HERE / "_drawn")
     measured.write(HERE / "_measured")

@@ -53,21 +53,21 @@ def _tree(kind, depth):
 
 
 def house():
-    """The rooms of the package: each as high as the longest way down through its imports."""
-    rooms = _imports()
+    """The rooms of the package, each above all that it imports; rooms that import each other share a floor."""
+    below = _reached(_imports())
     heights: dict[str, int] = {}
-
-    def height(room):
-        if room not in heights:
-            heights[room] = 1 + max((height(other) for other in rooms[room] - {room}), default=-1)
-        return heights[room]
-
+    for room in sorted(below, key=lambda room: len(below[room])):
+        lower = [other for other in below[room] if room not in below[other]]
+        heights[room] = 1 + max((heights[other] for other in lower), default=-1)
+    for room, others in below.items():
+        heights[room] = max([heights[room], *(heights[other] for other in others if room in below[other])])
     floors: dict[int, list[str]] = {}
-    for room in rooms:
-        floors.setdefault(height(room), []).append(room)
+    for room, height in heights.items():
+        floors.setdefault(height, []).append(room)
     figure, axes = plt.subplots(figsize=(9, 0.62 * len(floors)))
-    for floor, names in floors.items():
-        for number, name in enumerate(sorted(names)):
+    for floor, height in enumerate(sorted(floors)):
+        names = sorted(floors[height])
+        for number, name in enumerate(names):
             across = (number + 0.5) / len(names)
             axes.text(across, floor, name, ha="center", va="center", fontsize=9, family="monospace", bbox=_BOX)
     axes.set(xlim=(0, 1), ylim=(-0.6, len(floors) - 0.4))
@@ -75,6 +75,16 @@ def house():
     axes.text(-0.05, len(floors) / 2, "imports", rotation=90, ha="right", va="center", color="0.4")
     axes.set_axis_off()
     return figure
+
+
+def _reached(graph):
+    """Of each room, all that it imports, also by way of others."""
+    found = {room: set(others) for room, others in graph.items()}
+    for middle in found:
+        for room, others in found.items():
+            if middle in others:
+                found[room] |= found[middle] - {room}
+    return found
 
 
 def _imports():

@@ -67,7 +67,7 @@ def paper():
 def _sections(text):
     parts = re.split(r"^## (.+)\n", text, flags=re.MULTILINE)
     for title, body in zip(parts[1::2], parts[2::2], strict=True):
-        yield title, re.sub(r"!\[(.*?)\]\((.*?)\)", r"![\1](../../benchmarks/results/\2)", body.strip()) + "\n"
+        yield title, re.sub(r"!\[(.*?)\]\((.*?)\)", r"![\1](../benchmarks/results/\2)", body.strip()) + "\n"
 
 
 def _slug(title):
