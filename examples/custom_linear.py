@@ -8,7 +8,8 @@ A camera that was moved. Ten lines, and the adjoint, the proofs and the restorat
 import torch
 import torch.nn.functional as F
 
-from dipops import LinearOperator, Problem, TotalVariation, check, images, plot, recipes, solve
+from dipops import LinearOperator, Problem, TotalVariation, check, images, plot, recipes
+from dipops.tune import SURE, tune
 
 
 class MotionBlur(LinearOperator):
@@ -36,10 +37,10 @@ print(check(Careless((3, 9, 13)), strict=False))
 # %%
 # The restorations. The truth is only used for the scores.
 
-x = images.portrait(128)
-problem = Problem.simulate(MotionBlur(x.shape), x, sigma=0.01)
+x = images.portrait(64)
+problem = Problem.simulate(MotionBlur(x.shape), x, sigma=0.03)
 results = {
-    "TV": solve(problem, TotalVariation(0.001), progress=False),
-    "DIP": recipes.denoise(0.01).solve(problem, steps=300, progress=False),
+    "TV": tune(problem, TotalVariation, SURE(0.03)).result,
+    "DIP": recipes.denoise(0.03).solve(problem, steps=700, progress=False),
 }
 plot.compare({"moved": problem.y, **{name: result.image for name, result in results.items()}, "truth": x}, truth=x)

@@ -30,10 +30,10 @@ print(check(Overexposed((3, 9, 13))))
 # %%
 # The solver is the same, and so are the priors. TV goes by descent here: its exact method is for linear operators.
 
-x = images.portrait(128)
+x = images.portrait(64)
 problem = Problem.simulate(Overexposed(x.shape), x, sigma=0.01)
 results = {
-    "TV": solve(problem, TotalVariation(3e-4), steps=400, progress=False),
-    "DIP": recipes.denoise(0.01).solve(problem, steps=300, progress=False),
+    "TV": solve(problem, TotalVariation(3e-4), steps=2000, progress=False),
+    "DIP": recipes.denoise(0.01).solve(problem, steps=700, progress=False),
 }
 plot.compare({"overexposed": problem.y, **{name: result.image for name, result in results.items()}, "truth": x}, truth=x)

@@ -133,9 +133,8 @@ def adjoint():
             return x[..., ::2, :]
 
     operator = Rows((1, 4, 3))
-    x, y = (
-        torch.rand(1, *shape, generator=torch.Generator().manual_seed(0)) for shape in (operator.in_shape, operator.out_shape)
-    )
+    generator = torch.Generator().manual_seed(0)
+    x, y = (torch.rand(1, *shape, generator=generator) for shape in (operator.in_shape, operator.out_shape))
     image, back = operator(x), operator.T(y)
     figure, grid = plt.subplots(2, 3, figsize=(8, 4), width_ratios=[1, 1, 1.1])
     rows = [
