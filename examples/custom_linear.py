@@ -8,8 +8,7 @@ A camera that was moved. Ten lines, and the adjoint, the proofs and the restorat
 import torch
 import torch.nn.functional as F
 
-from dipops import LinearOperator, Problem, TotalVariation, check, images, plot, recipes
-from dipops.tune import SURE, tune
+from dipops import LinearOperator, Problem, TotalVariation, check, images, plot, recipes, solve
 
 
 class MotionBlur(LinearOperator):
@@ -40,7 +39,7 @@ print(check(Careless((3, 9, 13)), strict=False))
 x = images.portrait(64)
 problem = Problem.simulate(MotionBlur(x.shape), x, sigma=0.03)
 results = {
-    "TV": tune(problem, TotalVariation, SURE(0.03)).result,
-    "DIP": recipes.denoise(0.03).solve(problem, steps=700, progress=False),
+    "TV": solve(problem, TotalVariation(0.006), progress=False),
+    "DIP": recipes.denoise(0.03).solve(problem, steps=600, progress=False),
 }
 plot.compare({"moved": problem.y, **{name: result.image for name, result in results.items()}, "truth": x}, truth=x)

@@ -38,7 +38,7 @@ class Corners(nn.Module):
 
 
 shape = (3, 128, 128)
-features = FeatureMap(shape, Corners().eval(), "")
+features = FeatureMap(shape, nn.Sequential(Corners()).eval(), "0")
 print(features.out_shape)
 
 # %%
