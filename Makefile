@@ -18,6 +18,7 @@ lint: $(VENV)/.lint
 
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+	$(BIN)/python docs/_ext/links.py docs/_build/html
 	@echo "Look at docs/_build/html/index.html"
 
 course: $(VENV)/.test
