@@ -31,7 +31,15 @@ extensions = [
     "sphinx_design",
     "sphinx-mathjax-offline",
 ]
-exclude_patterns = ["_build", "_measured/*", "course/solutions", "gallery/*.ipynb", "gallery/*.py", "sg_execution_times.rst", "**/GALLERY*"]
+exclude_patterns = [
+    "_build",
+    "_measured/*",
+    "course/solutions",
+    "gallery/*.ipynb",
+    "gallery/*.py",
+    "sg_execution_times.rst",
+    "**/GALLERY*",
+]
 nb_execution_mode = "off"  # lessons have blanks in them; make course runs them with their solutions
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3

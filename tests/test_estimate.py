@@ -5,7 +5,19 @@ import time
 import pytest
 import torch
 
-from dipops import BadValue, DeepImagePrior, Hourglass, Identity, LinearOperator, NoPrior, Problem, TotalVariation, estimate
+from dipops import (
+    BadValue,
+    DeepImagePrior,
+    Hourglass,
+    Identity,
+    LinearOperator,
+    NoPrior,
+    Precision,
+    Problem,
+    TotalVariation,
+    estimate,
+    solve,
+)
 from dipops.methods.descent import Descent
 
 SMALL = DeepImagePrior(Hourglass((16, 16)))
@@ -53,3 +65,13 @@ def test_an_estimate_takes_the_default_method_and_refuses_what_solve_refuses() -
     assert estimate(problem(32), TotalVariation(0.1)).steps == 5000
     with pytest.raises(BadValue, match="sides from 8 pixels"):
         estimate(problem(4), SMALL)
+
+
+def test_recomputation_holds_less_and_changes_no_bit() -> None:
+    """The networks' blocks are made anew on the way back: same curves, same picture, fewer bytes at once."""
+    given = problem(64)
+    kept, anew = (DeepImagePrior(Hourglass((32, 32, 32), recompute=recompute)) for recompute in (False, True))
+    results = [solve(given, prior, Descent(precision=Precision.FULL), steps=4, progress=False) for prior in (kept, anew)]
+    assert results[0].last.equal(results[1].last)
+    assert results[0].trace["objective"].equal(results[1].trace["objective"])
+    assert estimate(given, anew, steps=1).bytes < 0.8 * estimate(given, kept, steps=1).bytes

@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from dipops.arguments import require_integer
 from dipops.errors import BadType, BadValue
@@ -25,7 +26,7 @@ from dipops.priors.generators.layers import (
 class Hourglass:
     """The encoder-decoder with skip branches of Ulyanov, Vedaldi and Lempitsky, "Deep Image Prior".
 
-    Every value but the last three can be one for all scales or one for each, from the finest. The defaults are the paper's
+    Kernels, skips and upsampling can be one for all scales or one for each, from the finest. The defaults are the paper's
     network of 2 217 831 parameters for three channels.
 
     Attributes:
@@ -37,6 +38,8 @@ class Hourglass:
         downsampling: by stride or by averages.
         padding: reflection or zeros.
         pointwise: whether a 1 x 1 convolution ends each scale.
+        recompute: make the maps inside each block anew on the way back instead of keeping them: the same bits from less memory,
+            in more time; ``estimate`` tells both.
 
     Raises:
         BadValue: a tuple has another length than ``channels``, or a number is out of range.
@@ -51,6 +54,7 @@ class Hourglass:
     downsampling: Downsampling = Downsampling.STRIDE
     padding: Padding = Padding.REFLECT
     pointwise: bool = True
+    recompute: bool = False
 
     def __post_init__(self) -> None:
         kinds = {"upsampling": Upsampling, "downsampling": Downsampling, "padding": Padding}
@@ -156,12 +160,22 @@ class _Scale(nn.Module):
             return [first, nn.AvgPool2d(2), *rest]
 
         self.skip = nn.Sequential(*block(in_channels, skip, 1)) if skip else None
-        self.deeper = nn.Sequential(*reducing(), *block(width, width, down), *([inner] if inner is not None else []))
+        self.down = nn.Sequential(*reducing(), *block(width, width, down))
+        self.inner = inner
         mode: Upsampling = config.per_scale("upsampling")[scale]
         self.join = Join(skip, deeper, width, up, mode, config.padding, copies)
         self.last = nn.Sequential(
             *(normalisation(width, copies), leaky()), *(block(width, width, 1) if config.pointwise else [])
         )
 
+        self.recompute = config.recompute
+
     def forward(self, x: Tensor) -> Tensor:
-        return self.last(self.join(self.deeper(x), None if self.skip is None else self.skip(x)))
+        deeper = self._run(self.down, x)
+        if self.inner is not None:
+            deeper = self.inner(deeper)
+        skip = None if self.skip is None else self._run(self.skip, x)
+        return self._run(self.last, self._run(self.join, deeper, skip))
+
+    def _run(self, block: nn.Module, *maps: Tensor | None) -> Tensor:
+        return checkpoint(block, *maps, use_reentrant=False) if self.recompute else block(*maps)
