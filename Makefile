@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint docs course clean
+.PHONY: demo test lint docs course bench clean
 
 demo: $(VENV)/.run
 	$(BIN)/dipops demo --output demo
@@ -23,6 +23,10 @@ docs: $(VENV)/.docs
 
 course: $(VENV)/.test
 	$(BIN)/python -m pytest -m course tests/test_course.py
+
+bench: $(VENV)/.test
+	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.speed_report
 
 clean:
 	rm -rf $(VENV) demo build dist docs/_build docs/_drawn docs/_measured docs/api docs/gallery .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,193 @@
+"""How fast: ``python -m benchmarks.speed [PART ...]``, or ``make bench``; on a GPU where there is one.
+
+Everything is timed in turn, alone on the machine. Then ``python -m benchmarks.speed_report``.
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from benchmarks.baseline import denoise as baseline
+from benchmarks.core import SIGMA
+from benchmarks.harness import Task, in_turn, run
+from dipops import DeepImagePrior, Hourglass, Identity, LanczosDownsampler, Problem, estimate, images, recipes
+from dipops.metrics import psnr
+from dipops.recipes import Variant
+from dipops.seeds import stream
+
+PLACE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+THREADS = 2
+
+
+def picture(size: int) -> torch.Tensor:
+    """A square of the bundled photograph, enlarged where that is too small."""
+    photo = images.photograph()
+    side = min(*photo.shape[1:], size)
+    return images.resize(images.centre_crop(photo, (side, side)), (size, size)).clamp(0, 1)
+
+
+def noisy(size: int) -> Problem:
+    x = picture(size)
+    return Problem.simulate(Identity(x.shape), x, SIGMA, clip=True).to(PLACE)
+
+
+def rate(settings: dict[str, Any]) -> dict[str, Any]:
+    """Seconds a step of the plain loop, and of the paper's and the light recipe, in turn."""
+    torch.set_num_threads(THREADS)
+    problem, steps = noisy(settings["size"]), settings["steps"]
+    assert problem.truth is not None
+    y, truth = problem.y, problem.truth
+    paper, light = (recipes.denoise(SIGMA, variant) for variant in (Variant.PAPER, Variant.LIGHT))
+    found = in_turn(
+        {
+            "loop": lambda: baseline(y, truth, steps),
+            "paper": lambda: paper.solve(problem, steps=steps, progress=False),
+            "light": lambda: light.solve(problem, steps=steps, progress=False),
+        },
+        settings["rounds"],
+    )
+    seconds = {name: median / steps for name, median in found["median_seconds"].items()}
+    ran = {name: recipe.solve(problem, steps=1, progress=False).ran for name, recipe in (("paper", paper), ("light", light))}
+    return {"seconds": seconds, "ran": ran}
+
+
+def lanczos(settings: dict[str, Any]) -> dict[str, Any]:
+    """Forward and backward of x4 reduction, against a dense convolution between all channels with frozen weights."""
+    torch.set_num_threads(THREADS)
+    size = settings["size"]
+    operator = LanczosDownsampler((3, size, size), 4).to(PLACE)
+    x = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0)).to(PLACE).requires_grad_()
+    kernel = torch.outer(operator.kernel, operator.kernel)
+    weight = torch.zeros(3, 3, *kernel.shape).to(PLACE)
+    weight[range(3), range(3)] = kernel
+
+    def dense(picture: torch.Tensor) -> torch.Tensor:
+        return F.conv2d(F.pad(picture, (operator.padding,) * 4, mode="replicate"), weight, stride=4)
+
+    def both(function: Any) -> None:
+        y = function(x)
+        torch.autograd.grad(y, x, y)
+        if PLACE.type == "cuda":
+            torch.cuda.synchronize()
+
+    with torch.no_grad():
+        error = float((dense(x) - operator(x)).abs().max())
+    repeats = settings["repeats"]
+    found = in_turn(
+        {
+            "dipops": lambda: [both(operator) for _ in range(repeats)],
+            "dense": lambda: [both(dense) for _ in range(repeats)],
+        },
+        settings["rounds"],
+    )
+    return {"seconds": {name: median / repeats for name, median in found["median_seconds"].items()}, "difference": error}
+
+
+def photo(settings: dict[str, Any]) -> dict[str, Any]:
+    """``dipops denoise`` with its defaults on a noisy 8-bit file."""
+    torch.set_num_threads(THREADS)
+    x = picture(settings["size"])
+    with tempfile.TemporaryDirectory() as folder:
+        given, made = Path(folder) / "noisy.png", Path(folder) / "clean.png"
+        images.save(given, Problem.simulate(Identity(x.shape), x, SIGMA, clip=True).y)
+        begun = time.perf_counter()
+        command = [sys.executable, "-m", "dipops", "denoise", given, made, "--sigma", "25", "--quiet"]
+        subprocess.run(command, check=True)
+        seconds = time.perf_counter() - begun
+        return {"seconds": seconds, "psnr": [float(psnr(images.load(path), x)) for path in (given, made)]}
+
+
+def start(settings: dict[str, Any]) -> dict[str, Any]:
+    """Seconds of a fresh process until torch, until dipops is imported, and until a first and a second step are done."""
+    code = f"""
+import time
+moments = [time.perf_counter()]
+import torch
+moments.append(time.perf_counter())
+import dipops
+moments.append(time.perf_counter())
+from dipops import Identity, Problem, images, recipes
+torch.set_num_threads({THREADS})
+x = images.portrait(128)
+problem, recipe = Problem.simulate(Identity(x.shape), x, 0.1), recipes.denoise(0.1)
+for _ in range(2):
+    recipe.solve(problem, steps=1, progress=False)
+    moments.append(time.perf_counter())
+print(*(after - before for before, after in zip(moments, moments[1:])))
+"""
+    rounds = []
+    for _ in range(settings["rounds"]):
+        told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        rounds.append([float(value) for value in told.stdout.split()])
+    names = ("import torch", "import dipops", "first solve of one step", "second")
+    return {name: sorted(values)[len(values) // 2] for name, values in zip(names, zip(*rounds, strict=True), strict=True)}
+
+
+def growth(settings: dict[str, Any]) -> dict[str, Any]:
+    """Seconds and bytes of a step of one hourglass, as ``estimate`` tells them."""
+    torch.set_num_threads(THREADS)
+    width, scales, members = settings["width"], settings["scales"], settings["members"]
+    generator = replace(Hourglass(), channels=(width,) * scales, recompute=settings["recompute"])
+    prior = DeepImagePrior(generator)
+    cost = estimate(noisy(settings["size"]).repeat(members), prior, recipes.denoise(SIGMA, Variant.PAPER).method, steps=1)
+    return {"seconds": cost.seconds, "bytes": cost.bytes}
+
+
+def runs(settings: dict[str, Any]) -> dict[str, Any]:
+    """A step of K runs side by side, against one run."""
+    torch.set_num_threads(THREADS)
+    recipe, problem = recipes.denoise(SIGMA), noisy(settings["size"])
+    iterations = {}
+    for members in (1, settings["members"]):
+        prior, repeated = deepcopy(recipe.prior), problem.repeat(members)
+        prior.start(repeated, range(members))
+        generators = [stream(k, "perturbation", PLACE) for k in range(members)]
+        iterations[members] = recipe.method.start(repeated, prior, generators)
+    found = in_turn({str(members): lambda one=one: one.step(False) for members, one in iterations.items()}, settings["rounds"])
+    return found["median_seconds"]
+
+
+SIZES, WIDTHS, DEPTHS = (64, 128, 256, 512, 1024), (16, 32, 64, 128), (2, 3, 4, 5)
+RATES = {size: Task(f"speed-rate-{size}", rate, {"size": size, "steps": 4, "rounds": 5}, 72, 0.3) for size in (128, 256)}
+LANCZOS = {
+    size: Task(f"speed-lanczos-{size}", lanczos, {"size": size, "repeats": repeats, "rounds": 7}, repeats * 16, 0.05)
+    for size, repeats in ((512, 10), (2048, 1))
+}
+PHOTO = Task("speed-photo", photo, {"size": 256}, 1, 150)
+START = Task("speed-start", start, {"rounds": 5}, 5, 8)
+_USUAL = {"size": 128, "width": 32, "scales": 5, "members": 1, "recompute": False}
+
+
+def _growth(**changed: Any) -> Task:
+    name = "-".join(["speed-growth", *(f"{key}-{value}" for key, value in changed.items())])
+    return Task(name, growth, _USUAL | changed, 5, 2.0)
+
+
+BY_SIZE = {(size, again): _growth(size=size, recompute=again) for size in SIZES for again in (False, True)}
+BY_WIDTH = {width: _growth(width=width) for width in WIDTHS}
+BY_DEPTH = {scales: _growth(scales=scales) for scales in DEPTHS}
+RUNS = {
+    (size, members): Task(f"speed-runs-{size}-{members}", runs, {"size": size, "members": members, "rounds": 7}, 8, 0.5)
+    for size in (64, 128)
+    for members in (4, 8)
+}
+TASKS = [
+    *(*RATES.values(), *LANCZOS.values(), START, *RUNS.values()),
+    *(*BY_SIZE.values(), *BY_WIDTH.values(), *BY_DEPTH.values(), PHOTO),
+]
+
+
+def main(parts: list[str]) -> None:
+    run([task for task in TASKS if not parts or any(task.name.startswith(f"speed-{part}") for part in parts)])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
