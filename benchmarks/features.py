@@ -23,11 +23,11 @@ WEIGHTS = (1e-7, 3e-7, 1e-6, 3e-6, 1e-5, 3e-5, 1e-4)
 TUNED_ON = ("conv2", "conv4", "pool5")
 UNITS = {
     "guenon": ("SqueezeNet", "conv_final", 370),
-    "goldfish": ("SqueezeNet", "conv_final", 1),
     "conv3, channel 7": ("AlexNet", "conv3", 7),
     "conv5, channel 40": ("AlexNet", "conv5", 40),
 }
-DIP_STEPS, TUNING_STEPS, EXCITING_STEPS = 1000, 1000, 500
+TUNING_STEPS, EXCITING_STEPS = 1000, 500
+DIP_STEPS = {"AlexNet": 1000, "SqueezeNet": 500}
 PIXEL_STEPS = {"AlexNet": 3100, "SqueezeNet": 1000}
 
 
@@ -93,7 +93,7 @@ def excitation(name: str, prior: str) -> Task:
 
 
 def of_monkey(network: str, layer: str, prior: str) -> Task:
-    steps = DIP_STEPS if prior == "DIP" else PIXEL_STEPS[network]
+    steps = (DIP_STEPS if prior == "DIP" else PIXEL_STEPS)[network]
     return preimage("monkey", network, layer, prior, steps, TV_WEIGHT if prior == "TV" else None)
 
 

@@ -65,7 +65,7 @@ The best mean probability is that of {best_weight():g}; {TV_WEIGHT:g} is used be
 ## Deep layers
 
 Weights of fc6 to fc8 are not at hand: SqueezeNet's own deep layers stand in for them, and it is the judge of itself here.
-Steps: {DIP_STEPS} for each prior; for the layers of AlexNet {DIP_STEPS} for DIP and {PIXEL_STEPS["AlexNet"]} for pixels.
+Steps, DIP and pixels: {DIP_STEPS["SqueezeNet"]} and {PIXEL_STEPS["SqueezeNet"]}; above {DIP_STEPS["AlexNet"]} and {PIXEL_STEPS["AlexNet"]}.
 
 {preimages.table(other)}
 

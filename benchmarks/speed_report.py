@@ -38,8 +38,8 @@ The loop is `benchmarks/baseline.py`: the paper's hourglass in plain layers, flo
 ## Seconds to the paper's peak
 
 Until the average is {NEAR} dB below the best of the paper's network, on crops of 128 x 128 pixels that took no part in choosing
-the light one: steps of recorded runs times the seconds above. "By its stop" is the light recipe until it ends by itself, and how
-far its answer then is behind the paper's best.
+the light one: steps of recorded runs times the seconds above. "By its stop" is the light recipe until it ends by itself, and
+how far its answer then is behind the paper's best.
 
 {peaks()}
 
