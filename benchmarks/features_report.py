@@ -65,7 +65,8 @@ The best mean probability is that of {best_weight():g}; {TV_WEIGHT:g} is used be
 ## Deep layers
 
 Weights of fc6 to fc8 are not at hand: SqueezeNet's own deep layers stand in for them, and it is the judge of itself here.
-Steps, DIP and pixels: {DIP_STEPS["SqueezeNet"]} and {PIXEL_STEPS["SqueezeNet"]}; above {DIP_STEPS["AlexNet"]} and {PIXEL_STEPS["AlexNet"]}.
+Steps of DIP and of pixels: {DIP_STEPS["SqueezeNet"]} and {PIXEL_STEPS["SqueezeNet"]} here, {DIP_STEPS["AlexNet"]} and
+{PIXEL_STEPS["AlexNet"]} above.
 
 {preimages.table(other)}
 

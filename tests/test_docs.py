@@ -12,6 +12,7 @@ from dipops import cli
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(path for path in (*DOCS.glob("*.md"), DOCS / "course" / "index.md"))
+PEERS = ("# PyLops", "# SCICO")
 _SMALLER = [("portrait(128)", "portrait(32)"), ("steps=600", "steps=2"), ("steps=100", "steps=3"), ("steps=60,", "steps=3,")]
 
 
@@ -23,10 +24,18 @@ def _blocks(page: Path, language: str) -> list[str]:
 def test_the_code_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mpl.use("Agg")
     monkeypatch.chdir(tmp_path)
-    code = "\n".join(_blocks(page, "python"))
+    code = "\n".join(block for block in _blocks(page, "python") if not block.startswith(PEERS))
     for large, small in _SMALLER:
         code = code.replace(large, small)
     exec(compile(code, page.name, "exec"), {"__name__": "page"})
+
+
+@pytest.mark.parametrize("peer", PEERS)
+def test_the_code_of_a_peer_runs(peer: str) -> None:
+    """Where it is installed; it is no dependency."""
+    pytest.importorskip(peer.removeprefix("# ").lower())
+    (code,) = (block for block in _blocks(DOCS / "coming.md", "python") if block.startswith(peer))
+    exec(compile(code, "coming.md", "exec"), {"__name__": "page"})
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if _blocks(page, "console")], ids=lambda page: page.stem)
