@@ -19,7 +19,7 @@ from dipops.priors.interface import PixelPrior
 NETWORKS = {"AlexNet": (AlexNet, "alexnet_bvlc_conv_q7.npz"), "SqueezeNet": (SqueezeNet, "squeezenet10_deepcompressed.npz")}
 LAYERS = {"AlexNet": ("conv1", "conv2", "conv3", "conv4", "conv5", "pool5"), "SqueezeNet": ("fire9", "conv_final")}
 PRIORS = ("DIP", "TV", "none")
-WEIGHTS = (1e-7, 3e-7, 1e-6, 3e-6, 1e-5, 3e-5, 1e-4)
+WEIGHTS = (1e-7, 3e-7, 1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3)
 TUNED_ON = ("conv2", "conv4", "pool5")
 UNITS = {
     "guenon": ("SqueezeNet", "conv_final", 370),
@@ -28,7 +28,7 @@ UNITS = {
 }
 TUNING_STEPS, EXCITING_STEPS = 1000, 500
 DIP_STEPS = {"AlexNet": 1000, "SqueezeNet": 500}
-PIXEL_STEPS = {"AlexNet": 3100, "SqueezeNet": 1000}
+PIXEL_STEPS = {"AlexNet": 3100, "SqueezeNet": 500}
 
 
 def network(name: str) -> ImageNetwork:
