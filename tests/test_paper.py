@@ -106,6 +106,8 @@ def test_missing_and_wrong_pictures_are_all_named_before_anything_runs(tmp_path:
         require_runnable(plan(["hole"], 1, TINY), folder)
     with pytest.raises(BadFile, match="no folder"):
         require_runnable(plan(["hole"], 1, TINY), tmp_path / "nowhere")
+    with pytest.raises(BadFile, match="no file .*weights.alexnet"):
+        require_runnable(plan(["preimage"], 1, TINY, ["conv1"]), made(tmp_path / "photos", "preimage"))
 
 
 @pytest.mark.parametrize(

@@ -72,8 +72,8 @@ class Contestant(Protocol):
         """All that its result depends on beside problem and seed, as one text: another text is another run."""
         ...
 
-    def require(self) -> None:
-        """Refuse a run for which something is not installed."""
+    def require(self, data: Path) -> None:
+        """Refuse a run for which something is not installed, or not in the folder ``data``."""
         ...
 
     def restore(self, problem: Problem, effort: Effort) -> Outcome:
@@ -98,7 +98,7 @@ class ByRecipe:
     def settings(self, variant: Variant) -> str:
         return repr(self.recipe(variant))
 
-    def require(self) -> None:
+    def require(self, data: Path) -> None:
         pass
 
     def restore(self, problem: Problem, effort: Effort) -> Outcome:
@@ -142,7 +142,7 @@ class Convex:
     def settings(self, variant: Variant) -> str:
         return f"{self.name}, weight by SURE, or in the limit without noise"
 
-    def require(self) -> None:
+    def require(self, data: Path) -> None:
         pass
 
     def restore(self, problem: Problem, effort: Effort) -> Outcome:
@@ -166,7 +166,7 @@ class ByLibrary:
     def settings(self, variant: Variant) -> str:
         return self.function.__name__
 
-    def require(self) -> None:
+    def require(self, data: Path) -> None:
         require_packages(*self.packages)
 
     def restore(self, problem: Problem, effort: Effort) -> Outcome:

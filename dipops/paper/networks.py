@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from dipops import preimages, recipes
+from dipops.errors import BadFile
 from dipops.operators.alexnet import AlexNet
 from dipops.operators.features import Activation
 from dipops.operators.imagenet import ImageNetwork
@@ -34,6 +35,12 @@ def _load(kind: type[AlexNet] | type[SqueezeNet], data: Path) -> ImageNetwork:
     return kind.load(data / "weights" / _FILES[kind])
 
 
+def _require_weights(data: Path, *kinds: type[AlexNet] | type[SqueezeNet]) -> None:
+    for path in (data / "weights" / _FILES[kind] for kind in kinds):
+        if not path.is_file():
+            raise BadFile(f"no file {path}", f"the weights of {path.name}", "put it there, or leave the experiment out")
+
+
 @dataclass(frozen=True)
 class Inversion:
     """The pre-image of a layer, judged by SqueezeNet: the relative error, and the probability of the photo's class."""
@@ -46,8 +53,8 @@ class Inversion:
     def settings(self, variant: Variant) -> str:
         return f"{self.network.__name__}, {self.layer}, {recipes.preimage(_PRIORS[self.prior])!r}"
 
-    def require(self) -> None:
-        pass
+    def require(self, data: Path) -> None:
+        _require_weights(data, self.network, SqueezeNet)
 
     def restore(self, problem: Problem, effort: Effort) -> Outcome:
         photo = problem.y[0]
@@ -73,8 +80,8 @@ class Excitation:
     def settings(self, variant: Variant) -> str:
         return f"{self.network.__name__}, {self.layer}, {self.unit}, {self.prior}"
 
-    def require(self) -> None:
-        pass
+    def require(self, data: Path) -> None:
+        _require_weights(data, self.network, SqueezeNet)
 
     def restore(self, problem: Problem, effort: Effort) -> Outcome:
         network = _load(self.network, effort.data)

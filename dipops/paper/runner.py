@@ -15,13 +15,13 @@ def require_runnable(tasks: Sequence[Task], data: Path) -> None:
     """Refuse, before anything is run, what could not be run to its end.
 
     Raises:
-        BadFile: pictures are missing or others.
+        BadFile: pictures are missing or others, or weights of a network are not there.
         BadValue: a package is not installed.
     """
     rows = {task.experiment: experiment(task.experiment) for task in tasks}
     require_pictures(data, [case for row in rows.values() for case in row.cases])
     for task in tasks:
-        rows[task.experiment].contestants[task.contestant].require()
+        rows[task.experiment].contestants[task.contestant].require(data)
 
 
 def run(tasks: Sequence[Task], store: Store, data: Path, place: str = "cpu", progress: bool = True) -> None:
