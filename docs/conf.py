@@ -12,6 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 import api  # noqa: E402
 import drawings  # noqa: E402
 import measured  # noqa: E402
+import thumbnails  # noqa: E402
 
 import dipops  # noqa: E402
 
@@ -68,12 +69,14 @@ sphinx_gallery_conf = {
     "plot_gallery": "True",
     "abort_on_example_error": True,
     "image_srcset": [],
-    "thumbnail_size": (600, 360),
+    "thumbnail_size": (480, 440),
     "matplotlib_animations": False,
     "reset_modules": ("matplotlib",),
 }
 
 html_theme = "furo"
+pygments_style = "friendly"
+pygments_dark_style = "one-dark"
 html_title = "dipops"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
@@ -91,6 +94,7 @@ def _plain(app, what, name, thing, options, lines):
 def setup(app):
     """Write what is made from the code before anything is read."""
     app.connect("autodoc-process-docstring", _plain, priority=400)
+    app.connect("builder-inited", lambda _: thumbnails.write(HERE / "gallery"), priority=900)  # after the gallery is made
     api.write(HERE / "api")
     drawings.write(HERE / "_drawn")
     measured.write(HERE / "_measured")

@@ -26,6 +26,6 @@ problem = Problem(Identity(x.shape), y, x)
 # %%
 # The strength of such damage is not known, so the recipe stops where the outputs vary least.
 
-result = recipes.jpeg().solve(problem, steps=450, progress=False)
+result = recipes.jpeg().solve(problem, steps=380, progress=False)
 print(result.stopped, "- at step", int(result.at))
 plot.compare({"compressed": y, "restored": result.image, "original": x}, truth=x)

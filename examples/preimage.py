@@ -55,17 +55,18 @@ print(check(OrientedGradients((3, 8, 12))))
 # The feature of a photograph, and pictures made from it. ``relative()`` measures the misfit in parts of the feature's
 # size.
 
-photo = images.portrait(128)
+photo = images.portrait(128).mean(0, keepdim=True)
+start = 0.5 + 0.02 * torch.randn(photo.shape, generator=torch.Generator().manual_seed(0))
 problem = Problem.simulate(OrientedGradients(photo.shape), photo).relative()
 results = {
-    "no prior": solve(problem, NoPrior(), steps=400, progress=False),
-    "TV": solve(problem, TotalVariation(3e-6), steps=400, progress=False),
+    "no prior": solve(problem, NoPrior(start), steps=500, progress=False),
+    "TV": solve(problem, TotalVariation(3e-6, initial=start), steps=500, progress=False),
     "DIP": solve(problem, DeepImagePrior(Hourglass((32, 64, 64, 64, 64), skips=8)), steps=300, progress=False),
 }
 plot.compare({"photograph": photo, **{name: result.image.clamp(0, 1) for name, result in results.items()}})
 
 # %%
-# The histograms never held colours, nor which side of an edge is bright.
+# The histograms never held which side of an edge is bright, nor how bright.
 #
 # The same for a layer of AlexNet, where ``DIPOPS_ALEXNET`` names a file of its weights.
 

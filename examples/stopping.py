@@ -19,12 +19,12 @@ problem = Problem.simulate(Identity(x.shape), x, 25 / 255, clip=True)
 
 rules = {
     "discrepancy": Observed(Residual(25 / 255)),
-    "exponential variance": Observed(ExponentialVariance(0.05, patience=60)),
-    "windowed variance": Observed(WindowedVariance(50, patience=60)),
+    "exponential variance": Observed(ExponentialVariance(0.03, patience=100)),
+    "windowed variance": Observed(WindowedVariance(150, patience=100)),
     "oracle": Oracle(),
 }
 prior = DeepImagePrior(Hourglass((32, 64, 64, 64), skips=8))
-result = solve(problem, prior, steps=450, monitors=[Average(0.98), *rules.values()], progress=False)
+result = solve(problem, prior, steps=800, monitors=[Average(0.98), *rules.values()], progress=False)
 
 figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
 steps = range(1, result.steps + 1)

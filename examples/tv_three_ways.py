@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 import torch
 
 from dipops import Descent, Identity, PrimalDual, Problem, TotalVariation, images, solve
+from dipops.monitor import Tolerance
 
 x = images.portrait(128)
 problem = Problem.simulate(Identity(x.shape), x, 25 / 255)
@@ -23,11 +24,11 @@ prior = TotalVariation(0.08)
 # is at most. Adam and L-BFGS go down a TV whose corners were rounded off.
 
 methods = {
-    "primal-dual": (PrimalDual(), 300),
-    "L-BFGS": (Descent(partial(torch.optim.LBFGS, lr=1, line_search_fn="strong_wolfe")), 25),
-    "Adam": (Descent(partial(torch.optim.Adam, lr=0.01)), 400),
+    "primal-dual": (PrimalDual(every=5), 300),
+    "L-BFGS": (Descent(partial(torch.optim.LBFGS, lr=1, line_search_fn="strong_wolfe"), every=1), 20),
+    "Adam": (Descent(partial(torch.optim.Adam, lr=0.01), every=10), 400),
 }
-exact = solve(problem, prior, PrimalDual(), progress=False)
+exact = solve(problem, prior, PrimalDual(), steps=20_000, monitors=[Tolerance(1e-7)], progress=False)
 lowest = float(problem.misfit(exact.image) + prior.value(exact.image))
 figure, axes = plt.subplots(figsize=(6.4, 4), layout="constrained")
 for name, (method, steps) in methods.items():
