@@ -188,6 +188,16 @@ class Limit:
 
     uses_truth = False
 
+    def recipe(self, prior_of_weight: Callable[[float], Prior], monitors: Sequence[Monitor] = ()) -> Recipe:
+        """What solves it; there is nothing to try.
+
+        Args:
+            prior_of_weight: such as TotalVariation.
+            monitors: as for ``solve``.
+        """
+        method = PrimalDual(exact=True)
+        return Recipe(prior_of_weight(_LIMIT_WEIGHT), method, method.steps, monitors, "the limit of a vanishing weight, Ax = y")
+
 
 @dataclass(frozen=True)
 class Tuned:
@@ -350,11 +360,9 @@ def _point(problem: Problem, prior: Prior, weight: float, result: Result, rule: 
 def _limit(problem: Problem, prior_of_weight: Callable[[float], Prior], monitors: Sequence[Monitor], seed: int) -> Tuned:
     if not isinstance(problem.operator, LinearOperator):
         raise BadType(f"Limit on {problem.operator!r}", "a LinearOperator", "choose a small weight for a nonlinear one")
-    prior = prior_of_weight(_LIMIT_WEIGHT)
-    method = PrimalDual(exact=True)
-    recipe = Recipe(prior, method, method.steps, monitors, "the limit of a vanishing weight, Ax = y")
+    recipe = Limit().recipe(prior_of_weight, monitors)
     result = recipe.solve(problem, seed, progress=False)
-    point = _point(problem, prior, _LIMIT_WEIGHT, result, LCurve())
+    point = _point(problem, recipe.prior, _LIMIT_WEIGHT, result, LCurve())
     point = replace(point, weight=0.0, objective=point.penalty)
     return Tuned(0.0, result, (point,), Limit(), recipe)
 

@@ -215,7 +215,11 @@ def test_check_alone_proves_every_operator(capsys: pytest.CaptureFixture[str]) -
     assert "LanczosDownsampler" in capsys.readouterr().out
 
 
-def test_the_demo_leaves_pictures_and_a_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_demo_leaves_pictures_and_a_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a smaller photograph than a user's."""
+    monkeypatch.setattr("dipops.commands.comparing.DEMO_SIZE", 64)
     assert run("demo", "--output", tmp_path / "demo", "--steps", 2) == 0
     names = {"noisy.png", "no-prior.png", "tv.png", "dip.png", "truth.png", "demo.png", "curves.png", "demo.json"}
     assert {entry.name for entry in (tmp_path / "demo").iterdir()} == names

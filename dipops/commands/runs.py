@@ -156,7 +156,7 @@ def convex_recipe(problem: Problem, name: PriorName, weight: float | None = None
     sigma = problem.sigma
     if sigma is None and isinstance(problem.operator, Identity):
         sigma = images.noise_level(problem.y)
-    return tune(problem, prior_of_weight, SURE(sigma) if sigma else Limit()).recipe
+    return tune(problem, prior_of_weight, SURE(sigma)).recipe if sigma else Limit().recipe(prior_of_weight)
 
 
 def record_of(problem: Problem, result: Result) -> dict[str, Any]:
