@@ -26,7 +26,7 @@ UNITS = {
     "conv3, channel 7": ("AlexNet", "conv3", 7),
     "conv5, channel 40": ("AlexNet", "conv5", 40),
 }
-TUNING_STEPS, EXCITING_STEPS = 1000, 500
+TUNING_STEPS, EXCITING_STEPS = 1000, 300
 DIP_STEPS = {"AlexNet": 1000, "SqueezeNet": 500}
 PIXEL_STEPS = {"AlexNet": 3100, "SqueezeNet": 500}
 
