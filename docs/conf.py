@@ -72,6 +72,7 @@ sphinx_gallery_conf = {
     "thumbnail_size": (480, 440),
     "matplotlib_animations": False,
     "reset_modules": ("matplotlib",),
+    "capture_repr": (),
 }
 
 html_theme = "furo"

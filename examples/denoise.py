@@ -5,8 +5,7 @@ Denoise a photograph
 Noise of σ = 25, and three beliefs about photographs: none at all, total variation, and the deep image prior.
 """
 
-from dipops import Identity, Problem, TotalVariation, images, plot, recipes, solve
-from dipops.priors.interface import NoPrior
+from dipops import Identity, NoPrior, Problem, TotalVariation, images, plot, recipes, solve
 from dipops.tune import SURE, tune
 
 # %%
