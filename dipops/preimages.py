@@ -21,7 +21,7 @@ from dipops.result import Result
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-TV_WEIGHT = 1e-6
+TV_WEIGHT = 3e-4
 """Weight of TV beside the relative misfit."""
 _TILE = 1.7
 

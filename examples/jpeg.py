@@ -24,7 +24,7 @@ y = torch.frombuffer(bytearray(Image.open(file).tobytes()), dtype=torch.uint8).v
 problem = Problem(Identity(x.shape), y, x)
 
 # %%
-# The strength of such damage is not known, so the recipe stops where the outputs vary least.
+# The strength of such damage is not known, so the recipe watches where the outputs vary least.
 
 result = recipes.jpeg().solve(problem, steps=380, progress=False)
 print(result.stopped, "- at step", int(result.at))

@@ -2,7 +2,7 @@
 When to stop
 ============
 
-The average of the outputs becomes better, and then worse. Four rules find the moment without the truth; the oracle
+The average of the outputs becomes better, and then worse. Three rules find the moment without the truth; the oracle
 shows what could have been had by looking.
 """
 

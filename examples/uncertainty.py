@@ -2,7 +2,8 @@
 Where to doubt a restoration
 ============================
 
-Four networks that start from other weights agree where the measurement decides, and differ where they make things up.
+Four networks that start from other weights agree where the measurement decides, and differ a little where they make
+things up.
 Their mean is better than each of them.
 """
 

@@ -96,7 +96,7 @@ class Same(DifferentiableOperator):
         ("adjoints.shift-adjoint", lambda y: y.roll(-1, -1), "the first column comes back in as the last"),
         ("adjoints.shift-adjoint", lambda y: 1 / 0, "it raises ZeroDivisionError"),
         ("adjoints.dot-test", lambda A, x, y: 0.0, "is wrong"),
-        ("adjoints.composition", lambda A, B, y: B.adjoint(A.adjoint(y)) * 2, "2 times too large"),
+        ("adjoints.composition", lambda A, B, y: B.adjoint(A.adjoint(y)) * 2, "2 times what it should be"),
         ("ill-posed.null-picture", lambda A: torch.ones(1, 6, 8) / 48**0.5, "the operator does see it"),
         ("ill-posed.null-picture", lambda A: torch.zeros(1, 6, 8), "its length is 0"),
         ("ill-posed.picard", lambda A, y: torch.zeros(8), "it is zero"),
@@ -115,7 +115,7 @@ class Same(DifferentiableOperator):
         ),
         ("stopping.hold-out", lambda mask, fraction, generator: (mask, mask), "fitted and watched"),
         ("nonlinear.gamma", Squared, "it says that it is linear"),
-        ("nonlinear.jvp", lambda A, x, u: (A(x + 1e-5 * u) - A(x)) / 1e-5, "to seven digits"),
+        ("nonlinear.jvp", lambda A, x, u: (A(x + 1e-5 * u) - A(x)) / 1e-5, "its error falls as h, not as h²"),
         ("nonlinear.gauss-newton", lambda A, x, y: x, "not solved any better"),
         ("own.operator", Same, "takes nothing away"),
         ("own.restore", lambda problem: problem.y, "gains 0.00 dB"),
@@ -143,8 +143,8 @@ def test_a_notebook_is_graded_by_a_command(tmp_path: Path, capsys: pytest.Captur
     ]
     lesson = tmp_path / "mine.ipynb"
     lesson.write_text(json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
-    assert _command("grade", lesson) == 0
-    assert "1 of 1\n  ✓ prior.average" in capsys.readouterr().out
+    assert _command("grade", lesson) == 1
+    assert "1 of 4\n  ✗ prior.parameters: not handed in" in capsys.readouterr().out
     cells.append({"cell_type": "code", "source": "1 / 0", "metadata": {}})
     lesson.write_text(json.dumps({"cells": cells}))
     assert _command("grade", lesson) == 1

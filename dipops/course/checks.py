@@ -79,8 +79,13 @@ def _in_words(came: Tensor, expected: Tensor, tolerance: float) -> str:
     if float((came + expected).norm()) <= tolerance * float(expected.norm()):
         return ": its sign is turned"
     scale = float((came * expected).sum() / expected.square().sum()) if expected.any() else 0.0
-    if expected.numel() > 1 and scale and float((came - scale * expected).norm()) <= 1e-6 * float(came.norm()):
-        return f": it is {scale:.4g} times too large" if scale > 1 else f": it is only {scale:.4g} of what it should be"
+    if (
+        expected.numel() > 1
+        and abs(scale - 1) > 0.01
+        and scale
+        and float((came - scale * expected).norm()) <= 1e-6 * float(came.norm())
+    ):
+        return f": it is {scale:.4g} times what it should be"
     if expected.ndim == 0:
         return f": {'too large' if came > expected else 'too small'} ({float(came):.6g})"
     index = (came - expected).abs().argmax()

@@ -25,6 +25,7 @@ EXERCISES: dict[str, Check] = {
     }.items()
     for name, check in module.EXERCISES.items()
 }
+_BLANK = "nothing yet: fill in the blank"
 _kept: ContextVar[list["Grade"] | None] = ContextVar("grades", default=None)
 
 
@@ -83,12 +84,12 @@ def noted() -> Iterator[list[Grade]]:
 
 def _fault(check: Check, answer: Any) -> str:
     if answer is ...:
-        return "nothing yet: fill in the blank"
+        return _BLANK
     try:
         check(answer)
-    except Wrong as wrong:
-        return str(wrong)
     except Exception as error:  # an answer may raise anything
         said = str(error).splitlines()[0] if str(error) else ""
-        return f"it raises {type(error).__name__}{f': {said}' if said else ''}"
+        if "ellipsis" in said.lower():
+            return _BLANK
+        return said if isinstance(error, Wrong) else f"it raises {type(error).__name__}{f': {said}' if said else ''}"
     return ""

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dipops.course.checks import Check, picture, require, same
+from dipops.operators.elementary import Mask
 from dipops.operators.interface import LinearOperator
 from dipops.operators.resampling import LanczosDownsampler
 
@@ -14,14 +15,14 @@ _SHAPE = (1, 6, 8)
 
 
 class Blur(LinearOperator):
-    """A blur across, with zeros beyond the border: of full rank, and hard to undo."""
+    """An uneven blur across, over the border, (C, H, W) to (C, H, W + 2): it sees every picture, and is hard to undo."""
 
     def __init__(self, in_shape: tuple[int, ...] = _SHAPE) -> None:
         super().__init__(in_shape)
-        self.kernel = torch.tensor([0.25, 0.5, 0.25]).view(1, 1, 1, 3)
+        self.kernel = torch.tensor([0.2, 0.5, 0.3]).expand(in_shape[0], 1, 1, 3).clone()
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.kernel, padding=(0, 1))
+        return F.conv2d(x, self.kernel, padding=(0, 2), groups=len(self.kernel))
 
 
 def null_picture(answer: Any) -> None:
@@ -45,7 +46,8 @@ def condition_number(answer: Any) -> None:
 
 def pseudo_inverse(answer: Any) -> None:
     """The shortest least-squares solution, by the singular values that are not zero."""
-    for operator in (Blur().double(), LanczosDownsampler(_SHAPE, 2).double()):
+    torn = 1e-3 * Mask(torch.arange(48).view(6, 8) % 3 > 0, 1)  # small values that count, and zeros that do not
+    for operator in (Blur().double(), LanczosDownsampler(_SHAPE, 2).double(), torn.double()):
         y = picture(1, *operator.out_shape, seed=1)
         expected = (torch.linalg.pinv(operator.matrix()) @ y.flatten()).view(1, *_SHAPE)
         same(answer(operator, y), expected, f"A⁺y of {operator!r}")

@@ -1,17 +1,20 @@
 """Runs a lesson as a student left it, and collects its grades."""
 
+import io
 import json
 import re
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dipops.course.grading import Grade, noted
+from dipops.course.grading import EXERCISES, Grade, noted
 from dipops.errors import BadFile
 
 _BLOCK = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _TAGS = re.compile(r"\A:tags: \[(.*?)\]\n")
+_MAGIC = re.compile(r"^(\s*)(?:[%!]{1,2}\w.*|\w[\w.]*\?{1,2})$")
 _TAG = "exercise-"
 
 
@@ -33,7 +36,7 @@ class Graded:
     """What came of a lesson.
 
     Attributes:
-        grades: in the order in which they were asked for, the last one of each exercise.
+        grades: of every exercise of the lesson, the last one where there are several; what is missing is not passed.
         faults: what the other cells raised, a line each.
     """
 
@@ -67,24 +70,37 @@ def grades_of(path: Path, solutions: Mapping[str, str] | None = None) -> Graded:
         solutions: by exercise, code that takes the place of the cell that is marked for it.
 
     Raises:
-        BadFile: the notebook cannot be read.
+        BadFile: the notebook cannot be read, or has no exercise in it.
     """
     import matplotlib as mpl
 
     mpl.use("Agg")
     faults = []
-    space: dict[str, Any] = {"__name__": "__main__"}
-    with noted() as grades:
-        for number, cell in enumerate(cells_of(path), 1):
+    space: dict[str, Any] = {"__name__": "__main__", "display": lambda *shown, **options: None}
+    cells = cells_of(path)
+    asked = _asked(cells)
+    if not asked:
+        raise BadFile(f"{path} without an exercise", "a lesson of the course", "see docs/course")
+    with noted() as grades, redirect_stdout(io.StringIO()):
+        for number, cell in enumerate(cells, 1):
             code = (solutions or {}).get(cell.exercise, cell.code) if cell.exercise else cell.code
             try:
                 exec(compile(code, f"{path.name}, cell {number}", "exec"), space)
-            except Exception as error:  # whatever a student's cell raises
+            except (Exception, SystemExit) as error:  # whatever a student's cell raises
                 faults.append(
                     f"cell {number} raises {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
                 )
     last = {grade.exercise: grade for grade in grades}
-    return Graded(tuple(last.values()), tuple(faults))
+    return Graded(tuple(last.get(name, Grade(name, "not handed in")) for name in asked), tuple(faults))
+
+
+def _asked(cells: list[Cell]) -> list[str]:
+    """All exercises of the lessons from which any is there."""
+    named = {
+        name for cell in cells for name in EXERCISES if cell.exercise == name or f'"{name}"' in cell.code.replace("'", '"')
+    }
+    lessons = {name.partition(".")[0] for name in named}
+    return [name for name in EXERCISES if name.partition(".")[0] in lessons]
 
 
 def _from_jupyter(text: str) -> list[Cell]:
@@ -107,4 +123,4 @@ def _exercise(tags: Any) -> str:
 
 def _plain(code: str) -> str:
     """Without the lines that only Jupyter understands."""
-    return "\n".join("pass" if line.startswith(("%", "!")) else line for line in code.splitlines())
+    return "\n".join(_MAGIC.sub(r"\1pass", line) for line in code.splitlines())

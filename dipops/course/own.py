@@ -10,8 +10,9 @@ from dipops.compare import Comparison
 from dipops.course.checks import Check, lawful, made, picture, require
 from dipops.course.ill_posed import Blur
 from dipops.metrics import psnr
-from dipops.operators.elementary import Identity
+from dipops.operators.elementary import Identity, Mask
 from dipops.operators.interface import LinearOrDifferentiableOperator
+from dipops.operators.resampling import LanczosDownsampler
 from dipops.problem import Problem
 from dipops.recipes import Recipe
 
@@ -32,7 +33,7 @@ def operator(answer: Any) -> None:
 
 def restore(answer: Any) -> None:
     """A picture that is nearer to the truth than the measurement, found without it."""
-    truth = images.portrait(64)
+    truth = images.photograph()[:, 150:214, 60:124]
     noisy = Problem.simulate(Identity(truth.shape), truth, 0.1, seed=3)
     blind = Problem(noisy.operator, noisy.y, sigma=noisy.sigma)
     came = answer(blind)
@@ -47,25 +48,29 @@ def fair(answer: Any) -> None:
     blurred = Problem.simulate(Blur((1, 32, 32)), images.portrait(32).mean(0, keepdim=True), 0.02)
     comparison, weights = answer(blurred)
     require(isinstance(comparison, Comparison), "return what compare gives, and the weights by the names of their priors")
-    require(len(comparison.rows()) >= 3, f"{len(comparison.rows())} priors are compared, and three are wanted")
+    require(comparison.problem.y.equal(blurred.y), "that compares on another problem than the one handed over")
+    pictures = [result.image for result in comparison.results.values()]
+    apart = [one for k, one in enumerate(pictures) if not any(one.equal(other) for other in pictures[:k])]
+    require(len(apart) >= 3, f"{len(apart)} different answers are compared, and three are wanted")
     require(isinstance(weights, Mapping) and weights, "the second part names each tuned prior: {name: what tune gave}")
+    require(set(weights) <= set(comparison.results), "a prior was tuned that is not among those compared")
     for name, tuned in weights.items():
         require(hasattr(tuned, "uses_truth"), f"{name} was not tuned by a rule: hand over what tune returned")
         require(not tuned.uses_truth, f"the weight of {name} was chosen by the truth: choose a rule that does not look")
         require(isinstance(tuned.recipe, Recipe), f"{name} has no recipe: hand over what tune returned")
+        near = torch.allclose(comparison.results[name].image, tuned.result.image, atol=0.01)
+        require(near, f"what was compared as {name} is not what tune found")
 
 
 def explain(answer: Any) -> None:
     """How many numbers a picture has that a measurement does not tell: the dimension of the null space."""
-    for problem, hidden in ((Blur((1, 6, 9)), 9 * 6 - 54), (_half(), 30)):
+    for problem, hidden in ((Blur((1, 6, 9)), 0), (_half(), 30), (LanczosDownsampler((1, 6, 8), 2), 36)):
         came = int(answer(problem))
         require(came >= 0, "a dimension is not negative")
         require(came == hidden, f"of {problem!r} it says {came}")
 
 
 def _half() -> LinearOrDifferentiableOperator:
-    from dipops.operators.elementary import Mask
-
     mask = torch.ones(6, 10)
     mask[:, ::2] = 0
     return Mask(mask, 1)

@@ -25,8 +25,8 @@ def windowed_variance(answer: Any) -> None:
 
 def patience(answer: Any) -> None:
     """The step of the lowest value, once none lower has come for so many steps."""
-    values = [5.0, 4.0, 4.2, 3.0, 3.1, 3.5, 3.2, 2.0, 6.0]
-    for wait, step in ((3, 4), (2, 4), (1, 2), (9, 8)):
+    falling = [5.0, 6.0, 4.0, 4.5, 4.2, 3.0, 3.5, 3.6, 3.7, 1.0]
+    for values, wait, step in ((falling, 3, 6), (falling, 1, 1), (falling, 9, 10), ([2.0, 2.0, 2.0, 2.0, 1.0], 2, 1)):
         came = answer(list(values), wait)
         require(int(came) != step - 1, "one too early: steps are counted from 1")
         require(int(came) == step, f"with a patience of {wait} it keeps the wrong step: {int(came)}")
@@ -37,6 +37,7 @@ def hold_out(answer: Any) -> None:
     mask = (picture(1, 40, 50) > 0.3).float()
     fitted, watched = answer(mask, 0.1, torch.Generator().manual_seed(0))
     again = answer(mask, 0.1, torch.Generator().manual_seed(0))
+    other = answer(mask, 0.1, torch.Generator().manual_seed(1))
     for name, part in (("fitted", fitted), ("watched", watched)):
         require(part.shape == mask.shape, f"the {name} mask has shape {tuple(part.shape)} instead of {tuple(mask.shape)}")
         require(((part == 0) | (part == 1)).all(), f"the {name} mask holds other values than 0 and 1")
@@ -45,6 +46,7 @@ def hold_out(answer: Any) -> None:
     part = float(watched.sum() / mask.sum())
     require(0.07 < part < 0.13, f"{100 * part:.0f}% of the known pixels are watched instead of about 10%")
     require(all(one.equal(two) for one, two in zip((fitted, watched), again, strict=True)), "use the generator that is given")
+    require(not watched.equal(other[1]), "another generator watches the same pixels: draw with the one that is given")
 
 
 def cut_noise(answer: Any) -> None:

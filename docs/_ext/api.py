@@ -2,6 +2,7 @@
 
 import inspect
 import types
+from importlib import import_module
 
 import dipops
 
@@ -23,9 +24,10 @@ def write(folder):
         chosen = sorted(name for name, room in homes.items() if room in rooms)
         _page(folder / f"{page}.rst", title, "dipops", chosen)
     left = [name for name, room in homes.items() if not any(room in rooms for _, rooms in _PAGES.values())]
-    assert not left, f"no page for {left}"
+    if left:
+        raise ValueError(f"no page for {left}: name their rooms in _PAGES")
     for module in _MODULES:
-        found = __import__(f"dipops.{module}", fromlist=["x"])
+        found = import_module(f"dipops.{module}")
         _page(folder / f"{module}.rst", f"dipops.{module}", f"dipops.{module}", _public(found))
     entries = "\n".join(f"   {page}" for page in (*_PAGES, *_MODULES))
     text = (
@@ -49,7 +51,7 @@ def _public(module):
 
 def _page(path, title, module, names):
     lines = [title, "=" * len(title), "", f".. currentmodule:: {module}", ""]
-    found = __import__(module, fromlist=["x"])
+    found = import_module(module)
     for name in names:
         thing = getattr(found, name)
         if inspect.isclass(thing):

@@ -71,7 +71,9 @@ def house():
             across = (number + 0.5) / len(names)
             axes.text(across, floor, name, ha="center", va="center", fontsize=9, family="monospace", bbox=_BOX)
     axes.set(xlim=(0, 1), ylim=(-0.6, len(floors) - 0.4))
-    axes.annotate("", (-0.03, -0.4), (-0.03, len(floors) - 0.6), arrowprops={"arrowstyle": "->", "color": "0.4"})
+    axes.annotate(
+        "", (-0.03, -0.4), (-0.03, len(floors) - 0.6), annotation_clip=False, arrowprops={"arrowstyle": "->", "color": "0.4"}
+    )
     axes.text(-0.05, len(floors) / 2, "imports", rotation=90, ha="right", va="center", color="0.4")
     axes.set_axis_off()
     return figure

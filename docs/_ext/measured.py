@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 
-import dipops
 from dipops import DeepImagePrior, Identity, Problem, TotalVariation, recipes
 from dipops.estimate import estimate
 
@@ -78,6 +77,3 @@ def _slug(title):
 def _put(path, text):
     if not path.exists() or path.read_text() != text:
         path.write_text(text)
-
-
-assert dipops.__version__
