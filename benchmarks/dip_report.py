@@ -1,7 +1,5 @@
 """The deep image prior's table and figures: ``python -m benchmarks.dip_report``, after ``python -m benchmarks.dip``."""
 
-import json
-import sys
 from statistics import geometric_mean, mean
 from typing import Any
 
@@ -22,7 +20,7 @@ from benchmarks.dip import (
     THIN,
     name_of,
 )
-from benchmarks.harness import RESULTS, markdown, provenance
+from benchmarks.harness import RESULTS, markdown, provenance, record_of, require_measured
 from benchmarks.pictures import CHECKING, CHOOSING
 from dipops.files import write_whole
 
@@ -34,11 +32,8 @@ CLOSE = 0.5
 
 def main() -> None:
     mpl.use("Agg")
-    paths = {task.name: RESULTS / f"{task.key}.json" for task in TASKS}
-    missing = [name for name, path in paths.items() if not path.exists()]
-    if missing:
-        sys.exit(f"run python -m benchmarks.dip first: {len(missing)} measurements are missing, {', '.join(missing[:5])}, ...")
-    records = {name: json.loads(path.read_text()) for name, path in paths.items()}
+    require_measured(TASKS, "python -m benchmarks.dip")
+    records = {task.name: record_of(task) for task in TASKS}
     found = {name: record["result"] for name, record in records.items()}
     write_whole(RESULTS / "dip.md", lambda file: file.write(report(found, records).encode()))
     save_figure("dip-stops", draw_stops(found))
@@ -125,7 +120,7 @@ def light_against_paper(found: Found) -> str:
         for seed in SEEDS:
             paper, light = (found[name_of("curve", variant, picture, seed)] for variant in ("paper", "light"))
             bar = paper["oracle"][1] - NEAR
-            steps = [_first(run["average"], bar) for run in (paper, light)]
+            steps = [first_above(run["average"], bar) for run in (paper, light)]
             seconds = [step and step * rate[name] for step, name in zip(steps, ("paper", "light"), strict=True)]
             ratio = seconds[0] / seconds[1] if seconds[0] and seconds[1] else None
             ratios += [ratio] if ratio else []
@@ -152,7 +147,7 @@ def tasks(found: Found) -> str:
     rows = []
     for name, steps in TASK_STEPS.items():
         paper, light = (found[name_of("task", variant, name)] for variant in ("paper", "light"))
-        reached = _first(light["average"], paper["best"][1] - NEAR)
+        reached = first_above(light["average"], paper["best"][1] - NEAR)
         rows.append(
             [
                 name,
@@ -288,7 +283,7 @@ def _below(curve: list[float], bar: float) -> int | None:
     return next((step for step, value in enumerate(curve, 1) if value <= bar), None)
 
 
-def _first(curve: list[float], bar: float) -> int | None:
+def first_above(curve: list[float], bar: float) -> int | None:
     """The step at which a curve, thinned, first reaches a bar."""
     return next((THIN * index for index, value in enumerate(curve, 1) if value >= bar), None)
 

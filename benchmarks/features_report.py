@@ -1,8 +1,5 @@
 """The figures and the table of what layers know: ``python -m benchmarks.features_report``, after ``benchmarks.features``."""
 
-import json
-import sys
-from pathlib import Path
 from statistics import mean
 from typing import Any
 
@@ -22,7 +19,7 @@ from benchmarks.features import (
     WEIGHTS,
     picture_of,
 )
-from benchmarks.harness import RESULTS, Task, markdown, provenance
+from benchmarks.harness import RESULTS, markdown, provenance, record_of, require_measured, result_of
 from dipops import images, preimages
 from dipops.files import write_whole
 from dipops.preimages import TV_WEIGHT, Preimage
@@ -31,8 +28,7 @@ from dipops.preimages import TV_WEIGHT, Preimage
 def main() -> None:
     mpl.use("Agg")
     tasks = [*TUNING.values(), *MONKEY.values(), *EXCITED.values()]
-    if missing := [task.name for task in tasks if not _path(task).exists()]:
-        sys.exit(f"run python -m benchmarks.features first: {len(missing)} missing, {', '.join(missing[:5])}, ...")
+    require_measured(tasks, "python -m benchmarks.features")
     write_whole(RESULTS / "features.md", lambda file: file.write(report().encode()))
     photo = images.load(DATA / "feature_inversion" / "monkey.jpg")
     save_figure("pictures/features-monkey", preimages.figure(photo, [_preimage(*key) for key in MONKEY]))
@@ -46,7 +42,7 @@ def report() -> str:
     own, other = ([one for one in found if one.layer in LAYERS[name]] for name in ("AlexNet", "SqueezeNet"))
     return f"""# What the layers of a network know
 
-{provenance(_record(next(iter(MONKEY.values()))), "python -m benchmarks.features")} Pictures of 227 x 227 pixels. "Error" is
+{provenance(record_of(next(iter(MONKEY.values()))), "python -m benchmarks.features")} Pictures of 227 x 227 pixels. "Error" is
 ‖Φ(x) − Φ(x₀)‖ / ‖Φ(x₀)‖ at the inverted layer; "probability" is what SqueezeNet 1.0, another network, gives for the
 pre-image to the class it sees in the photo.
 
@@ -81,7 +77,7 @@ What the unit answers, in parts of the target, and what SqueezeNet sees in the p
 def tuning() -> str:
     rows = []
     for layer in TUNED_ON:
-        found = [_result(TUNING[layer, weight]) for weight in WEIGHTS]
+        found = [result_of(TUNING[layer, weight]) for weight in WEIGHTS]
         rows.append([layer, *(f"{one['probability']:.3f} ({one['error']:.3f})" for one in found)])
     rows.append(["mean", *(f"{_mean_probability(weight):.3f}" for weight in WEIGHTS)])
     return markdown(["layer", *(f"{weight:g}" for weight in WEIGHTS)], rows)
@@ -94,7 +90,7 @@ def best_weight() -> float:
 def units() -> str:
     rows = []
     for (name, prior), task in EXCITED.items():
-        one = _result(task)
+        one = result_of(task)
         rows.append([name, prior, f"{one['answer_of_target']:.2f}", one["class"], f"{one['probability']:.2f}"])
     return markdown(["unit", "prior", "answer", "class seen", "its probability"], rows)
 
@@ -113,24 +109,12 @@ def draw_units() -> Any:
 
 
 def _mean_probability(weight: float) -> float:
-    return mean(_result(TUNING[layer, weight])["probability"] for layer in TUNED_ON)
+    return mean(result_of(TUNING[layer, weight])["probability"] for layer in TUNED_ON)
 
 
 def _preimage(network: str, layer: str, prior: str) -> Preimage:
     task = MONKEY[network, layer, prior]
-    return Preimage(image=images.load(picture_of(task.settings)), **_result(task))
-
-
-def _result(task: Task) -> dict[str, Any]:
-    return _record(task)["result"]
-
-
-def _record(task: Task) -> dict[str, Any]:
-    return json.loads(_path(task).read_text())
-
-
-def _path(task: Task) -> Path:
-    return RESULTS / f"{task.key}.json"
+    return Preimage(image=images.load(picture_of(task.settings)), **result_of(task))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ A finished task is not run again: its file is named by its name and a hash of it
 import hashlib
 import json
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -75,6 +76,26 @@ def run(tasks: Iterable[Task], folder: Path = RESULTS, say: Callable[[str], None
                 say(f"{task.key}: done in {seconds:.0f} s")
         records[task.name] = json.loads(path.read_text())
     return records
+
+
+def require_measured(tasks: Iterable[Task], command: str) -> None:
+    """End here, naming the first few, where tasks are not finished that a report is made of."""
+    if missing := [task.name for task in tasks if not _kept(task).exists()]:
+        sys.exit(f"run {command} first: {len(missing)} measurements are missing, {', '.join(missing[:5])}, ...")
+
+
+def record_of(task: Task) -> dict[str, Any]:
+    """The record of a finished task."""
+    return json.loads(_kept(task).read_text())
+
+
+def result_of(task: Task) -> dict[str, Any]:
+    """What a finished task found."""
+    return record_of(task)["result"]
+
+
+def _kept(task: Task) -> Path:
+    return RESULTS / f"{task.key}.json"
 
 
 def in_turn(candidates: dict[str, Callable[[], object]], rounds: int = 5) -> dict[str, Any]:

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,9 @@ from benchmarks.baseline import denoise as baseline
 from benchmarks.core import SIGMA
 from benchmarks.harness import Task, in_turn, run
 from dipops import DeepImagePrior, Hourglass, Identity, LanczosDownsampler, Problem, estimate, images, recipes
+from dipops.estimate import begun
 from dipops.metrics import psnr
 from dipops.recipes import Variant
-from dipops.seeds import stream
 
 PLACE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 THREADS = 2
@@ -145,12 +144,7 @@ def runs(settings: dict[str, Any]) -> dict[str, Any]:
     """A step of K runs side by side, against one run."""
     torch.set_num_threads(THREADS)
     recipe, problem = recipes.denoise(SIGMA), noisy(settings["size"])
-    iterations = {}
-    for members in (1, settings["members"]):
-        prior, repeated = deepcopy(recipe.prior), problem.repeat(members)
-        prior.start(repeated, range(members))
-        generators = [stream(k, "perturbation", PLACE) for k in range(members)]
-        iterations[members] = recipe.method.start(repeated, prior, generators)
+    iterations = {members: begun(problem.repeat(members), recipe.prior, recipe.method) for members in (1, settings["members"])}
     found = in_turn({str(members): lambda one=one: one.step(False) for members, one in iterations.items()}, settings["rounds"])
     return found["median_seconds"]
 

@@ -1,34 +1,30 @@
 """Writes benchmarks/results/speed.md from what was measured: ``python -m benchmarks.speed_report``."""
 
-import json
-import sys
 from statistics import geometric_mean, mean
 from typing import Any
 
 from benchmarks import dip
-from benchmarks.dip_report import NEAR
-from benchmarks.harness import RESULTS, Task, markdown, provenance
+from benchmarks.dip_report import NEAR, SEEDS, first_above
+from benchmarks.harness import RESULTS, Task, markdown, provenance, record_of, require_measured, result_of
 from benchmarks.pictures import CHECKING
 from benchmarks.speed import BY_DEPTH, BY_SIZE, BY_WIDTH, LANCZOS, PHOTO, RATES, RUNS, START, TASKS
 from dipops.files import write_whole
 
-_SEEDS = (0, 1)
 _PATIENCE = dip.PATIENCE["light"]
 
 
 def main() -> None:
-    if missing := [task.name for task in TASKS if not _path(task).exists()]:
-        sys.exit(f"run python -m benchmarks.speed first: {len(missing)} missing, {', '.join(missing[:5])}, ...")
+    require_measured(TASKS, "python -m benchmarks.speed")
     write_whole(RESULTS / "speed.md", lambda file: file.write(report().encode()))
     print(f"Look at {RESULTS / 'speed.md'}")
 
 
 def report() -> str:
     """The measurements as Markdown."""
-    shot = _result(PHOTO)
+    shot = result_of(PHOTO)
     return f"""# Speed, measured
 
-{provenance(_record(START), "python -m benchmarks.speed")} Two threads; medians of runs in turn, alone on the machine.
+{provenance(record_of(START), "python -m benchmarks.speed")} Two threads; medians of runs in turn, alone on the machine.
 The loop is `benchmarks/baseline.py`: the paper's hourglass in plain layers, float32, its score read back at each step.
 
 ## Seconds a step
@@ -53,7 +49,7 @@ how far its answer then is behind the paper's best.
 
 ## Import, start, first step
 
-{markdown(["what", "seconds"], [[name, f"{seconds:.2f}"] for name, seconds in _result(START).items()])}
+{markdown(["what", "seconds"], [[name, f"{seconds:.2f}"] for name, seconds in result_of(START).items()])}
 
 ## K runs side by side, light network
 
@@ -74,20 +70,20 @@ how far its answer then is behind the paper's best.
 def rates() -> str:
     rows = []
     for size, task in RATES.items():
-        seconds, ran = _result(task)["seconds"], _result(task)["ran"]
+        seconds, ran = result_of(task)["seconds"], result_of(task)["ran"]
         gains = [f"{seconds[name]:.3f} ({seconds['loop'] / seconds[name]:.1f}x)" for name in ("paper", "light")]
         rows.append([size, f"{seconds['loop']:.3f}", *gains, ran["light"]])
     return markdown(["pixels", "the loop", "the paper's recipe", "the light recipe", "ran in"], rows)
 
 
 def peaks() -> str:
-    seconds = _result(RATES[128])["seconds"]
+    seconds = result_of(RATES[128])["seconds"]
     rows, ratios, lost = [], [], []
     for picture in CHECKING:
-        for seed in _SEEDS:
+        for seed in SEEDS:
             paper, light = (_curve(variant, picture, seed) for variant in ("paper", "light"))
             bar = paper["oracle"][1] - NEAR
-            loop, ours = (_first(run["average"], bar) for run in (paper, light))
+            loop, ours = (first_above(run["average"], bar) for run in (paper, light))
             ended, answer = _stopped(light["kept"])
             there, here = loop and loop * seconds["loop"], ours and ours * seconds["light"]
             ratio = there / here if there and here else None
@@ -112,7 +108,7 @@ def peaks() -> str:
 def reductions() -> str:
     rows = []
     for size, task in LANCZOS.items():
-        seconds = _result(task)["seconds"]
+        seconds = result_of(task)["seconds"]
         times = [f"{1000 * seconds[name]:.1f} ms" for name in ("dipops", "dense")]
         rows.append([f"3 x {size} x {size}", *times, f"{seconds['dense'] / seconds['dipops']:.1f}"])
     return markdown(["picture", "LanczosDownsampler", "dense convolution", "ratio"], rows)
@@ -121,7 +117,7 @@ def reductions() -> str:
 def side_by_side() -> str:
     rows = []
     for (size, members), task in RUNS.items():
-        one, many = _result(task)["1"], _result(task)[str(members)]
+        one, many = result_of(task)["1"], result_of(task)[str(members)]
         rows.append([size, members, f"{one:.3f}", f"{many:.3f}", f"{many / (members * one):.2f}"])
     return markdown(["pixels", "K", "one run, s a step", "K runs, s a step", "K runs over K times one"], rows)
 
@@ -134,36 +130,19 @@ def by_size() -> str:
 
 
 def _cost(task: Task) -> list[str]:
-    result = _result(task)
+    result = result_of(task)
     return [f"{result['seconds']:.3f}", f"{result['bytes'] / 1e6:.0f}"]
 
 
 def _curve(variant: str, picture: str, seed: int) -> dict[str, Any]:
     name = dip.name_of("curve", variant, picture, seed)
-    return _result(next(task for task in dip.TASKS if task.name == name))
+    return result_of(next(task for task in dip.TASKS if task.name == name))
 
 
 def _stopped(kept: dict[str, list[float]]) -> tuple[float, float]:
     """When the recipe's two rules end a run, the first of them, and the score of what that one keeps."""
     discrepancy, variance = kept["discrepancy"], kept["exponential variance"]
     return min((discrepancy[0], discrepancy[1]), (variance[0] + _PATIENCE, variance[1]))
-
-
-def _first(curve: list[float], bar: float) -> int | None:
-    """The step at which a curve, thinned, first reaches a bar."""
-    return next((dip.THIN * index for index, value in enumerate(curve, 1) if value >= bar), None)
-
-
-def _result(task: Task) -> dict[str, Any]:
-    return _record(task)["result"]
-
-
-def _record(task: Task) -> dict[str, Any]:
-    return json.loads(_path(task).read_text())
-
-
-def _path(task: Task) -> Any:
-    return RESULTS / f"{task.key}.json"
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from dipops.methods.default import default_method
-from dipops.methods.interface import Method
+from dipops.methods.interface import Iteration, Method
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
 from dipops.seeds import stream
@@ -55,16 +55,21 @@ def estimate(problem: Problem, prior: Prior, method: Method | None = None, steps
         as ``solve`` before its first step.
     """
     method = method or default_method(problem, prior)
-    prior = deepcopy(prior)
-    prior.start(problem, range(len(problem.y)))
-    generators = [stream(k, "perturbation", problem.y.device) for k in range(len(problem.y))]
-    iteration = method.start(problem, prior, generators)
+    iteration = begun(problem, prior, method)
     held = _held_by(lambda: iteration.step(True), problem.y)
     seconds: list[float] = []
     while len(seconds) < _PROBES and sum(seconds) < _ENOUGH:
         seconds.append(_seconds_of(lambda: iteration.step(False), problem.y))
     states = _STATES * _size(iteration.state_dict())
     return Estimate(steps or method.steps, (steps or method.steps) * statistics.median(seconds), held + states)
+
+
+def begun(problem: Problem, prior: Prior, method: Method) -> Iteration:
+    """The iteration of a solve from seed 0 on a copy of the prior, before its first step."""
+    members = range(len(problem.y))
+    prior = deepcopy(prior)
+    prior.start(problem, members)
+    return method.start(problem, prior, [stream(k, "perturbation", problem.y.device) for k in members])
 
 
 def _held_by(step: Callable[[], object], y: Tensor) -> int:

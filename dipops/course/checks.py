@@ -22,6 +22,12 @@ def require(condition: Any, fault: str) -> None:
         raise Wrong(fault)
 
 
+def require_step(came: Any, step: int, fault: str) -> None:
+    """Say ``fault`` unless that is the step, counted from 1."""
+    require(int(came) != step - 1, "one too early: steps are counted from 1")
+    require(int(came) == step, fault)
+
+
 def picture(*shape: int, seed: int = 0) -> Tensor:
     """Values drawn from U(0, 1), in float64."""
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from dipops.course.checks import Check, picture, require, same
+from dipops.course.checks import Check, picture, require, require_step, same
 
 _SHAPE = (1, 3, 16, 16)
 _STEPS = 150
@@ -18,8 +18,9 @@ def parameters(answer: Any) -> None:
     network[0].bias.requires_grad_(False)  # pyright: ignore[reportOptionalMemberAccess]
     count = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
     whole = sum(parameter.numel() for parameter in network.parameters())
-    require(int(answer(network)) != whole, "parameters that are frozen do not count")
-    same(answer(network), float(count), "the count")
+    came = answer(network)
+    require(int(came) != whole, "parameters that are frozen do not count")
+    same(came, float(count), "the count")
 
 
 def fit(answer: Any) -> None:
@@ -69,8 +70,7 @@ def impedance(answer: Any) -> None:
     for level, step in ((9.0, 1), (4.2, 3), (2.0, 5), (1.5, 6)):
         came = answer(curve, level)
         require(came is not None, "it returns None where the curve gets there")
-        require(int(came) != step - 1, "one too early: steps are counted from 1")
-        require(int(came) == step, f"level {level:g} is reached at another step than {int(came)}")
+        require_step(came, step, f"level {level:g} is reached at another step than {int(came)}")
     require(answer(curve, 0.5) is None, "where the curve never gets there, return None")
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from dipops.course.checks import Check, picture, require, same
+from dipops.course.checks import Check, picture, require, require_step, same
 
 _WINDOW = 4
 
@@ -28,8 +28,7 @@ def patience(answer: Any) -> None:
     falling = [5.0, 6.0, 4.0, 4.5, 4.2, 3.0, 3.5, 3.6, 3.7, 1.0]
     for values, wait, step in ((falling, 3, 6), (falling, 1, 1), (falling, 9, 10), ([2.0, 2.0, 2.0, 2.0, 1.0], 2, 1)):
         came = answer(list(values), wait)
-        require(int(came) != step - 1, "one too early: steps are counted from 1")
-        require(int(came) == step, f"with a patience of {wait} it keeps the wrong step: {int(came)}")
+        require_step(came, step, f"with a patience of {wait} it keeps the wrong step: {int(came)}")
 
 
 def hold_out(answer: Any) -> None:

@@ -66,11 +66,11 @@ def chambolle_pock(answer: Any) -> None:
 
 
 def _iterate(y: torch.Tensor, weight: float, steps: int) -> torch.Tensor:
-    differences, length = FiniteDifferences(_SHAPE).double(), 8**-0.5
+    differences, prior, length = FiniteDifferences(_SHAPE).double(), TotalVariation(weight), 8**-0.5
     x = bar = y
     p = torch.zeros(len(y), *differences.out_shape, dtype=y.dtype)
     for _ in range(steps):
-        p = TotalVariation(weight).prox_conjugate(p + length * differences(bar), length)
+        p = prior.prox_conjugate(p + length * differences(bar), length)
         new = (x - length * differences.adjoint(p) + length * y) / (1 + length)
         bar, x = 2 * new - x, new
     return x

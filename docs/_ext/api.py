@@ -4,6 +4,8 @@ import inspect
 import types
 from importlib import import_module
 
+from written import put
+
 import dipops
 
 _PAGES = {
@@ -34,7 +36,7 @@ def write(folder):
         "API\n===\n\nEvery name of the first four pages is imported from ``dipops`` itself; the others stand in the "
         f"modules that head their pages.\n\n.. toctree::\n\n{entries}\n"
     )
-    _put(folder / "index.rst", text)
+    put(folder / "index.rst", text)
 
 
 def _public(module):
@@ -60,10 +62,4 @@ def _page(path, title, module, names):
             lines += [f".. autofunction:: {name}", ""]
         else:
             lines += [f".. autodata:: {name}", "   :no-value:", ""]
-    _put(path, "\n".join(lines))
-
-
-def _put(path, text):
-    """Only where it changed, so that a second build is quick."""
-    if not path.exists() or path.read_text() != text:
-        path.write_text(text)
+    put(path, "\n".join(lines))

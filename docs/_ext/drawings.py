@@ -22,9 +22,8 @@ def write(folder):
     folder.mkdir(exist_ok=True)
     mpl.rcParams["svg.hashsalt"] = "dipops"
     for draw in (classes, house, flow, adjoint):
-        name = draw.__name__
         figure = draw()
-        figure.savefig(folder / f"{name}.svg", metadata={"Date": None}, bbox_inches="tight")
+        figure.savefig(folder / f"{draw.__name__}.svg", metadata={"Date": None}, bbox_inches="tight")
         plt.close(figure)
 
 
@@ -109,14 +108,14 @@ def flow():
     result = [field.name for field in dataclasses.fields(dipops.Result)]
     options = [name for name, one in inspect.signature(dipops.solve).parameters.items() if one.kind is one.KEYWORD_ONLY]
     figure, axes = plt.subplots(figsize=(9.5, 3.6))
-    boxes = {
-        "problem": (0.1, 0.78, "Problem\n" + ", ".join(problem)),
-        "prior": (0.1, 0.5, "Prior\nθ, g(θ), R"),
-        "method": (0.1, 0.22, "Method\nhow θ moves"),
-        "solve": (0.5, 0.5, "solve\nmin ½‖A(g(θ)) − y‖² + R(g(θ))\n" + ", ".join(options)),
-        "result": (0.9, 0.5, "Result\n" + "\n".join(result)),
-    }
-    for across, up, text in boxes.values():
+    boxes = [
+        (0.1, 0.78, "Problem\n" + ", ".join(problem)),
+        (0.1, 0.5, "Prior\nθ, g(θ), R"),
+        (0.1, 0.22, "Method\nhow θ moves"),
+        (0.5, 0.5, "solve\nmin ½‖A(g(θ)) − y‖² + R(g(θ))\n" + ", ".join(options)),
+        (0.9, 0.5, "Result\n" + "\n".join(result)),
+    ]
+    for across, up, text in boxes:
         axes.text(across, up, text, ha="center", va="center", fontsize=8.5, bbox=_BOX)
     for up in (0.78, 0.5, 0.22):
         axes.annotate("", (0.325, 0.5), (0.24, up), arrowprops={"arrowstyle": "->", "color": "0.4"})
@@ -140,8 +139,8 @@ def adjoint():
     image, back = operator(x), operator.T(y)
     figure, grid = plt.subplots(2, 3, figsize=(8, 4), width_ratios=[1, 1, 1.1])
     rows = [
-        ((x, "x"), (image, "A x"), (image * y).sum(), "⟨A x, y⟩", (y, "y")),
-        ((y, "y"), (back, "Aᵀ y"), (x * back).sum(), "⟨x, Aᵀ y⟩", (x, "x")),
+        ((x, "x"), (image, "A x"), (image * y).sum(), "⟨A x, y⟩", "y"),
+        ((y, "y"), (back, "Aᵀ y"), (x * back).sum(), "⟨x, Aᵀ y⟩", "x"),
     ]
     for line, (start, end, number, words, other) in zip(grid, rows, strict=True):
         for axes, (picture, name) in zip(line, (start, end), strict=False):
@@ -150,6 +149,6 @@ def adjoint():
             axes.set_aspect("equal")
             axes.set_axis_off()
         line[0].annotate("", (4.6, 2), (3.4, 2), annotation_clip=False, arrowprops={"arrowstyle": "->", "color": "#2a6fb0"})
-        line[2].text(0, 0.5, f"times {other[1]}, summed:\n{words} = {float(number):.4f}", va="center", fontsize=12)
+        line[2].text(0, 0.5, f"times {other}, summed:\n{words} = {float(number):.4f}", va="center", fontsize=12)
         line[2].set_axis_off()
     return figure

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import torch
+from written import put
 
 from dipops import DeepImagePrior, Identity, Problem, TotalVariation, recipes
 from dipops.estimate import estimate
@@ -20,10 +21,10 @@ def write(folder):
         source = _RESULTS / f"{page}.md"
         if source.exists():
             for title, text in _sections(source.read_text()):
-                _put(folder / f"{page}-{_slug(title)}.md", text)
-    _put(folder / "costs.md", costs())
-    _put(folder / "bytes.md", bytes_held())
-    _put(folder / "paper.md", paper())
+                put(folder / f"{page}-{_slug(title)}.md", text)
+    put(folder / "costs.md", costs())
+    put(folder / "bytes.md", bytes_held())
+    put(folder / "paper.md", paper())
 
 
 def costs():
@@ -72,8 +73,3 @@ def _sections(text):
 def _slug(title):
     """Its first three words."""
     return "-".join(re.findall(r"[a-z0-9]+", title.lower())[:3])
-
-
-def _put(path, text):
-    if not path.exists() or path.read_text() != text:
-        path.write_text(text)
