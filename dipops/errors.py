@@ -45,3 +45,8 @@ class LawError(DipopsError, AssertionError):
     def __init__(self, came: str, expected: str, advice: str, report: object = None) -> None:
         super().__init__(came, expected, advice)
         self.report = report
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception says, in one line; empty where it says nothing."""
+    return next(iter(str(error).splitlines()), "")

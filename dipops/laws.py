@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dipops import probes
 from dipops.diagnosis import diagnose_adjoint, in_single_precision
-from dipops.errors import BadType, LawError
+from dipops.errors import BadType, LawError, first_line
 from dipops.operators.autodiff import pullback
 from dipops.operators.interface import LinearOperator, LinearOrDifferentiableOperator
 
@@ -102,7 +102,7 @@ def _judge(law: Callable[[Any, torch.Generator], Verdict], operator: LinearOrDif
     try:
         return law(operator, torch.Generator().manual_seed(0))
     except Exception as error:  # whatever a user's operator raises is the diagnosis
-        return Verdict(law.__name__, fault=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+        return Verdict(law.__name__, fault=f"{type(error).__name__}: {first_line(error)}")
 
 
 def movable(operator: LinearOrDifferentiableOperator, generator: torch.Generator) -> Verdict:
@@ -188,7 +188,7 @@ def layout(operator: LinearOrDifferentiableOperator, generator: torch.Generator)
         try:
             error = probes.distance(function(strided), function(tensor))
         except RuntimeError as problem:
-            return Verdict("layout", fault=f"{name} wants contiguous memory ({str(problem).splitlines()[0]}): use reshape")
+            return Verdict("layout", fault=f"{name} wants contiguous memory ({first_line(problem)}): use reshape")
         if error > _TOLERANCE:
             return Verdict("layout", error, f"{name} depends on how the picture lies in memory")
     return Verdict("layout")

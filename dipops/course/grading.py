@@ -9,7 +9,7 @@ from typing import Any
 
 from dipops.course import adjoints, ill_posed, least_squares, nonlinear, own, prior, stopping, variation
 from dipops.course.checks import Check, Wrong
-from dipops.errors import BadValue
+from dipops.errors import BadValue, first_line
 
 EXERCISES: dict[str, Check] = {
     f"{lesson}.{name}": check
@@ -88,7 +88,7 @@ def _fault(check: Check, answer: Any) -> str:
     try:
         check(answer)
     except Exception as error:  # an answer may raise anything
-        said = str(error).splitlines()[0] if str(error) else ""
+        said = first_line(error)
         if "ellipsis" in said.lower():
             return _BLANK
         return said if isinstance(error, Wrong) else f"it raises {type(error).__name__}{f': {said}' if said else ''}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dipops.course.grading import EXERCISES, Grade, noted
-from dipops.errors import BadFile
+from dipops.errors import BadFile, first_line
 
 _BLOCK = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _TAGS = re.compile(r"\A:tags: \[(.*?)\]\n")
@@ -87,9 +87,7 @@ def grades_of(path: Path, solutions: Mapping[str, str] | None = None) -> Graded:
             try:
                 exec(compile(code, f"{path.name}, cell {number}", "exec"), space)
             except (Exception, SystemExit) as error:  # whatever a student's cell raises
-                faults.append(
-                    f"cell {number} raises {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-                )
+                faults.append(f"cell {number} raises {type(error).__name__}: {first_line(error)}")
     last = {grade.exercise: grade for grade in grades}
     return Graded(tuple(last.get(name, Grade(name, "not handed in")) for name in asked), tuple(faults))
 
