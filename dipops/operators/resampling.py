@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from dipops.arguments import require_integer
 from dipops.errors import BadValue
+from dipops.operators.banded import Banded
 from dipops.operators.interface import LinearOperator
 
 
@@ -28,8 +28,6 @@ class LanczosDownsampler(LinearOperator):
         BadValue: one is too small, or the factor does not divide the size.
     """
 
-    kernel: Tensor
-
     def __init__(self, in_shape: Sequence[int], factor: int, lobes: int = 2) -> None:
         super().__init__(in_shape)
         require_integer("factor", factor, 2, "compose with a resize of your own for other ratios")
@@ -42,35 +40,25 @@ class LanczosDownsampler(LinearOperator):
                 f"crop to {sides}",
             )
         self.factor, self.lobes = factor, lobes
-        self.kernel = lanczos_kernel(factor, lobes)
-
-    @property
-    def padding(self) -> int:
-        """Pixels repeated beyond each border."""
-        return (len(self.kernel) - self.factor) // 2
+        height, width = (Banded(lanczos_matrix(side, factor, lobes)) for side in self.in_shape[1:])
+        self._height, self._width = height, width
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._reduce(self._reduce(x, -1), -2)
+        return self._width(self._height(x, -2), -1)
 
     def adjoint(self, y: Tensor) -> Tensor:
-        return self._spread(self._spread(y, -2), -1)
+        return self._height.transposed(self._width.transposed(y, -1), -2)
 
     def __repr__(self) -> str:
         return f"LanczosDownsampler({self.factor}{'' if self.lobes == 2 else f', lobes={self.lobes}'})"
 
-    def _reduce(self, x: Tensor, axis: int) -> Tensor:
-        lines = x.movedim(axis, -1)
-        rows = F.pad(lines.flatten(0, 1), (self.padding, self.padding), mode="replicate").flatten(0, 1)
-        reduced = F.conv1d(rows[:, None], self.kernel.view(1, 1, -1), stride=self.factor)
-        return reduced.view(*lines.shape[:-1], -1).movedim(-1, axis)
 
-    def _spread(self, y: Tensor, axis: int) -> Tensor:
-        lines = y.movedim(axis, -1)
-        rows = F.conv_transpose1d(lines.reshape(-1, 1, lines.shape[-1]), self.kernel.view(1, 1, -1), stride=self.factor)
-        before, inner, after = rows.split((self.padding, self.factor * lines.shape[-1], self.padding), dim=-1)
-        inner = torch.cat([inner[..., :1] + before.sum(-1, keepdim=True), inner[..., 1:]], dim=-1)
-        inner = torch.cat([inner[..., :-1], inner[..., -1:] + after.sum(-1, keepdim=True)], dim=-1)
-        return inner.view(*lines.shape[:-1], -1).movedim(-1, axis)
+def lanczos_matrix(size: int, factor: int, lobes: int) -> Tensor:
+    """The reduction of one axis, (size / factor, size) in the default dtype; what lies beyond the border is the last pixel."""
+    kernel = lanczos_kernel(factor, lobes)
+    first = torch.arange(0, size, factor) - (len(kernel) - factor) // 2
+    pixels = (first[:, None] + torch.arange(len(kernel))).clamp(0, size - 1)
+    return torch.zeros(len(first), size).scatter_add_(1, pixels, kernel.expand(len(first), -1))
 
 
 def lanczos_kernel(factor: int, lobes: int) -> Tensor:

@@ -1,0 +1,73 @@
+"""Products with a banded matrix along one axis, as few dense products of its blocks."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_ROWS = 16
+
+
+class Banded(nn.Module):
+    """A matrix (m, n) with few entries in each row and column, near one diagonal, that acts along an axis of a tensor.
+
+    Sixteen of its rows at a time, or of its columns where those are fewer, form a dense block, which meets a slice of the
+    tensor. Nothing is padded or copied, and the way back is the transposed matrix in blocks of its own.
+
+    Args:
+        matrix: (m, n), dense.
+    """
+
+    def __init__(self, matrix: Tensor) -> None:
+        super().__init__()
+        height, width = matrix.shape
+        least = min(height, width)
+        self._forth = _Blocks(matrix, _ROWS * height // least)
+        self._back = _Blocks(matrix.T, _ROWS * width // least)
+
+    def forward(self, x: Tensor, axis: int) -> Tensor:
+        """The product along ``axis``, -1 or -2, of length n: it becomes m."""
+        return _Product.apply(x, self._forth, self._back, axis)
+
+    def transposed(self, y: Tensor, axis: int) -> Tensor:
+        """The product with the transposed matrix along ``axis``, -1 or -2, of length m: it becomes n."""
+        return _Product.apply(y, self._back, self._forth, axis)
+
+
+class _Blocks(nn.Module):
+    """Some rows of a matrix at a time, cut to the columns where they are not zero."""
+
+    def __init__(self, matrix: Tensor, rows: int) -> None:
+        super().__init__()
+        self._starts: list[int] = []
+        for block in matrix.split(rows):
+            columns = block.any(0).nonzero()
+            first, last = int(columns[0]), int(columns[-1])
+            self.register_buffer(f"block{len(self._starts)}", block[:, first : last + 1].contiguous())
+            self._starts.append(first)
+
+    def forward(self, x: Tensor, axis: int) -> Tensor:
+        blocks = list(self.buffers())
+        pieces = [x.narrow(axis, start, block.shape[1]) for start, block in zip(self._starts, blocks, strict=True)]
+        if axis == -1:
+            return torch.cat([piece @ block.T for piece, block in zip(pieces, blocks, strict=True)], -1)
+        return torch.cat([block @ piece for piece, block in zip(pieces, blocks, strict=True)], -2)
+
+
+class _Product(torch.autograd.Function):
+    """The derivative of a product is one with the transposed matrix; autograd would fill a picture for each block."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, forth: _Blocks, back: _Blocks, axis: int) -> Tensor:
+        return forth(x, axis)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, _Blocks, _Blocks, int], output: Tensor) -> None:
+        _, *ctx.there = inputs
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        forth, back, axis = ctx.there
+        return _Product.apply(gradients[0], back, forth, axis), None, None, None
