@@ -1,7 +1,7 @@
 """The laws of operators: one function a law, and ``check``, which tries them all on one operator."""
 
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from math import log10, prod
@@ -22,6 +22,7 @@ _SVD_ENTRIES = 10**6
 _COLUMNS = 64
 _REDRAWS = 8
 _UNUSUAL_SEED = 8_675_309
+_LIKE_THE_INPUT = "create tensors like the input, with x.new_ones(...) say, or assign them to self in __init__"
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,16 @@ class Verdict:
     note: str = ""
 
 
+Law = Callable[[Any, torch.Generator], Verdict]
+
+
 @dataclass(frozen=True)
 class Report:
-    """The verdicts of all laws that were tried; prints as a small table."""
+    """The verdicts of all laws that were tried, and how many were not since another comes first; prints as a small table."""
 
     operator: str
     verdicts: tuple[Verdict, ...]
+    untried: int = 0
 
     @property
     def passed(self) -> bool:
@@ -52,8 +57,9 @@ class Report:
             words = verdict.fault or verdict.note
             lines.append(f"  {'✗' if verdict.fault else '✓'} {verdict.law:<10} {error:>8}  {words}".rstrip())
         broken = sum(bool(verdict.fault) for verdict in self.verdicts)
-        lines.append(f"  {broken} of {len(self.verdicts)} laws broken" if broken else f"  all {len(self.verdicts)} laws hold")
-        return "\n".join(lines)
+        waiting = f"; the other {self.untried} say nothing until it holds" if self.untried else ""
+        end = f"{broken} of {len(self.verdicts)} laws broken{waiting}" if broken else f"all {len(self.verdicts)} laws hold"
+        return "\n".join([*lines, f"  {end}"])
 
 
 def check(operator: LinearOrDifferentiableOperator, strict: bool = True) -> Report:
@@ -74,7 +80,9 @@ def check(operator: LinearOrDifferentiableOperator, strict: bool = True) -> Repo
     """
     if not isinstance(operator, LinearOrDifferentiableOperator):
         raise BadType(f"a {type(operator).__name__}", "an operator", "inherit from LinearOperator or DifferentiableOperator")
-    report = Report(repr(operator), tuple(_verdicts(operator)))
+    laws = (*COMMON_LAWS, *(LINEAR_LAWS if isinstance(operator, LinearOperator) else ()))
+    verdicts = tuple(_verdicts(operator, laws))
+    report = Report(repr(operator), verdicts, len(laws) - len(verdicts))
     if strict and not report.passed:
         first = next(verdict for verdict in report.verdicts if verdict.fault)
         names = ", ".join(verdict.law for verdict in report.verdicts if verdict.fault)
@@ -87,18 +95,15 @@ def check(operator: LinearOrDifferentiableOperator, strict: bool = True) -> Repo
     return report
 
 
-def _verdicts(operator: LinearOrDifferentiableOperator) -> Iterator[Verdict]:
-    operator = deepcopy(operator)
+def _verdicts(operator: LinearOrDifferentiableOperator, laws: Sequence[Law]) -> Iterator[Verdict]:
     _ = deepcopy(operator).out_shape  # on a copy: tracing would hide from purity what the first call changes
-    yield (verdict := _judge(movable, operator))
-    if verdict.fault:
-        return
-    linear = isinstance(operator, LinearOperator)
-    for law in (*COMMON_LAWS, *(LINEAR_LAWS if linear else ())):
-        yield _judge(law, deepcopy(operator).double())
+    for law in laws:
+        yield (verdict := _judge(law, deepcopy(operator) if law is movable else deepcopy(operator).double()))
+        if verdict.fault and law is movable:
+            return  # nothing else would say anything
 
 
-def _judge(law: Callable[[Any, torch.Generator], Verdict], operator: LinearOrDifferentiableOperator) -> Verdict:
+def _judge(law: Law, operator: LinearOrDifferentiableOperator) -> Verdict:
     try:
         return law(operator, torch.Generator().manual_seed(0))
     except Exception as error:  # whatever a user's operator raises is the diagnosis
@@ -106,12 +111,17 @@ def _judge(law: Callable[[Any, torch.Generator], Verdict], operator: LinearOrDif
 
 
 def movable(operator: LinearOrDifferentiableOperator, generator: torch.Generator) -> Verdict:
-    """Every tensor and module is registered, so that ``.to()`` moves it."""
+    """Every tensor and module is registered, so that ``.to()`` moves it, and in float64 ``forward`` runs too."""
     for module in operator.modules():
         for name, value in vars(module).items():
             if name not in ("_parameters", "_buffers", "_modules") and probes.holds_tensor(value):
                 where = f"{type(module).__name__}.{name} is a {type(value).__name__} that holds tensors"
                 return Verdict("movable", fault=f"{where}, which .to() does not move: assign each tensor to self by itself")
+    operator.double()
+    try:
+        operator(probes.pictures(operator, generator))
+    except RuntimeError as error:
+        return Verdict("movable", fault=f"in float64 forward raises {first_line(error)!r}: {_LIKE_THE_INPUT}")
     return Verdict("movable")
 
 
@@ -153,7 +163,7 @@ def dtype(operator: LinearOrDifferentiableOperator, generator: torch.Generator) 
     for kind in (torch.float32, torch.float64):
         for name, out, _ in _outputs(operator.to(kind), generator):
             if out.dtype != kind:
-                return Verdict("dtype", fault=f"{kind} in, {out.dtype} out of {name}: create tensors like the input")
+                return Verdict("dtype", fault=f"{kind} in, {out.dtype} out of {name}: {_LIKE_THE_INPUT}")
     return Verdict("dtype")
 
 
@@ -316,5 +326,5 @@ def copies(operator: LinearOrDifferentiableOperator, generator: torch.Generator)
     return Verdict("copies", note=note)
 
 
-COMMON_LAWS = (purity, dtype, shape, layout, batch, gradient, taylor, copies)
+COMMON_LAWS = (movable, purity, dtype, shape, layout, batch, gradient, taylor, copies)
 LINEAR_LAWS = (linearity, adjoint, dense, norm)

@@ -174,6 +174,13 @@ class Loses(Blur):
         return copy
 
 
+class SingleKernel(Blur):
+    """A constant of the default dtype, made anew in each call."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, torch.ones(self.in_shape[0], 1, 3, 3), padding=1, groups=self.in_shape[0])
+
+
 class DoubleAdjoint(Blur):
     """Its adjoint multiplies by a float64 constant."""
 
@@ -266,6 +273,7 @@ ZOO: dict[type, tuple[str, str]] = {
     Squares: ("linearity", "inherit from DifferentiableOperator"),
     HiddenKernel: ("movable", "HiddenKernel.kernels is a list that holds tensors"),
     SinglePrecision: ("dtype", "torch.float64 in, torch.float32 out of forward"),
+    SingleKernel: ("movable", "in float64 forward raises"),
     WrongNorm: ("norm", "norm() is 2, the largest singular value"),
     WrongVjp: ("gradient", "the vjp looks scaled by 2"),
     WrongJvp: ("taylor", "jvp is not the derivative"),

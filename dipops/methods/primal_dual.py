@@ -117,10 +117,11 @@ class DualisedIteration:
     def step(self, measure: bool) -> tuple[Tensor, Tensor | None]:
         with torch.no_grad():
             sigma = self.sigmas[0]
-            ascent = (self._operator(self._bar) - self._problem.y).mul_(sigma).add_(self.u)
-            self.u = ascent if self._exact else ascent.div_(1 + sigma)
+            self.u.add_(self._operator(self._bar), alpha=sigma).sub_(self._problem.y, alpha=sigma)
+            if not self._exact:
+                self.u.div_(1 + sigma)
             self._prior.ascend(self.p, self._bar, self.sigmas[1])
-            x = self.x - self.tau * self._operator.adjoint(self.u)
+            x = torch.add(self.x, self._operator.adjoint(self.u), alpha=-self.tau, out=self._old)
             self._prior.pull(x, self.p, -self.tau)
             if self._prior.box:
                 x.clamp_(0, 1)
@@ -135,7 +136,8 @@ class DualisedIteration:
         return {name: tensor.clone() for name, tensor in (("x", self.x), ("bar", self._bar), ("u", self.u), ("p", self.p))}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.x, self._bar, self.u, self.p = (state[name].clone() for name in ("x", "bar", "u", "p"))
+        for tensor, name in ((self.x, "x"), (self._bar, "bar"), (self.u, "u"), (self.p, "p")):
+            tensor.copy_(state[name])
 
 
 PrimalDualIteration = SeparableIteration | DualisedIteration
