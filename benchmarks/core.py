@@ -1,6 +1,5 @@
 """The core's measurements: ``python -m benchmarks.core`` with DIPOPS_DATA naming the folder of test pictures."""
 
-import os
 import re
 import subprocess
 import sys
@@ -14,13 +13,13 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.harness import RESULTS, Task, in_turn, markdown, provenance, run
+from benchmarks.pictures import DATA
 from dipops import Identity, NoPrior, Problem, TotalVariation, images, metrics, plot, recipes, solve
 from dipops.files import write_whole
 from dipops.monitor import Average
 from dipops.priors.deep_image_prior import DeepImagePrior
 from dipops.seeds import stream
 
-DATA = Path(os.environ.get("DIPOPS_DATA", "."))
 SIGMA = 25 / 255
 
 

@@ -16,9 +16,9 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.core import DATA, SIGMA, save_figure
+from benchmarks.core import SIGMA, save_figure
 from benchmarks.harness import Task, in_turn, run
-from benchmarks.pictures import CHECKING, CHOOSING, SIZE, crop
+from benchmarks.pictures import CHECKING, CHOOSING, DATA, HELD_OUT, SIZE, crop
 from dipops import (
     Activation,
     DeepImagePrior,
@@ -351,7 +351,7 @@ ROWS: dict[str, tuple[Recipe, int]] = {
     "flash, light": (recipes.flash(), 3),
 }
 LIGHT_STEPS = 800
-CURVE_STEPS = {"astronaut": 2000, "cat": 1200, "rocket": 1200}
+CURVE_STEPS = dict.fromkeys(HELD_OUT, 1200) | {"astronaut": 2000}
 TASK_SIZE = 64
 TASK_STEPS = {"x4": 1000, "50% missing": 1000, "text": 800, "98% missing": 400, "hole": 800, "flash": 400, "JPEG": 800}
 _PAPER_STEP, _LIGHT_STEP = 0.45, 0.15
@@ -421,11 +421,14 @@ def _rate(size: int) -> Task:
 
 
 PICTURES = (*CHECKING, *CHOOSING)
+SEEDS = (0, 1)
+HELD_OUT_SEEDS = (0, 1, 2)
 TASKS = [
     Task("dip-parameters", parameters, _of("light"), alone=False),
-    *(_curve(picture, seed, "light", LIGHT_STEPS) for seed in (0, 1) for picture in PICTURES),
-    *(_curve(picture, seed, "paper", CURVE_STEPS[picture]) for picture in CHECKING for seed in (0, 1)),
-    *(_held_out(picture, seed) for seed in (0, 1) for picture in PICTURES),
+    *(_curve(picture, seed, "light", LIGHT_STEPS) for seed in SEEDS for picture in CHOOSING),
+    *(_curve(picture, seed, "light", LIGHT_STEPS) for seed in HELD_OUT_SEEDS for picture in HELD_OUT),
+    *(_curve(picture, seed, "paper", CURVE_STEPS[picture]) for seed in HELD_OUT_SEEDS for picture in HELD_OUT),
+    *(_held_out(picture, seed) for seed in SEEDS for picture in PICTURES),
     *(_impedance(target) for target in TARGETS),
     Task("dip-costs", costs, {"networks": list(CANDIDATES), **_of("light")}, alone=False),
     *(_candidate(number, network, picture) for number, network in enumerate(CANDIDATES) for picture in CHOOSING),

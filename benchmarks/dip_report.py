@@ -9,10 +9,12 @@ import matplotlib.pyplot as plt
 from benchmarks.core import save_figure
 from benchmarks.dip import (
     CANDIDATES,
+    HELD_OUT_SEEDS,
     LIGHT_STEPS,
     PATIENCE,
     PICTURES,
     RULES,
+    SEEDS,
     TARGETS,
     TASK_SIZE,
     TASK_STEPS,
@@ -21,11 +23,10 @@ from benchmarks.dip import (
     name_of,
 )
 from benchmarks.harness import RESULTS, markdown, provenance, record_of, require_measured
-from benchmarks.pictures import CHECKING, CHOOSING
+from benchmarks.pictures import CHECKING, CHOOSING, HELD_OUT
 from dipops.files import write_whole
 
 Found = dict[str, dict[str, Any]]
-SEEDS = (0, 1)
 NEAR = 0.1
 CLOSE = 0.5
 
@@ -116,8 +117,8 @@ def candidates(found: Found) -> str:
 
 def light_against_paper(found: Found) -> str:
     rate, rows, ratios = found["dip-rate-128"], [], []
-    for picture in CHECKING:
-        for seed in SEEDS:
+    for picture in HELD_OUT:
+        for seed in HELD_OUT_SEEDS:
             paper, light = (found[name_of("curve", variant, picture, seed)] for variant in ("paper", "light"))
             bar = paper["oracle"][1] - NEAR
             steps = [first_above(run["average"], bar) for run in (paper, light)]

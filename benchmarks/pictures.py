@@ -1,6 +1,11 @@
-"""Crops of scikit-image's pictures, none of which is in the paper's sets: three to choose settings on, three to check them."""
+"""Crops of pictures: three to choose settings on, and six that take no part in a choice.
 
+The first six are of scikit-image's pictures, the others of the test pictures in the folder that DIPOPS_DATA names.
+"""
+
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,6 +14,7 @@ from torch import Tensor
 
 from dipops import images
 
+DATA = Path(os.environ.get("DIPOPS_DATA", "."))
 SIZE = 128
 _SOURCES: dict[str, tuple[Callable[[], np.ndarray], int, int, int]] = {  # picture, shrinking, top, left
     "coffee": (data.coffee, 2, 40, 100),
@@ -20,10 +26,13 @@ _SOURCES: dict[str, tuple[Callable[[], np.ndarray], int, int, int]] = {  # pictu
 }
 CHOOSING = ("coffee", "motorcycle", "tissue")
 CHECKING = ("astronaut", "cat", "rocket")
+HELD_OUT = (*CHECKING, "kodim03", "kodim12", "peppers")
 
 
 def crop(name: str, size: int = SIZE) -> Tensor:
     """A picture (3, size, size) with values in [0, 1]."""
+    if name not in _SOURCES:
+        return images.centre_crop(images.load(DATA / "denoising" / f"{name}.png"), (size, size)).contiguous()
     read, shrinking, top, left = _SOURCES[name]
     x = torch.from_numpy(np.asarray(read(), dtype=np.float32) / 255).movedim(-1, 0)
     x = images.resize(x, (x.shape[1] // shrinking, x.shape[2] // shrinking)).clamp(0, 1) if shrinking > 1 else x

@@ -4,9 +4,10 @@ from statistics import geometric_mean, mean
 from typing import Any
 
 from benchmarks import dip
-from benchmarks.dip_report import NEAR, SEEDS, first_above
+from benchmarks.dip import HELD_OUT_SEEDS
+from benchmarks.dip_report import NEAR, first_above
 from benchmarks.harness import RESULTS, Task, markdown, provenance, record_of, require_measured, result_of
-from benchmarks.pictures import CHECKING
+from benchmarks.pictures import HELD_OUT
 from benchmarks.speed import BY_DEPTH, BY_SIZE, BY_WIDTH, LANCZOS, PHOTO, RATES, RUNS, START, TASKS
 from dipops.files import write_whole
 
@@ -79,8 +80,8 @@ def rates() -> str:
 def peaks() -> str:
     seconds = result_of(RATES[128])["seconds"]
     rows, ratios, lost = [], [], []
-    for picture in CHECKING:
-        for seed in SEEDS:
+    for picture in HELD_OUT:
+        for seed in HELD_OUT_SEEDS:
             paper, light = (_curve(variant, picture, seed) for variant in ("paper", "light"))
             bar = paper["oracle"][1] - NEAR
             loop, ours = (first_above(run["average"], bar) for run in (paper, light))
