@@ -11,6 +11,7 @@ from dipops.consistency import consistency, project
 from dipops.errors import BadType
 from dipops.methods.descent import ADAM, Descent
 from dipops.methods.interface import Method
+from dipops.methods.muon import MuonThenAdam
 from dipops.monitor.averages import Average
 from dipops.monitor.interface import Monitor, StopRule
 from dipops.monitor.residual import Residual
@@ -260,8 +261,11 @@ def _light(
     stops: tuple[StopRule, ...] = (),
     projects: bool = False,
 ) -> Recipe:
-    """A narrow network with nearest upsampling, narrower still at full size, and Adam with a short memory."""
-    generator = Hourglass((32, 64, 64, 64, 64), skips=skips, upsampling=NEAREST)
-    adam = partial(ADAM, betas=(0.9, 0.95))
+    """A narrow network, narrower still at full size, a start by Muon, and Adam with a short memory.
+
+    What noise must be kept out of, with a stop, is upsampled by repetition; the rest bilinearly, after a smooth start.
+    """
+    generator = Hourglass((32, 64, 64, 64, 64), skips=skips, upsampling=NEAREST if stops else BILINEAR)
+    optimizer = MuonThenAdam if stops else partial(MuonThenAdam, muon_steps=100, smooth=True)
     prior = DeepImagePrior(generator, input, perturbation)
-    return Recipe(prior, Descent(adam), steps, (Average(0.98), *stops), _LIGHT, projects)
+    return Recipe(prior, Descent(optimizer), steps, (Average(0.97), *stops), _LIGHT, projects)

@@ -26,12 +26,15 @@ from dipops import (
     metrics,
     solve,
 )
+from dipops.methods.muon import MuonThenAdam, orthogonalised
 from dipops.monitor import Average, ExponentialVariance, Residual, Step
 
 TINY = Hourglass((8, 8), skips=2)
 LBFGS = partial(torch.optim.LBFGS, lr=1.0, line_search_fn="strong_wolfe", max_iter=10)
 quiet = partial(solve, progress=False)
 MIXED = Descent(precision=Precision.MIXED)
+MUON = Descent(partial(MuonThenAdam, muon_steps=5))
+SMOOTH = Descent(partial(MuonThenAdam, muon_steps=2, smooth=True))
 COUPLED = Descent(torch.optim.Adafactor)
 
 
@@ -87,10 +90,17 @@ def test_a_batch_is_separate_solves() -> None:
     batch = torch.stack([truth, truth.flip(-1), truth.flip(-2)])
     operator = Mask(images.random_mask(32, 32, 0.7), channels=3).double()
     problem = Problem.simulate(operator, batch, 0.05)
-    for prior in (DeepImagePrior(TINY), DeepImagePrior(TINY, learn_input=True), TotalVariation(0.1)):
-        together = quiet(problem, prior, Descent(), steps=20, seed=2)
+    dip, learning = DeepImagePrior(TINY), DeepImagePrior(TINY, learn_input=True)
+    for prior, method in (
+        (dip, Descent()),
+        (dip, MUON),
+        (learning, Descent()),
+        (learning, MUON),
+        (TotalVariation(0.1), Descent()),
+    ):
+        together = quiet(problem, prior, method, steps=20, seed=2)
         for k in range(3):
-            alone = quiet(Problem(operator, problem.y[k], batch[k]), prior, Descent(), steps=20, seed=2 + k)
+            alone = quiet(Problem(operator, problem.y[k], batch[k]), prior, method, steps=20, seed=2 + k)
             torch.testing.assert_close(together.last[k], alone.last[0], rtol=0, atol=1e-9)
             torch.testing.assert_close(together.trace["objective"][:, k], alone.trace["objective"][:, 0], rtol=1e-9, atol=1e-9)
 
@@ -210,13 +220,14 @@ def test_a_schedule_lowers_the_rate() -> None:
     assert rates == pytest.approx([0.1, 0.05, 0.025])
 
 
-def test_an_iteration_goes_on_from_its_state() -> None:
+@pytest.mark.parametrize("method", [Descent(), MUON, SMOOTH], ids=["Adam", "Muon", "smooth"])
+def test_an_iteration_goes_on_from_its_state(method: Descent) -> None:
     problem = noisy()
 
     def begin():
         prior = DeepImagePrior(TINY)
         prior.start(problem, [0])
-        return Descent().start(problem, prior, [torch.Generator().manual_seed(0)])
+        return method.start(problem, prior, [torch.Generator().manual_seed(0)])
 
     first = begin()
     for _ in range(3):
@@ -229,6 +240,37 @@ def test_an_iteration_goes_on_from_its_state() -> None:
         again = second.step(True)
         assert again[0].equal(image)
         assert again[1].equal(objective)
+
+
+def test_muon_makes_the_directions_of_a_matrix_equal() -> None:
+    for shape in ((3, 8, 20), (2, 20, 8)):
+        matrices = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        left, _, right = torch.linalg.svd(matrices, full_matrices=False)
+        made = left.mT @ orthogonalised(matrices) @ right.mT
+        values = made.diagonal(dim1=1, dim2=2)
+        torch.testing.assert_close(made, torch.diag_embed(values))
+        assert values.min() > 0.6
+        assert values.max() < 1.3
+
+
+def test_without_a_start_muon_is_adam() -> None:
+    adam = Descent(partial(torch.optim.Adam, lr=0.02, betas=(0.9, 0.95), fused=True))
+    ours = Descent(partial(MuonThenAdam, lr=0.02, muon_steps=0))
+    images = [quiet(noisy(), DeepImagePrior(TINY), method, steps=5).last for method in (adam, ours)]
+    assert images[0].equal(images[1])
+
+
+def test_slowing_down_lowers_both_rates_of_muon() -> None:
+    prior = DeepImagePrior(TINY)
+    prior.start(noisy(), [0])
+    iteration = MUON.start(noisy(), prior, [torch.Generator()])
+    (group,) = iteration.optimizer.param_groups
+    before = group["lr"], group["muon_lr"]
+    iteration.slow_down(0.5)
+    assert (group["lr"], group["muon_lr"]) == (before[0] / 2, before[1] / 2)
+    for _ in range(6):
+        iteration.step(True)
+    assert [group["lr"] for group in iteration.optimizer._adam.param_groups] == [before[0] / 2] * 2
 
 
 def _saved(state: dict):

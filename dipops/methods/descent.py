@@ -31,6 +31,8 @@ class Descent:
 
     Attributes:
         optimizer: makes the optimiser from the parameters, such as ``partial(torch.optim.Adam, lr=0.01)``, the default.
+            One that couples the entries of a parameter, as Muon does, is told how many networks lie side by side along its
+            first dimension by its group option ``members``.
         schedule: makes a learning-rate schedule from the optimiser, stepped once a step; None keeps the rate.
         steps: how many steps ``solve`` makes where it is not told.
         every: how many steps lie between two moments when values are read from the device.
@@ -92,6 +94,9 @@ class DescentIteration:
         self.schedule = method.schedule(self.optimizer) if method.schedule else None
         if isinstance(self.schedule, ReduceLROnPlateau):
             raise BadType("ReduceLROnPlateau, which wants a figure", "a schedule of steps alone", "use a cosine, say")
+        for group in self.optimizer.param_groups:
+            if "members" in group:
+                group["members"] = len(problem.y)
         self._searches = isinstance(self.optimizer, LBFGS)
         if isinstance(self.optimizer, _COUPLING) and len(problem.y) > 1:
             came = f"{type(self.optimizer).__name__} on a batch of {len(problem.y)}"

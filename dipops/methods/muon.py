@@ -1,0 +1,107 @@
+"""Adam with a faster start."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+from torch.optim import Adam, Optimizer
+
+_MOMENTUM = 0.9
+_ITERATIONS = 5
+_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+
+
+class MuonThenAdam(Optimizer):
+    """Adam, but for the weights of convolutions in the first steps, which go along orthogonalised momentum.
+
+    Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024: every direction of a weight moves equally
+    far, those of coarse shapes and of noise alike. A picture appears in few steps, and so does its noise; Adam goes on at a
+    pace at which the two can be told apart. Parameters of four dimensions are taken for weights of convolutions.
+
+    Args:
+        params: parameters of one network, or of several side by side along their first dimension.
+        lr, betas: of Adam.
+        muon_lr: how far the weights move in a step of the start, times √(out / (in k²)) for those (out, in, k, k) where that
+            is above 1.
+        muon_steps: how many steps the start has.
+        smooth: whether Adam gathers its moments from the first step and so goes on without a jolt, which is best where y has
+            no noise. Otherwise its own first steps shake the picture, and noise is kept out for longer.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Parameter],
+        lr: float = 0.01,
+        betas: tuple[float, float] = (0.9, 0.95),
+        muon_lr: float = 0.05,
+        muon_steps: int = 50,
+        smooth: bool = False,
+    ) -> None:
+        super().__init__(params, {"lr": lr, "muon_lr": muon_lr, "muon_steps": muon_steps, "taken": 0, "members": 1})
+        every = self.param_groups[0]["params"]
+        self._weights = [parameter for parameter in every if parameter.ndim == 4]
+        others = [parameter for parameter in every if parameter.ndim != 4]
+        parts = [{"params": part} for part in (self._weights, others) if part]
+        self._adam, self._smooth = Adam(parts, lr, betas, fused=True), smooth
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """One step."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        (group,) = self.param_groups
+        starts = group["taken"] < group["muon_steps"]
+        group["taken"] += 1
+        if starts:
+            self._start(group)
+        else:
+            self.state.clear()
+        for part in self._adam.param_groups:
+            part["lr"] = 0.0 if starts and part["params"][0].ndim == 4 else group["lr"]
+        self._adam.step()
+        return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"adam": self._adam.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        own = dict(state_dict)
+        self._adam.load_state_dict(own.pop("adam"))
+        super().load_state_dict(own)
+
+    def _start(self, group: dict[str, Any]) -> None:
+        """Move the weights, those of one shape together."""
+        alike: dict[torch.Size, list[Parameter]] = {}
+        for weight in self._weights:
+            if weight.grad is not None:
+                alike.setdefault(weight.shape, []).append(weight)
+        for shape, weights in alike.items():
+            matrices = torch.stack([self._direction(weight) for weight in weights])
+            matrices = matrices.view(len(weights) * group["members"], shape[0] // group["members"], -1)
+            rows, columns = matrices.shape[1:]
+            moves = orthogonalised(matrices).mul_(max(1, rows / columns) ** 0.5).view(len(weights), *shape)
+            for weight, move in zip(weights, moves, strict=True):
+                weight.add_(move, alpha=-group["muon_lr"])
+                if not self._smooth:
+                    weight.grad = None  # Adam passes it over
+
+    def _direction(self, weight: Parameter) -> Tensor:
+        """The gradient and what it was, as Nesterov looks ahead."""
+        gradient = cast(Tensor, weight.grad)
+        momentum = self.state[weight].setdefault("momentum", torch.zeros_like(weight))
+        return gradient.add(momentum.mul_(_MOMENTUM).add_(gradient), alpha=_MOMENTUM)
+
+
+def orthogonalised(matrices: Tensor) -> Tensor:
+    """U Vᵀ of each matrix U Σ Vᵀ of (B, m, n), singular values between 0.7 and 1.2 by five Newton-Schulz iterations."""
+    wide = matrices if matrices.shape[1] <= matrices.shape[2] else matrices.mT
+    wide = wide / wide.flatten(1).norm(dim=1).clamp(min=torch.finfo(wide.dtype).tiny)[:, None, None]
+    once, thrice, five_times = _COEFFICIENTS
+    for _ in range(_ITERATIONS):
+        gram = wide @ wide.mT
+        wide = once * wide + (thrice * gram + five_times * gram @ gram) @ wide
+    return wide if matrices.shape[1] <= matrices.shape[2] else wide.mT
