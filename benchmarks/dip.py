@@ -187,7 +187,7 @@ def house(settings: dict[str, Any]) -> dict[str, Any]:
 def projection(settings: dict[str, Any]) -> dict[str, Any]:
     """A light restoration before and after it is made to explain the measurement."""
     x = crop(settings["picture"])
-    problem, recipe = _problem_and_recipe(settings["task"], x, Variant.LIGHT)
+    problem, recipe = problem_and_recipe(settings["task"], x, Variant.LIGHT)
     result = solve(problem, recipe.prior, recipe.method, steps=settings["steps"], monitors=recipe.monitors, progress=False)
     after = project(problem.operator, result.image, problem.y)
     return {
@@ -200,7 +200,7 @@ def task(settings: dict[str, Any]) -> dict[str, Any]:
     """The average of one variant on another task."""
     x = crop(settings["picture"], settings["size"])
     variant = Variant(settings["variant"])
-    problem, recipe = _problem_and_recipe(settings["task"], x, variant)
+    problem, recipe = problem_and_recipe(settings["task"], x, variant)
     observed = Observed(rules(settings["variant"])["exponential variance"])
     result = solve(
         problem, recipe.prior, recipe.method, steps=settings["steps"], monitors=[_average(recipe), observed], progress=False
@@ -251,7 +251,7 @@ def langevin(settings: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _problem_and_recipe(name: str, x: Tensor, variant: Variant) -> tuple[Problem, Recipe]:
+def problem_and_recipe(name: str, x: Tensor, variant: Variant) -> tuple[Problem, Recipe]:
     """A task made from a picture, and its recipe."""
     size = x.shape[-1]
     if name == "x4":
@@ -387,14 +387,15 @@ def _held_out(picture: str, seed: int) -> Task:
     return Task(name_of("held-out", picture, seed), held_out, settings, 800, _LIGHT_STEP, alone=False)
 
 
-def _task(name: str, variant: str, steps: int) -> Task:
-    light = _problem_and_recipe(name, torch.zeros(3, SIZE, SIZE), Variant.LIGHT)[1]
-    settings = {"task": name, "picture": "motorcycle", "size": TASK_SIZE, "steps": steps, **_of(variant, light)}
-    return Task(name_of("task", variant, name), task, settings, steps, _cost(variant), alone=False)
+def task_on(picture: str, name: str, variant: str, steps: int) -> Task:
+    light = problem_and_recipe(name, torch.zeros(3, SIZE, SIZE), Variant.LIGHT)[1]
+    settings = {"task": name, "picture": picture, "size": TASK_SIZE, "steps": steps, **_of(variant, light)}
+    parts = (variant, name) if picture == "motorcycle" else (variant, name, picture)
+    return Task(name_of("task", *parts), task, settings, steps, _cost(variant), alone=False)
 
 
 def _projection(name: str, picture: str) -> Task:
-    light = _problem_and_recipe(name, torch.zeros(3, SIZE, SIZE), Variant.LIGHT)[1]
+    light = problem_and_recipe(name, torch.zeros(3, SIZE, SIZE), Variant.LIGHT)[1]
     settings = {"task": name, "picture": picture, "steps": 600, **_of("light", light)}
     return Task(name_of("projection", name, picture), projection, settings, 600, _LIGHT_STEP, alone=False)
 
@@ -432,7 +433,7 @@ TASKS = [
     *(_impedance(target) for target in TARGETS),
     Task("dip-costs", costs, {"networks": list(CANDIDATES), **_of("light")}, alone=False),
     *(_candidate(number, network, picture) for number, network in enumerate(CANDIDATES) for picture in CHOOSING),
-    *(_task(name, variant, steps) for name, steps in TASK_STEPS.items() for variant in ("paper", "light")),
+    *(task_on("motorcycle", name, variant, steps) for name, steps in TASK_STEPS.items() for variant in ("paper", "light")),
     *(_projection(name, picture) for name in ("x4", "50% missing") for picture in CHECKING),
     Task("dip-house", house, {"top": 64, "left": 64, "size": SIZE, **_of("light")}, 800, 4 * _LIGHT_STEP, alone=False),
     _langevin("cat"),

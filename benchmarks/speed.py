@@ -16,7 +16,9 @@ import torch.nn.functional as F
 
 from benchmarks.baseline import denoise as baseline
 from benchmarks.core import SIGMA
+from benchmarks.dip import TASK_SIZE, problem_and_recipe, task_on
 from benchmarks.harness import Task, in_turn, run
+from benchmarks.pictures import CHECKING, crop
 from dipops import DeepImagePrior, Hourglass, Identity, LanczosDownsampler, Problem, estimate, images, recipes
 from dipops.estimate import begun
 from dipops.metrics import psnr
@@ -92,6 +94,18 @@ def lanczos(settings: dict[str, Any]) -> dict[str, Any]:
     return {"seconds": {name: median / repeats for name, median in found["median_seconds"].items()}, "difference": error}
 
 
+def task_rate(settings: dict[str, Any]) -> dict[str, Any]:
+    """Seconds a step of both recipes for a task, in turn; the paper's goes as fast as the loop."""
+    torch.set_num_threads(THREADS)
+    x = picture(settings["size"])
+    iterations = {}
+    for variant in Variant:
+        problem, recipe = problem_and_recipe(settings["task"], x, variant)
+        iterations[variant.value] = begun(problem.to(PLACE), recipe.prior, recipe.method)
+    found = in_turn({name: lambda one=one: one.step(False) for name, one in iterations.items()}, settings["rounds"])
+    return found["median_seconds"]
+
+
 def photo(settings: dict[str, Any]) -> dict[str, Any]:
     """``dipops denoise`` with its defaults on a noisy 8-bit file."""
     torch.set_num_threads(THREADS)
@@ -152,13 +166,33 @@ def runs(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 SIZES, WIDTHS, DEPTHS = (64, 128, 256, 512, 1024), (16, 32, 64, 128), (2, 3, 4, 5)
-RATES = {size: Task(f"speed-rate-{size}", rate, {"size": size, "steps": 4, "rounds": 5}, 72, 0.3) for size in (128, 256)}
+LIGHT = {"light": repr(recipes.denoise(SIGMA))}
+RATES = {
+    size: Task(f"speed-rate-{size}", rate, {"size": size, "steps": 4, "rounds": 5, **LIGHT}, 72, 0.3) for size in (128, 256)
+}
+OTHERS, LIGHT_STEPS = {"x4": 2000, "50% missing": 3000}, 1000
+REACHED = {
+    (name, picture, variant): task_on(picture, name, variant, steps if variant == "paper" else LIGHT_STEPS)
+    for name, steps in OTHERS.items()
+    for picture in CHECKING
+    for variant in ("paper", "light")
+}
+OTHER_RATES = {
+    name: Task(
+        f"speed-others-{number}",
+        task_rate,
+        {"task": name, "size": TASK_SIZE, "rounds": 21, "light": repr(problem_and_recipe(name, crop("cat"), Variant.LIGHT)[1])},
+        44,
+        0.1,
+    )
+    for number, name in enumerate(OTHERS)
+}
 LANCZOS = {
     size: Task(f"speed-lanczos-{size}", lanczos, {"size": size, "repeats": repeats, "rounds": 7}, repeats * 16, 0.05)
     for size, repeats in ((512, 10), (2048, 1))
 }
-PHOTO = Task("speed-photo", photo, {"size": 256}, 1, 150)
-START = Task("speed-start", start, {"rounds": 5}, 5, 8)
+PHOTO = Task("speed-photo", photo, {"size": 256, **LIGHT}, 1, 100)
+START = Task("speed-start", start, {"rounds": 5, **LIGHT}, 5, 8)
 _USUAL = {"size": 128, "width": 32, "scales": 5, "members": 1, "recompute": False}
 
 
@@ -171,18 +205,20 @@ BY_SIZE = {(size, again): _growth(size=size, recompute=again) for size in SIZES 
 BY_WIDTH = {width: _growth(width=width) for width in WIDTHS}
 BY_DEPTH = {scales: _growth(scales=scales) for scales in DEPTHS}
 RUNS = {
-    (size, members): Task(f"speed-runs-{size}-{members}", runs, {"size": size, "members": members, "rounds": 7}, 8, 0.5)
+    (size, members): Task(
+        f"speed-runs-{size}-{members}", runs, {"size": size, "members": members, "rounds": 7, **LIGHT}, 8, 0.5
+    )
     for size in (64, 128)
     for members in (4, 8)
 }
 TASKS = [
-    *(*RATES.values(), *LANCZOS.values(), START, *RUNS.values()),
+    *(*RATES.values(), *LANCZOS.values(), START, *RUNS.values(), *REACHED.values(), *OTHER_RATES.values()),
     *(*BY_SIZE.values(), *BY_WIDTH.values(), *BY_DEPTH.values(), PHOTO),
 ]
 
 
 def main(parts: list[str]) -> None:
-    run([task for task in TASKS if not parts or any(task.name.startswith(f"speed-{part}") for part in parts)])
+    run([task for task in TASKS if not parts or any(part in task.name for part in parts)])
 
 
 if __name__ == "__main__":
