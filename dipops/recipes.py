@@ -9,7 +9,7 @@ from pathlib import Path
 from dipops.arguments import require_integer, require_number
 from dipops.consistency import consistency, project
 from dipops.errors import BadType
-from dipops.methods.descent import ADAM, Descent
+from dipops.methods.descent import ADAM, Descent, MakeOptimizer
 from dipops.methods.interface import Method
 from dipops.methods.muon import MuonThenAdam
 from dipops.monitor.averages import Average
@@ -35,6 +35,8 @@ _LIGHT = "measured on pictures outside the paper's sets, benchmarks/results/dip.
 VARIANCE = ExponentialVariance(0.03, patience=100)
 _SIX = (16, 32, 64, 128, 128, 128)
 NEAREST, BILINEAR = Upsampling.NEAREST, Upsampling.BILINEAR
+_SHORT_MEMORY = partial(ADAM, betas=(0.9, 0.95))
+_SMOOTH = partial(MuonThenAdam, muon_steps=100, smooth=True)
 
 
 class Variant(Enum):
@@ -102,7 +104,7 @@ def denoise(sigma: float, variant: Variant = Variant.LIGHT) -> Recipe:
     wanted = ("a standard deviation in image units, above 0 and up to 1", "give 25 / 255, not 25")
     require_number("sigma", sigma, lambda deviation: 0 < deviation <= 1, *wanted)
     if _is_light(variant):
-        return _light(4000, stops=(Residual(sigma), VARIANCE))
+        return _light(4000, upsampling=NEAREST, optimizer=MuonThenAdam, stops=(Residual(sigma), VARIANCE))
     perturbation = 1 / 30 if sigma <= 37.5 / 255 else 1 / 20
     return _paper("section 3.1", 3000, perturbation=perturbation, averaging_is_ours=False)
 
@@ -110,7 +112,7 @@ def denoise(sigma: float, variant: Variant = Variant.LIGHT) -> Recipe:
 def jpeg(variant: Variant = Variant.LIGHT) -> Recipe:
     """Compression of an unknown kind, on Identity: narrow fine scales, skips at the two coarsest, 2400 steps."""
     if _is_light(variant):
-        return _light(4000, stops=(VARIANCE,))
+        return _light(4000, upsampling=NEAREST, optimizer=MuonThenAdam, stops=(VARIANCE,))
     generator = Hourglass((8, 16, 32, 64, 128), skips=(0, 0, 0, 4, 4))
     return _paper("section 3.1, JPEG", 2400, generator, Noise(3), averaging_is_ours=False)
 
@@ -163,7 +165,7 @@ def inpaint_sparse(variant: Variant = Variant.LIGHT) -> Recipe:
 def inpaint_hole(variant: Variant = Variant.LIGHT) -> Recipe:
     """Large holes. The paper's: no skips, nearest upsampling, and the coordinates as z, 5001 steps."""
     if _is_light(variant):
-        return _light(2000, Meshgrid(), skips=0, projects=True)
+        return _light(2000, Meshgrid(), skips=0, upsampling=NEAREST, projects=True)
     generator = Hourglass(skips=0, upsampling=NEAREST)
     return _paper("section 3.3, large hole", 5001, generator, Meshgrid(), perturbation=0.03)
 
@@ -184,7 +186,7 @@ def architecture_study(generator: Generator) -> Recipe:
 def flash(variant: Variant = Variant.LIGHT) -> Recipe:
     """Flash / no-flash: the flash picture is the input of the generator. The paper's: 601 steps of Adam at 0.1."""
     if _is_light(variant):
-        return _light(2000, perturbation=0.0, stops=(VARIANCE,))
+        return _light(2000, perturbation=0.0, upsampling=NEAREST, optimizer=_SHORT_MEMORY, stops=(VARIANCE,))
     generator = Hourglass(upsampling=(NEAREST, NEAREST, BILINEAR, BILINEAR, BILINEAR))
     return _paper("section 3.7", 601, generator, perturbation=0.0, rate=0.1)
 
@@ -258,14 +260,12 @@ def _light(
     input: Input | None = None,
     skips: int = 8,
     perturbation: float = 0.04,
+    upsampling: Upsampling = BILINEAR,
+    optimizer: MakeOptimizer = _SMOOTH,
     stops: tuple[StopRule, ...] = (),
     projects: bool = False,
 ) -> Recipe:
-    """A narrow network, narrower still at full size, a start by Muon, and Adam with a short memory.
-
-    What noise must be kept out of, with a stop, is upsampled by repetition; the rest bilinearly, after a smooth start.
-    """
-    generator = Hourglass((32, 64, 64, 64, 64), skips=skips, upsampling=NEAREST if stops else BILINEAR)
-    optimizer = MuonThenAdam if stops else partial(MuonThenAdam, muon_steps=100, smooth=True)
+    """A network half as wide as the paper's, narrower still at full size, that starts by Muon and goes on by Adam."""
+    generator = Hourglass((32, 64, 64, 64, 64), skips=skips, upsampling=upsampling)
     prior = DeepImagePrior(generator, input, perturbation)
     return Recipe(prior, Descent(optimizer), steps, (Average(0.97), *stops), _LIGHT, projects)
