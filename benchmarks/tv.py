@@ -111,7 +111,8 @@ def weights(settings: dict[str, Any]) -> dict[str, Any]:
         truth, noisy = (images.centre_crop(picture, (size, size)) for picture in pair)
         problem = Problem(Identity(truth.shape), noisy, truth, SIGMA)
         tuned = {
-            type(rule).__name__: tune(problem, TotalVariation, rule) for rule in (Oracle(), SURE(SIGMA), Discrepancy(SIGMA))
+            type(rule).__name__: tune(problem, TotalVariation, rule, progress=False)
+            for rule in (Oracle(), SURE(SIGMA), Discrepancy(SIGMA))
         }
         found[path.stem] = {
             name: {"weight": result.weight, "psnr": float(metrics.psnr(result.result.image, truth))}

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from math import log10
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from dipops.methods.interface import Method
 from dipops.methods.primal_dual import PrimalDual
 from dipops.metrics import psnr
 from dipops.monitor import Monitor, Tolerance
+from dipops.monitor.trace import progress_bar
 from dipops.operators.interface import LinearOperator
 from dipops.priors.interface import PixelPrior, Prior
 from dipops.priors.proximal import ProximalPrior
@@ -233,6 +234,7 @@ def tune(
     weights: tuple[float, float] = (1e-3, 1.0),
     monitors: Sequence[Monitor] = (),
     seed: int = 0,
+    progress: bool = True,
 ) -> Tuned:
     """Solve a problem over a path of weights and choose one by a rule.
 
@@ -247,6 +249,7 @@ def tune(
         weights: the smallest and the largest of the grid.
         monitors: as for ``solve``.
         seed: as for ``solve``.
+        progress: whether to show a bar of the weights.
 
     Raises:
         BadValue: the weights are not positive and rising, or the rule lacks something (a truth).
@@ -258,15 +261,16 @@ def tune(
     if isinstance(rule, Limit):
         if method is not None:
             raise BadValue(f"Limit by {method!r}", "no method, for it is PrimalDual(exact=True)", "leave method out")
-        return _limit(problem, prior_of_weight, monitors, seed)
-    path = _Path(problem, prior_of_weight, rule, method, monitors, seed)
+        return _limit(problem, prior_of_weight, monitors, seed, progress)
     count = max(round(_GRID_PER_DECADE * log10(high / low)) + 1, 3)
-    for weight in np.geomspace(high, low, count):
-        path.visit(float(weight))
-    path.extend(10 ** (1 / _GRID_PER_DECADE))
-    for _ in range(_REFINEMENTS):
-        path.halve()
-    return path.chosen()
+    with progress_bar(count + 2 * _REFINEMENTS + 1, progress, "weight") as bar:
+        path = _Path(problem, prior_of_weight, rule, method, monitors, seed, bar)
+        for weight in np.geomspace(high, low, count):
+            path.visit(float(weight))
+        path.extend(10 ** (1 / _GRID_PER_DECADE))
+        for _ in range(_REFINEMENTS):
+            path.halve()
+        return path.chosen()
 
 
 class _Path:
@@ -280,9 +284,10 @@ class _Path:
         method: Method | None,
         monitors: Sequence[Monitor],
         seed: int,
+        bar: Any,
     ) -> None:
         self._problem, self._solved, self._prior_of_weight, self._rule = problem, rule.problem(problem), prior_of_weight, rule
-        self._method, self._monitors, self._seed = method, monitors, seed
+        self._method, self._monitors, self._seed, self._bar = method, monitors, seed, bar
         self._points: dict[float, Point] = {}
         self._images: dict[float, Tensor] = {}
 
@@ -301,17 +306,16 @@ class _Path:
         result = solve(self._solved, prior, method, monitors=monitors, seed=self._seed, progress=False)
         self._images[weight] = result.image
         self._points[weight] = _point(self._problem, prior, weight, result, self._rule)
+        self._bar.update()
 
     def extend(self, ratio: float) -> None:
         """Go on beyond an end while the best lies there."""
         for _ in range(_EXTENSIONS):
             path, best = self._ranked()
-            if best == len(path) - 1:
-                self.visit(path[-1].weight * ratio)
-            elif best == 0:
-                self.visit(path[0].weight / ratio)
-            else:
+            if 0 < best < len(path) - 1:
                 return
+            self._bar.total += 1
+            self.visit(path[0].weight / ratio if best == 0 else path[-1].weight * ratio)
 
     def halve(self) -> None:
         """Try the geometric means of the best weight and its neighbours."""
@@ -334,6 +338,7 @@ class _Path:
             f"weight {weight:.4g} by {self._rule!r}, residual {path[best].residual:.4g}{end}",
         )
         result = recipe.solve(self._problem, self._seed, progress=False)
+        self._bar.update(self._bar.total - self._bar.n)
         return Tuned(weight, result, tuple(path), self._rule, recipe)
 
     def _ranked(self) -> tuple[list[Point], int]:
@@ -357,11 +362,13 @@ def _point(problem: Problem, prior: Prior, weight: float, result: Result, rule: 
         )
 
 
-def _limit(problem: Problem, prior_of_weight: Callable[[float], Prior], monitors: Sequence[Monitor], seed: int) -> Tuned:
+def _limit(
+    problem: Problem, prior_of_weight: Callable[[float], Prior], monitors: Sequence[Monitor], seed: int, progress: bool
+) -> Tuned:
     if not isinstance(problem.operator, LinearOperator):
         raise BadType(f"Limit on {problem.operator!r}", "a LinearOperator", "choose a small weight for a nonlinear one")
     recipe = Limit().recipe(prior_of_weight, monitors)
-    result = recipe.solve(problem, seed, progress=False)
+    result = recipe.solve(problem, seed, progress=progress)
     point = _point(problem, recipe.prior, _LIMIT_WEIGHT, result, LCurve())
     point = replace(point, weight=0.0, objective=point.penalty)
     return Tuned(0.0, result, (point,), Limit(), recipe)

@@ -22,7 +22,7 @@ problem = Problem.simulate(Identity(x.shape), x, sigma, clip=True)
 
 results = {
     "no prior": solve(problem, NoPrior(), progress=False),
-    "TV": tune(problem, TotalVariation, SURE(sigma)).result,
+    "TV": tune(problem, TotalVariation, SURE(sigma), progress=False).result,
     "DIP": recipes.denoise(sigma).solve(problem, progress=False),
 }
 plot.compare({"noisy": problem.y, **{name: result.image for name, result in results.items()}, "truth": x}, truth=x)

@@ -27,7 +27,7 @@ sigma = 0.06
 problem = Problem.simulate(GuidedInput(flash), truth, sigma)
 plain = Problem(Identity(truth.shape), problem.y, truth, sigma)
 results = {
-    "TV": tune(plain, TotalVariation, SURE(sigma)).result,
+    "TV": tune(plain, TotalVariation, SURE(sigma), progress=False).result,
     "DIP with the flash picture": recipes.flash().solve(problem, steps=300, progress=False),
 }
 pictures = {name: result.image for name, result in results.items()}

@@ -16,7 +16,10 @@ problem = Problem.simulate(Identity(x.shape), x, sigma)
 # Stein's unbiased risk estimate foretells the error of each weight; the discrepancy principle wants a residual as large
 # as the noise; the L-curve looks for a corner.
 
-found = {repr(rule): tune(problem, TotalVariation, rule) for rule in (SURE(sigma), Discrepancy(sigma), LCurve(), Oracle())}
+found = {
+    repr(rule): tune(problem, TotalVariation, rule, progress=False)
+    for rule in (SURE(sigma), Discrepancy(sigma), LCurve(), Oracle())
+}
 for name, tuned in found.items():
     score = next(point.psnr for point in tuned.path if point.weight == tuned.weight)
     print(f"{name:<28} weight {tuned.weight:.4f}  {score:.2f} dB")

@@ -43,7 +43,7 @@ def demo(
     say(quiet, f"A photograph of {DEMO_SIZE} x {DEMO_SIZE} with noise of σ = {DEMO_SIGMA:g}, restored with each prior:")
     results = {
         "no prior": convex_recipe(problem, PriorName.none).solve(problem, progress=not quiet),
-        "TV": convex_recipe(problem, PriorName.tv).solve(problem, progress=not quiet),
+        "TV": convex_recipe(problem, PriorName.tv, progress=not quiet).solve(problem, progress=not quiet),
         "DIP": recipes.denoise(sigma).solve(problem, steps=steps, progress=not quiet),
     }
     pictures = {"noisy": problem.y, **{name: result.image for name, result in results.items()}, "truth": x}
@@ -81,7 +81,7 @@ def compare(
             chosen = _dip_recipe(operator, sigma / 255, recipe)
             contestants["DIP"] = replace(chosen, steps=steps or chosen.steps)
         else:
-            contestants[LABELS[name]] = convex_recipe(problem, name)
+            contestants[LABELS[name]] = convex_recipe(problem, name, progress=not quiet)
     comparison = compare_priors(problem, contestants, seed, progress=not quiet)
     for name, result in comparison.results.items():
         images.save(output / f"{name.replace(' ', '-').lower()}.png", result.image)

@@ -105,7 +105,7 @@ def restore(problem: Problem, recipe: Recipe, settings: Settings, task: dict[str
     read = digests([*inputs, settings.truth])
     problem = problem.to(place(settings.device))
     if settings.prior is not PriorName.dip:
-        recipe = convex_recipe(problem, settings.prior, settings.weight)
+        recipe = convex_recipe(problem, settings.prior, settings.weight, progress=not settings.quiet)
     repeated = problem.repeat(settings.runs)
     if settings.prior is PriorName.dip and not settings.quiet:
         _foretell(estimate(repeated, recipe.prior, recipe.method, settings.steps or recipe.steps))
@@ -139,7 +139,7 @@ def _foretell(cost: Estimate) -> None:
         typer.echo(f"{cost}; a stop may end it sooner")
 
 
-def convex_recipe(problem: Problem, name: PriorName, weight: float | None = None) -> Recipe:
+def convex_recipe(problem: Problem, name: PriorName, weight: float | None = None, progress: bool = True) -> Recipe:
     """No prior, Tikhonov on the gradient, or TV: at the given weight, by SURE where there is noise, else in the limit Ax = y.
 
     Where σ is not known for a measurement that is a picture, it is estimated from that picture.
@@ -156,7 +156,9 @@ def convex_recipe(problem: Problem, name: PriorName, weight: float | None = None
     sigma = problem.sigma
     if sigma is None and isinstance(problem.operator, Identity):
         sigma = images.noise_level(problem.y)
-    return tune(problem, prior_of_weight, SURE(sigma)).recipe if sigma else Limit().recipe(prior_of_weight)
+    if not sigma:
+        return Limit().recipe(prior_of_weight)
+    return tune(problem, prior_of_weight, SURE(sigma), progress=progress).recipe
 
 
 def record_of(problem: Problem, result: Result) -> dict[str, Any]:

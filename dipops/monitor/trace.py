@@ -38,9 +38,9 @@ class Trace:
         return {name: curve[start:stop].cpu().clone() for name, curve in self._curves.items()}
 
 
-def progress_bar(steps: int, shown: bool) -> Any:
+def progress_bar(steps: int, shown: bool, unit: str = "step") -> Any:
     """A tqdm bar for a terminal or a notebook, or a silent one; into a file it writes a line every half minute at most."""
     from tqdm.auto import tqdm
 
     watched = sys.stderr.isatty() or "ipykernel" in sys.modules
-    return tqdm(total=steps, disable=not shown, unit="step", dynamic_ncols=True, mininterval=0.1 if watched else 30)
+    return tqdm(total=steps, disable=not shown, unit=unit, dynamic_ncols=True, mininterval=0.1 if watched else 30)

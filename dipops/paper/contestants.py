@@ -146,7 +146,7 @@ class Convex:
         pass
 
     def restore(self, problem: Problem, effort: Effort) -> Outcome:
-        tuned = tune(problem, self.prior, SURE(problem.sigma) if problem.sigma else Limit(), seed=effort.seed)
+        tuned = tune(problem, self.prior, SURE(problem.sigma) if problem.sigma else Limit(), seed=effort.seed, progress=False)
         return Outcome({ANSWER: tuned.result.image}, {"prior": repr(tuned.recipe.prior), "steps": tuned.result.steps})
 
 

@@ -24,7 +24,7 @@ grade("own.explain", hidden)
 
 # %% own.restore
 def restore(problem):
-    return tune(problem, TotalVariation, SURE(problem.sigma)).result.image
+    return tune(problem, TotalVariation, SURE(problem.sigma), progress=False).result.image
 
 
 grade("own.restore", restore)
@@ -36,7 +36,7 @@ def fair(problem):
 
     from dipops import NoPrior
 
-    tuned = tune(problem, TotalVariation, Discrepancy(problem.sigma))
+    tuned = tune(problem, TotalVariation, Discrepancy(problem.sigma), progress=False)
     network = replace(recipes.denoise(problem.sigma), steps=150)
     priors = {"none": NoPrior(), "TV": tuned.recipe, "DIP": network}
     return compare(problem, priors, progress=False), {"TV": tuned}
