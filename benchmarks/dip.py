@@ -42,7 +42,8 @@ from dipops import (
     recipes,
     solve,
 )
-from dipops.methods.descent import ADAM
+from dipops.methods.descent import ADAM, MakeOptimizer
+from dipops.methods.muon import MuonThenAdam
 from dipops.monitor import Average, ExponentialVariance, HeldOut, Observed, Residual, Step, StopRule, WindowedVariance
 from dipops.recipes import Recipe, Variant
 from dipops.seeds import stream
@@ -55,9 +56,9 @@ def rules(variant: str) -> dict[str, StopRule]:
     patience = PATIENCE[variant]
     return {
         "discrepancy": Residual(SIGMA),
-        "exponential variance": ExponentialVariance(0.03, patience=patience),
+        "exponential variance": ExponentialVariance(0.05 if variant == "light" else 0.03, patience=patience),
         "exponential variance, α = 0.1, patience 1000": ExponentialVariance(),
-        "windowed variance": WindowedVariance(150, patience=patience),
+        "windowed variance": WindowedVariance(90 if variant == "light" else 150, patience=patience),
         "windowed variance, 100, patience 1000": WindowedVariance(),
     }
 
@@ -310,9 +311,14 @@ def _thin(curve: Tensor, every: int = THIN) -> list[float]:
     return [round(float(value), 4) for value in curve[every - 1 :: every]]
 
 
-def _narrow(channels: tuple[int, ...], beta: float = 0.95, **kept: Any) -> tuple[DeepImagePrior, Descent, Average, int]:
+_SHORT = partial(ADAM, betas=(0.9, 0.95))
+
+
+def _narrow(
+    channels: tuple[int, ...], optimizer: MakeOptimizer = _SHORT, decay: float = 0.98, **kept: Any
+) -> tuple[DeepImagePrior, Descent, Average, int]:
     generator = Hourglass(channels, **{"skips": 8, "upsampling": Upsampling.NEAREST, **kept})
-    return DeepImagePrior(generator, perturbation=0.04), Descent(partial(ADAM, betas=(0.9, beta))), Average(0.98), 700
+    return DeepImagePrior(generator, perturbation=0.04), Descent(optimizer), Average(decay), 700
 
 
 CANDIDATES = {
@@ -322,8 +328,9 @@ CANDIDATES = {
     "32 wide": _narrow((32,) * 5),
     "64 wide, the finest 32": _narrow((32, 64, 64, 64, 64)),
     "64 wide, no 1 x 1": _narrow((64,) * 5, pointwise=False),
-    "64 wide, β₂ = 0.999": _narrow((64,) * 5, beta=0.999),
+    "64 wide, β₂ = 0.999": _narrow((64,) * 5, partial(ADAM, betas=(0.9, 0.999))),
     "64 wide, bilinear": _narrow((64,) * 5, upsampling=Upsampling.BILINEAR),
+    "64 wide, the finest 32, Muon for 40 steps, average of 0.97": _narrow((32, 64, 64, 64, 64), MuonThenAdam, 0.97),
 }
 TARGETS: dict[str, Callable[[Tensor], Tensor]] = {
     "image": lambda x: x,
@@ -350,7 +357,7 @@ ROWS: dict[str, tuple[Recipe, int]] = {
     "light, all tasks but flash": (recipes.denoise(SIGMA), 3),
     "flash, light": (recipes.flash(), 3),
 }
-LIGHT_STEPS = 800
+LIGHT_STEPS = 500
 CURVE_STEPS = dict.fromkeys(HELD_OUT, 1200) | {"astronaut": 2000}
 TASK_SIZE = 64
 TASK_STEPS = {"x4": 1000, "50% missing": 1000, "text": 800, "98% missing": 400, "hole": 800, "flash": 400, "JPEG": 800}

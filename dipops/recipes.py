@@ -32,7 +32,7 @@ from dipops.solver import solve
 
 _PAPER = "Ulyanov, Vedaldi and Lempitsky, Deep Image Prior"
 _LIGHT = "measured on pictures outside the paper's sets, benchmarks/results/dip.md"
-VARIANCE = ExponentialVariance(0.03, patience=100)
+VARIANCE = ExponentialVariance(0.05, patience=100)
 _SIX = (16, 32, 64, 128, 128, 128)
 NEAREST, BILINEAR = Upsampling.NEAREST, Upsampling.BILINEAR
 _SHORT_MEMORY = partial(ADAM, betas=(0.9, 0.95))
@@ -112,7 +112,7 @@ def denoise(sigma: float, variant: Variant = Variant.LIGHT) -> Recipe:
 def jpeg(variant: Variant = Variant.LIGHT) -> Recipe:
     """Compression of an unknown kind, on Identity: narrow fine scales, skips at the two coarsest, 2400 steps."""
     if _is_light(variant):
-        return _light(4000, upsampling=NEAREST, optimizer=MuonThenAdam, stops=(VARIANCE,))
+        return _light(4000, upsampling=NEAREST, optimizer=_SHORT_MEMORY, stops=(VARIANCE,))
     generator = Hourglass((8, 16, 32, 64, 128), skips=(0, 0, 0, 4, 4))
     return _paper("section 3.1, JPEG", 2400, generator, Noise(3), averaging_is_ours=False)
 

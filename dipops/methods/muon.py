@@ -36,7 +36,7 @@ class MuonThenAdam(Optimizer):
         lr: float = 0.01,
         betas: tuple[float, float] = (0.9, 0.95),
         muon_lr: float = 0.05,
-        muon_steps: int = 50,
+        muon_steps: int = 40,
         smooth: bool = False,
     ) -> None:
         super().__init__(params, {"lr": lr, "muon_lr": muon_lr, "muon_steps": muon_steps, "taken": 0, "members": 1})
