@@ -57,8 +57,8 @@ light ones.
 ## The light network, chosen on {", ".join(CHOOSING)}
 
 Best average in 700 steps (the paper's: 1200), in dB. All but the paper's have five scales, 8 skip channels, nearest upsampling,
-Adam with β₂ = 0.95 and no start by Muon, noise of 0.04 on z and an average of 0.98, unless said otherwise. Operations are those of convolutions,
-forward and backward, at 128 x 128.
+Adam with β₂ = 0.95 and no start by Muon, noise of 0.04 on z and an average of 0.98, unless said otherwise. Operations are
+those of convolutions, forward and backward, at 128 x 128.
 
 {candidates(found)}
 
