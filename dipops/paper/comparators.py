@@ -16,21 +16,19 @@ from dipops.errors import BadValue
 from dipops.operators.elementary import is_mask
 from dipops.problem import Problem
 
-_NLM_PATCH, _NLM_DISTANCE, _NLM_H = 5, 10, 0.6
-_GUIDED_RADIUS, _GUIDED_EPSILON = 8, 0.02**2
-_BILATERAL_SPACE, _BILATERAL_COLOUR = 8.0, 0.05
-_CODING_WEIGHT, _CODING_STEPS, _LOWPASS = 0.02, 200, 5.0
-
 
 def bicubic(problem: Problem) -> Tensor:
     """The measurement enlarged by Pillow's bicubic filter."""
     return images.resize(problem.y[0], problem.operator.in_shape[1:], Image.Resampling.BICUBIC)[None].clamp(0, 1)
 
 
-def non_local_means(problem: Problem) -> Tensor:
-    """Buades, Coll and Morel, "A non-local algorithm for image denoising", CVPR 2005, by scikit-image."""
+def non_local_means(problem: Problem, patch: int = 5, distance: int = 6, strength: float = 0.5) -> Tensor:
+    """Buades, Coll and Morel, "A non-local algorithm for image denoising", CVPR 2005, by scikit-image.
+
+    ``strength`` times σ is its h. All three are the best of a grid on three of scikit-image's pictures at σ = 25.
+    """
     sigma = _sigma(problem)
-    settings = {"patch_size": _NLM_PATCH, "patch_distance": _NLM_DISTANCE, "h": _NLM_H * sigma, "sigma": sigma}
+    settings = {"patch_size": patch, "patch_distance": distance, "h": strength * sigma, "sigma": sigma}
     restoration = _package("skimage.restoration")
     return _tensor(restoration.denoise_nl_means(_pixels(problem.y), channel_axis=-1, **settings))
 
@@ -49,38 +47,38 @@ def biharmonic(problem: Problem) -> Tensor:
     return _tensor(_package("skimage.restoration").inpaint_biharmonic(_pixels(problem.y), holes, channel_axis=-1))
 
 
-def convolutional_sparse_coding(problem: Problem) -> Tensor:
+def convolutional_sparse_coding(problem: Problem, weight: float = 0.02, steps: int = 200, lowpass: float = 5.0) -> Tensor:
     """Inpainting of grey pictures by convolutional sparse coding with sporco's own dictionary, over a smooth part.
 
     Wohlberg, "Boundary handling for convolutional sparse representations", ICIP 2016: mask decoupling.
     """
     coding, util = _package("sporco.admm.cbpdn"), _package("sporco.util")
     y, known = _pixels(problem.y)[..., 0], _known(problem).astype(np.float32)
-    smooth = _smooth_part(y, known)
-    settings = {"Verbose": False, "MaxMainIter": _CODING_STEPS, "HighMemSolve": False, "RelStopTol": 1e-3}
+    smooth = _smooth_part(y, known, lowpass)
+    settings = {"Verbose": False, "MaxMainIter": steps, "HighMemSolve": False, "RelStopTol": 1e-3}
     options = coding.ConvBPDNMaskDcpl.Options({**settings, "AutoRho": {"Enabled": True}})
     atoms = util.convdicts()["G:12x12x36"].astype(np.float32)
     border = atoms.shape[0] - 1
-    padded, weight = (np.pad(plane, (0, border)) for plane in ((y - smooth) * known, known))
-    solver = coding.ConvBPDNMaskDcpl(atoms, padded, _CODING_WEIGHT, weight, options)
+    padded, trusted = (np.pad(plane, (0, border)) for plane in ((y - smooth) * known, known))
+    solver = coding.ConvBPDNMaskDcpl(atoms, padded, weight, trusted, options)
     solver.solve()
     detail = solver.reconstruct().squeeze()[: y.shape[0], : y.shape[1]]
     return _tensor(np.where(known > 0, y, smooth + detail)[..., None])
 
 
-def guided_filter(problem: Problem) -> Tensor:
+def guided_filter(problem: Problem, radius: int = 8, epsilon: float = 0.02) -> Tensor:
     """He, Sun and Tang, "Guided image filtering", ECCV 2010, by OpenCV, with their settings for flash and no flash.
 
     Values go to OpenCV as 0 to 255: between 0 and 1 its variances cancel.
     """
     guide, y = (255 * pixels for pixels in (_guide(problem), _pixels(problem.y)))
-    settings = {"radius": _GUIDED_RADIUS, "eps": 255**2 * _GUIDED_EPSILON}
+    settings = {"radius": radius, "eps": (255 * epsilon) ** 2}
     return _tensor(_package("cv2").ximgproc.guidedFilter(guide=guide, src=y, **settings) / 255)
 
 
-def joint_bilateral_filter(problem: Problem) -> Tensor:
+def joint_bilateral_filter(problem: Problem, space: float = 8.0, colour: float = 0.05) -> Tensor:
     """Petschnigg et al., "Digital photography with flash and no-flash image pairs", SIGGRAPH 2004, by OpenCV."""
-    settings = {"d": -1, "sigmaColor": _BILATERAL_COLOUR, "sigmaSpace": _BILATERAL_SPACE}
+    settings = {"d": -1, "sigmaColor": colour, "sigmaSpace": space}
     filtered = _package("cv2").ximgproc.jointBilateralFilter(joint=_guide(problem), src=_pixels(problem.y), **settings)
     return _tensor(filtered)
 
@@ -134,7 +132,7 @@ def _guide(problem: Problem) -> np.ndarray:
     return _pixels(guide[None])
 
 
-def _smooth_part(y: np.ndarray, known: np.ndarray) -> np.ndarray:
+def _smooth_part(y: np.ndarray, known: np.ndarray, lowpass: float) -> np.ndarray:
     """A Gaussian mean over the known pixels."""
     blur = _package("scipy.ndimage").gaussian_filter
-    return blur(y * known, _LOWPASS) / np.maximum(blur(known, _LOWPASS), 1e-6)
+    return blur(y * known, lowpass) / np.maximum(blur(known, lowpass), 1e-6)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from inspect import signature
 from math import isfinite
 from pathlib import Path
 from typing import Any, Protocol
@@ -155,16 +156,17 @@ class ByLibrary:
     """A function of problem to picture, and the packages that it needs.
 
     Attributes:
-        function: one of ``comparators``.
+        function: one of ``comparators``; the defaults of its arguments are its settings.
         packages: modules that must be there; the first names the library.
     """
 
-    function: Callable[[Problem], Tensor]
+    function: Callable[..., Tensor]
     packages: tuple[str, ...]
     random = False
 
     def settings(self, variant: Variant) -> str:
-        return self.function.__name__
+        chosen = {name: one.default for name, one in signature(self.function).parameters.items() if name != "problem"}
+        return self.function.__name__ + "".join(f", {name} = {value}" for name, value in chosen.items())
 
     def require(self, data: Path) -> None:
         require_packages(*self.packages)
