@@ -134,7 +134,7 @@ class ByRecipe:
 
 @dataclass(frozen=True)
 class Convex:
-    """A convex prior at its best weight: SURE's where there is noise, else the limit Ax = y."""
+    """A convex prior at its best weight: SURE's where there is noise, else the limit Ax = y, in a part of its steps."""
 
     prior: Callable[[float], Prior]
     name: str
@@ -147,8 +147,13 @@ class Convex:
         pass
 
     def restore(self, problem: Problem, effort: Effort) -> Outcome:
-        tuned = tune(problem, self.prior, SURE(problem.sigma) if problem.sigma else Limit(), seed=effort.seed, progress=False)
-        return Outcome({ANSWER: tuned.result.image}, {"prior": repr(tuned.recipe.prior), "steps": tuned.result.steps})
+        if problem.sigma:
+            tuned = tune(problem, self.prior, SURE(problem.sigma), seed=effort.seed, progress=False)
+            recipe, result = tuned.recipe, tuned.result
+        else:
+            recipe = Limit().recipe(self.prior)
+            result = recipe.solve(problem, effort.seed, effort.of(recipe.steps), progress=False)
+        return Outcome({ANSWER: result.image}, {"prior": repr(recipe.prior), "steps": result.steps, "ended": result.stopped})
 
 
 @dataclass(frozen=True)
