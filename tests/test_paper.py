@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -169,6 +170,16 @@ def test_what_is_finished_is_not_run_again(store, monkeypatch: pytest.MonkeyPatc
     found, folder, tasks = store
     monkeypatch.setattr("dipops.paper.runner.perform", lambda *arguments: pytest.fail("it was run again"))
     run(tasks, found, folder, progress=False)
+
+
+def test_what_is_exact_is_infinitely_good(store) -> None:
+    """JSON has no infinity: a record keeps it as null."""
+    folder, *_ = store
+    row = EXPERIMENTS["hole"]
+    (*_, last) = finished(row, folder)
+    exact = {column: dict.fromkeys(found) for column, found in last.record["scores"].items()}
+    made = table(row, last.task.size, [replace(last, record=last.record | {"scores": exact})], folder)
+    assert "| inf |" in made.markdown()
 
 
 def test_a_table_says_what_is_printed_and_what_is_ours(store) -> None:

@@ -110,6 +110,6 @@ def _label(axes: Any, text: str) -> None:
 
 def _scored(run: Run) -> str:
     """The scores of the picture that is shown, which is that of the first column; never the oracle's."""
-    column, scores = next(iter(run.record["scores"].items()), ("", {}))
+    column, scores = next(iter(run.scores.items()), ("", {}))
     assert column != ORACLE
     return ", ".join(f"{name} {value:.2f}" for name, value in scores.items())

@@ -5,6 +5,7 @@ import io
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf, isfinite
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -35,6 +36,14 @@ class Run:
 
     task: Task
     record: dict[str, Any]
+
+    @property
+    def scores(self) -> dict[str, dict[str, float]]:
+        """By column and metric; a record keeps what is infinite, such as the PSNR of what is exact, as null."""
+        return {
+            column: {metric: inf if value is None else value for metric, value in found.items()}
+            for column, found in self.record["scores"].items()
+        }
 
 
 @dataclass(frozen=True)
@@ -123,7 +132,7 @@ def every_run(row: Experiment, runs: Sequence[Run]) -> Table:
     lines = [
         [*_named(run), column, metric, repr(value), str(run.record["seconds"])]
         for run in runs
-        for column, values in run.record["scores"].items()
+        for column, values in run.scores.items()
         for metric, value in values.items()
     ]
     heads = ["picture", "system", "seed", "size", "column", "metric", "value", "seconds"]
@@ -137,7 +146,7 @@ def _named(run: Run) -> list[str]:
 def _row(row: Experiment, name: str, runs: Sequence[Run]) -> Row:
     values: dict[tuple[str, str], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for run in runs:
-        for column, scores in run.record["scores"].items():
+        for column, scores in run.scores.items():
             for metric, value in scores.items():
                 values[column, metric][run.task.seed].append(value)
     means = {key: [mean(found) for found in of_seed.values()] for key, of_seed in values.items()}
@@ -202,7 +211,7 @@ def _difference(one: Row) -> str:
 def _spread(one: Row) -> str:
     """Standard deviation over the seeds, of the column that comes first."""
     several = [values for values in one.values.values() if len(values) > 1]
-    return f"{stdev(several[0]):.2f}" if several else "–"
+    return f"{stdev(several[0]):.2f}" if several and all(map(isfinite, several[0])) else "–"
 
 
 def _head(key: tuple[str, str], metrics: Sequence[str]) -> str:
