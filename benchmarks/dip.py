@@ -49,6 +49,7 @@ from dipops.recipes import Recipe, Variant
 from dipops.seeds import stream
 
 PATIENCE = {"light": 100, "paper": 200}
+_ALPHA, _WINDOW = {"light": 0.05, "paper": 0.03}, {"light": 90, "paper": 150}
 
 
 def rules(variant: str) -> dict[str, StopRule]:
@@ -56,9 +57,9 @@ def rules(variant: str) -> dict[str, StopRule]:
     patience = PATIENCE[variant]
     return {
         "discrepancy": Residual(SIGMA),
-        "exponential variance": ExponentialVariance(0.05 if variant == "light" else 0.03, patience=patience),
+        "exponential variance": ExponentialVariance(_ALPHA[variant], patience=patience),
         "exponential variance, α = 0.1, patience 1000": ExponentialVariance(),
-        "windowed variance": WindowedVariance(90 if variant == "light" else 150, patience=patience),
+        "windowed variance": WindowedVariance(_WINDOW[variant], patience=patience),
         "windowed variance, 100, patience 1000": WindowedVariance(),
     }
 
@@ -311,11 +312,8 @@ def _thin(curve: Tensor, every: int = THIN) -> list[float]:
     return [round(float(value), 4) for value in curve[every - 1 :: every]]
 
 
-_SHORT = partial(ADAM, betas=(0.9, 0.95))
-
-
 def _narrow(
-    channels: tuple[int, ...], optimizer: MakeOptimizer = _SHORT, decay: float = 0.98, **kept: Any
+    channels: tuple[int, ...], optimizer: MakeOptimizer = recipes.SHORT_MEMORY, decay: float = 0.98, **kept: Any
 ) -> tuple[DeepImagePrior, Descent, Average, int]:
     generator = Hourglass(channels, **{"skips": 8, "upsampling": Upsampling.NEAREST, **kept})
     return DeepImagePrior(generator, perturbation=0.04), Descent(optimizer), Average(decay), 700
@@ -359,7 +357,7 @@ ROWS: dict[str, tuple[Recipe, int]] = {
 }
 LIGHT_STEPS = 500
 CURVE_STEPS = dict.fromkeys(HELD_OUT, 1200) | {"astronaut": 2000}
-TASK_SIZE = 64
+TASK_SIZE, TASK_PICTURE = 64, "motorcycle"
 TASK_STEPS = {"x4": 1000, "50% missing": 1000, "text": 800, "98% missing": 400, "hole": 800, "flash": 400, "JPEG": 800}
 _PAPER_STEP, _LIGHT_STEP = 0.45, 0.15
 
@@ -397,8 +395,7 @@ def _held_out(picture: str, seed: int) -> Task:
 def task_on(picture: str, name: str, variant: str, steps: int) -> Task:
     light = problem_and_recipe(name, torch.zeros(3, SIZE, SIZE), Variant.LIGHT)[1]
     settings = {"task": name, "picture": picture, "size": TASK_SIZE, "steps": steps, **_of(variant, light)}
-    parts = (variant, name) if picture == "motorcycle" else (variant, name, picture)
-    return Task(name_of("task", *parts), task, settings, steps, _cost(variant), alone=False)
+    return Task(name_of("task", variant, name, picture), task, settings, steps, _cost(variant), alone=False)
 
 
 def _projection(name: str, picture: str) -> Task:
@@ -440,7 +437,7 @@ TASKS = [
     *(_impedance(target) for target in TARGETS),
     Task("dip-costs", costs, {"networks": list(CANDIDATES), **_of("light")}, alone=False),
     *(_candidate(number, network, picture) for number, network in enumerate(CANDIDATES) for picture in CHOOSING),
-    *(task_on("motorcycle", name, variant, steps) for name, steps in TASK_STEPS.items() for variant in ("paper", "light")),
+    *(task_on(TASK_PICTURE, name, variant, steps) for name, steps in TASK_STEPS.items() for variant in ("paper", "light")),
     *(_projection(name, picture) for name in ("x4", "50% missing") for picture in CHECKING),
     Task("dip-house", house, {"top": 64, "left": 64, "size": SIZE, **_of("light")}, 800, 4 * _LIGHT_STEP, alone=False),
     _langevin("cat"),

@@ -16,6 +16,7 @@ from benchmarks.dip import (
     RULES,
     SEEDS,
     TARGETS,
+    TASK_PICTURE,
     TASK_SIZE,
     TASK_STEPS,
     TASKS,
@@ -69,7 +70,7 @@ turn with two threads. At 128 pixels {rates(found["dip-rate-128"])}, at 256 {rat
 
 {light_against_paper(found)}
 
-## Other tasks, on {TASK_SIZE} x {TASK_SIZE} pixels of the motorcycle: best average in the same number of steps
+## Other tasks, on {TASK_SIZE} x {TASK_SIZE} pixels of the {TASK_PICTURE}: best average in the same number of steps
 
 {tasks(found)}
 
@@ -120,24 +121,34 @@ def light_against_paper(found: Found) -> str:
     for picture in HELD_OUT:
         for seed in HELD_OUT_SEEDS:
             paper, light = (found[name_of("curve", variant, picture, seed)] for variant in ("paper", "light"))
-            bar = paper["oracle"][1] - NEAR
-            steps = [first_above(run["average"], bar) for run in (paper, light)]
-            seconds = [step and step * rate[name] for step, name in zip(steps, ("paper", "light"), strict=True)]
-            ratio = seconds[0] / seconds[1] if seconds[0] and seconds[1] else None
+            steps, ratio, shown = race(paper["oracle"][1], paper["average"], light["average"], (rate["paper"], rate["light"]))
             ratios += [ratio] if ratio else []
             rows.append(
                 [
-                    picture,
-                    seed,
+                    *(picture, seed),
                     *(f"{run['oracle'][1]:.2f} at {run['oracle'][0]}" for run in (paper, light)),
-                    *(steps[0], steps[1] or "not reached"),
-                    *(f"{value:.0f}" if value else "–" for value in seconds),
-                    f"{ratio:.1f}" if ratio else "–",
+                    *(step or "not reached" for step in steps),
+                    *shown,
                 ]
             )
     header = ["picture", "seed", "paper's best", "light's best", "steps", "steps, light", "seconds", "seconds, light", "ratio"]
     summary = f"Reached in {len(ratios)} of {len(rows)}; geometric mean of the ratios {geometric_mean(ratios):.1f}."
     return f"{markdown(header, rows)}\n\n{summary}"
+
+
+def race(
+    best: float, paper: list[float], light: list[float], rates: tuple[float, float]
+) -> tuple[list[int | None], float | None, list[str]]:
+    """How soon two curves come near the best of the first.
+
+    Returns:
+        the steps of each; how many times sooner the second is, in seconds, if both are; the seconds and that ratio as cells.
+    """
+    steps = [first_above(curve, best - NEAR) for curve in (paper, light)]
+    seconds = [step and step * rate for step, rate in zip(steps, rates, strict=True)]
+    ratio = seconds[0] / seconds[1] if seconds[0] and seconds[1] else None
+    cells = [*(f"{value:.0f}" if value else "not reached" for value in seconds), f"{ratio:.1f}" if ratio else "–"]
+    return steps, ratio, cells
 
 
 def rates(result: dict[str, Any]) -> str:
@@ -147,7 +158,7 @@ def rates(result: dict[str, Any]) -> str:
 def tasks(found: Found) -> str:
     rows = []
     for name, steps in TASK_STEPS.items():
-        paper, light = (found[name_of("task", variant, name)] for variant in ("paper", "light"))
+        paper, light = (found[name_of("task", variant, name, TASK_PICTURE)] for variant in ("paper", "light"))
         reached = first_above(light["average"], paper["best"][1] - NEAR)
         rows.append(
             [

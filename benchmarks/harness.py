@@ -9,7 +9,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,7 @@ def _kept(task: Task) -> Path:
     return RESULTS / f"{task.key}.json"
 
 
-def in_turn(candidates: dict[str, Callable[[], object]], rounds: int = 5) -> dict[str, Any]:
+def in_turn(candidates: Mapping[str, Callable[[], object]], rounds: int = 5) -> dict[str, Any]:
     """Seconds of each candidate, run A B A B ... after one warm-up each: medians, all values, and ratios to the first."""
     for function in candidates.values():
         function()

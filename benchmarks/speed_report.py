@@ -5,7 +5,7 @@ from typing import Any
 
 from benchmarks import dip
 from benchmarks.dip import HELD_OUT_SEEDS, TASK_SIZE
-from benchmarks.dip_report import NEAR, first_above
+from benchmarks.dip_report import NEAR, race
 from benchmarks.harness import RESULTS, Task, markdown, provenance, record_of, require_measured, result_of
 from benchmarks.pictures import CHECKING, HELD_OUT
 from benchmarks.speed import (
@@ -103,23 +103,12 @@ def peaks() -> str:
     for picture in HELD_OUT:
         for seed in HELD_OUT_SEEDS:
             paper, light = (_curve(variant, picture, seed) for variant in ("paper", "light"))
-            bar = paper["oracle"][1] - NEAR
-            loop, ours = (first_above(run["average"], bar) for run in (paper, light))
+            best = paper["oracle"][1]
+            _, ratio, raced = race(best, paper["average"], light["average"], (seconds["loop"], seconds["light"]))
             ended, answer = _stopped(light["kept"])
-            there, here = loop and loop * seconds["loop"], ours and ours * seconds["light"]
-            ratio = there / here if there and here else None
             ratios += [ratio] if ratio else []
-            lost.append(paper["oracle"][1] - answer)
-            rows.append(
-                [
-                    *(picture, seed, f"{paper['oracle'][1]:.2f}"),
-                    f"{there:.0f}" if there else "–",
-                    f"{here:.0f}" if here else "not reached",
-                    f"{ratio:.1f}" if ratio else "–",
-                    f"{ended * seconds['light']:.0f}",
-                    f"{lost[-1]:+.2f}",
-                ]
-            )
+            lost.append(best - answer)
+            rows.append([picture, seed, f"{best:.2f}", *raced, f"{ended * seconds['light']:.0f}", f"{lost[-1]:+.2f}"])
     heads = ["picture", "seed", "paper's best", "loop, s", "light, s", "ratio", "by its stop, s", "dB behind"]
     table = markdown(heads, rows)
     words = f"Geometric mean of the ratios {geometric_mean(ratios):.1f}; at the stop {mean(lost):+.2f} dB behind on average."
@@ -132,21 +121,12 @@ def others() -> str:
         seconds = result_of(OTHER_RATES[name])
         for picture in CHECKING:
             paper, light = (result_of(REACHED[name, picture, variant]) for variant in ("paper", "light"))
-            bar = paper["best"][1] - NEAR
-            loop, ours = (first_above(run["average"], bar) for run in (paper, light))
-            there, here = loop and loop * seconds["paper"], ours and ours * seconds["light"]
-            ratio = there / here if there and here else None
+            bests = [f"{run['best'][1]:.2f} at {run['best'][0]}" for run in (paper, light)]
+            rates = seconds["paper"], seconds["light"]
+            _, ratio, raced = race(paper["best"][1], paper["average"], light["average"], rates)
             if ratio:
                 ratios.setdefault(name, []).append(ratio)
-            rows.append(
-                [
-                    *(name, picture, steps),
-                    *(f"{run['best'][1]:.2f} at {run['best'][0]}" for run in (paper, light)),
-                    f"{there:.0f}" if there else "–",
-                    f"{here:.0f}" if here else "not reached",
-                    f"{ratio:.1f}" if ratio else "–",
-                ]
-            )
+            rows.append([name, picture, steps, *bests, *raced])
     heads = ["task", "picture", "steps of the paper's", "paper's best", "light's best", "paper's, s", "light, s", "ratio"]
     means = "; ".join(f"{name} {geometric_mean(found):.1f} ({len(found)} of {len(CHECKING)})" for name, found in ratios.items())
     return f"{markdown(heads, rows)}\n\nGeometric means of the ratios: {means}."

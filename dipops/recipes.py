@@ -35,7 +35,7 @@ _LIGHT = "measured on pictures outside the paper's sets, benchmarks/results/dip.
 VARIANCE = ExponentialVariance(0.05, patience=100)
 _SIX = (16, 32, 64, 128, 128, 128)
 NEAREST, BILINEAR = Upsampling.NEAREST, Upsampling.BILINEAR
-_SHORT_MEMORY = partial(ADAM, betas=(0.9, 0.95))
+SHORT_MEMORY = partial(ADAM, betas=(0.9, 0.95))
 _SMOOTH = partial(MuonThenAdam, muon_steps=100, smooth=True)
 
 
@@ -112,7 +112,7 @@ def denoise(sigma: float, variant: Variant = Variant.LIGHT) -> Recipe:
 def jpeg(variant: Variant = Variant.LIGHT) -> Recipe:
     """Compression of an unknown kind, on Identity: narrow fine scales, skips at the two coarsest, 2400 steps."""
     if _is_light(variant):
-        return _light(4000, upsampling=NEAREST, optimizer=_SHORT_MEMORY, stops=(VARIANCE,))
+        return _light(4000, upsampling=NEAREST, optimizer=SHORT_MEMORY, stops=(VARIANCE,))
     generator = Hourglass((8, 16, 32, 64, 128), skips=(0, 0, 0, 4, 4))
     return _paper("section 3.1, JPEG", 2400, generator, Noise(3), averaging_is_ours=False)
 
@@ -186,7 +186,7 @@ def architecture_study(generator: Generator) -> Recipe:
 def flash(variant: Variant = Variant.LIGHT) -> Recipe:
     """Flash / no-flash: the flash picture is the input of the generator. The paper's: 601 steps of Adam at 0.1."""
     if _is_light(variant):
-        return _light(2000, perturbation=0.0, upsampling=NEAREST, optimizer=_SHORT_MEMORY, stops=(VARIANCE,))
+        return _light(2000, perturbation=0.0, upsampling=NEAREST, optimizer=SHORT_MEMORY, stops=(VARIANCE,))
     generator = Hourglass(upsampling=(NEAREST, NEAREST, BILINEAR, BILINEAR, BILINEAR))
     return _paper("section 3.7", 601, generator, perturbation=0.0, rate=0.1)
 

@@ -3,17 +3,16 @@
 import re
 import shlex
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import pytest
 import typer
 
+from benchmarks.peers import PEERS, blocks, solve_all
 from dipops import cli
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(path for path in (*DOCS.glob("*.md"), DOCS / "course" / "index.md"))
-PEERS = ("# PyLops", "# SCICO")
 _SMALLER = [("portrait(128)", "portrait(32)"), ("steps=600", "steps=2"), ("steps=100", "steps=3"), ("steps=60,", "steps=3,")]
 
 
@@ -25,7 +24,7 @@ def _blocks(page: Path, language: str) -> list[str]:
 def test_the_code_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mpl.use("Agg")
     monkeypatch.chdir(tmp_path)
-    code = "\n".join(block for block in _blocks(page, "python") if not block.startswith(PEERS))
+    code = "\n".join(block for block in _blocks(page, "python") if not block.startswith(tuple(PEERS.values())))
     for large, small in _SMALLER:
         code = code.replace(large, small)
     exec(compile(code, page.name, "exec"), {"__name__": "page"})
@@ -34,14 +33,10 @@ def test_the_code_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest
 @pytest.mark.parametrize("peer", PEERS)
 def test_a_peer_solves_the_same_task(peer: str) -> None:
     """Where it is installed; it is no dependency."""
-    pytest.importorskip(peer.removeprefix("# ").lower())
-    ours, *others = _blocks(DOCS / "coming.md", "python")
-    (theirs,) = (block for block in others if block.startswith(peer))
-    names: dict[str, Any] = {"__name__": "page"}
-    exec(compile(ours, "coming.md", "exec"), names)
-    reference = float(names["psnr"])
-    exec(compile(theirs, "coming.md", "exec"), names)
-    assert abs(float(names["psnr"]) - reference) < 0.5
+    pytest.importorskip(peer.lower())
+    code = blocks()
+    found = solve_all({"blocks": {name: code[name] for name in ("dipops", peer)}, "rounds": 1})
+    assert abs(found[peer]["psnr"] - found["dipops"]["psnr"]) < 0.5
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if _blocks(page, "console")], ids=lambda page: page.stem)

@@ -92,8 +92,10 @@ class MuonThenAdam(Optimizer):
     def _direction(self, weight: Parameter) -> Tensor:
         """The gradient and what it was, as Nesterov looks ahead."""
         gradient = cast(Tensor, weight.grad)
-        momentum = self.state[weight].setdefault("momentum", torch.zeros_like(weight))
-        return gradient.add(momentum.mul_(_MOMENTUM).add_(gradient), alpha=_MOMENTUM)
+        state = self.state[weight]
+        if not state:
+            state["momentum"] = torch.zeros_like(weight)
+        return gradient.add(state["momentum"].mul_(_MOMENTUM).add_(gradient), alpha=_MOMENTUM)
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:
