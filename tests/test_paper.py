@@ -26,7 +26,7 @@ from dipops.paper.pictures import Case, Source
 from dipops.paper.report import write_report
 from dipops.paper.runner import require_runnable, run
 from dipops.paper.store import Store
-from dipops.paper.tables import every_run, finished, table
+from dipops.paper.tables import Run, every_run, finished, table
 from dipops.paper.tasks import Size, Task, perform, plan
 from dipops.recipes import Variant
 
@@ -206,6 +206,22 @@ def test_a_table_says_what_is_printed_and_what_is_ours(store) -> None:
     )
     with pytest.raises(BadValue, match="without a run"):
         table(EXPERIMENTS["hole"], Size(), finished(EXPERIMENTS["hole"], found), found)
+
+
+def test_some_pictures_are_compared_only_where_the_paper_prints_theirs(store) -> None:
+    """Table 1 is printed picture by picture; of denoising only the mean of nine is."""
+    folder, _, tasks = store
+    record = folder.record(tasks[0].key) | {"scores": {"last": {"PSNR": 40.0}, "average": {"PSNR": 41.0}}}
+    lines = {}
+    for name, pictures in (("missing-50", 3), ("denoise-25", 3), ("denoise-25", 9)):
+        some = plan([name], 1, Size(), contestants=["DIP"], pictures=pictures)
+        assert len(some) == pictures
+        drawn = table(EXPERIMENTS[name], Size(), [Run(task, record) for task in some], folder)
+        lines[name, pictures] = next(csv.DictReader(io.StringIO(drawn.csv())))
+    assert lines["missing-50", 3]["printed"] == "34.81", "the mean of the three"
+    assert lines["missing-50", 3]["ours - printed"] == "+5.19"
+    assert lines["denoise-25", 3]["ours - printed"] == "–"
+    assert lines["denoise-25", 9]["ours - printed"] == "+10.78, +10.57"
 
 
 @pytest.mark.slow

@@ -44,6 +44,7 @@ Crop = Annotated[int | None, typer.Option(help="Cut pictures to the middle of so
 Part = Annotated[float, typer.Option("--steps", help="Make this part of each recipe's steps; such tables say so.")]
 Light = Annotated[bool, typer.Option("--light", help="Take the light settings in place of the paper's.")]
 Layers = Annotated[str | None, typer.Option(help="Of the pre-images only these layers, with commas.")]
+Pictures = Annotated[int | None, typer.Option(min=1, help="Of each experiment only the first so many; tables say so.")]
 Only = Annotated[str | None, typer.Option(help="Only these systems, with commas.")]
 
 
@@ -66,6 +67,7 @@ def run(
     steps: Part = 1.0,
     light: Light = False,
     layers: Layers = None,
+    pictures: Pictures = None,
     only: Only = None,
     device: DeviceOption = Device.auto,
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, whose workers make the runs.")] = None,
@@ -75,7 +77,7 @@ def run(
     """Run experiments. What is finished is not run again; a run that was ended goes on with the same command."""
     if scheduler is not None and workers is not None:
         raise BadValue("--scheduler and --workers", "one of them", "workers of a running scheduler are its own")
-    tasks = plan(names, seeds, _size(crop, steps, light), _split(layers), _split(only))
+    tasks = plan(names, seeds, _size(crop, steps, light), _split(layers), _split(only), pictures)
     require_runnable(tasks, data)
     store = Store(out)
     if scheduler is None and workers is None:

@@ -19,7 +19,8 @@ def require_runnable(tasks: Sequence[Task], data: Path) -> None:
         BadValue: a package is not installed.
     """
     rows = {task.experiment: experiment(task.experiment) for task in tasks}
-    require_pictures(data, [case for row in rows.values() for case in row.cases])
+    named = {(task.experiment, task.case) for task in tasks}
+    require_pictures(data, [case for row in rows.values() for case in row.cases if (row.name, case.name) in named])
     for task in tasks:
         rows[task.experiment].contestants[task.contestant].require(data)
 

@@ -4,7 +4,7 @@ import csv
 import io
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf, isfinite
 from pathlib import Path
 from statistics import mean, stdev
@@ -55,14 +55,16 @@ class Row:
         values: by (column, metric): the mean over the pictures, one for each seed.
         printed: by column, the paper's figures.
         seconds: a picture took on average, or None where nothing was run.
-        pictures: how many of the experiment's were run.
+        pictures: those of the experiment's that were run, by name.
+        comparable: whether the printed figures are of these pictures, at this size.
     """
 
     system: str
     values: dict[tuple[str, str], list[float]]
     printed: dict[str, float] = field(default_factory=dict)
     seconds: float | None = None
-    pictures: int = 0
+    pictures: frozenset[str] = frozenset()
+    comparable: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,18 +115,19 @@ def table(row: Experiment, size: Size, runs: Sequence[Run], store: Store, data: 
     runs = [run for run in runs if run.task.experiment == row.name and run.task.size == size]
     if not runs:
         raise BadValue(f"{row.name} at {size} without a run", "at least one", "run it first, with the same options")
-    rows = [_row(row, name, [run for run in runs if run.task.contestant == name]) for name in row.contestants]
-    rows = [one for one in rows if one.pictures]
+    by_system = {name: [run for run in runs if run.task.contestant == name] for name in row.contestants}
+    rows = [_row(row, name, found) for name, found in by_system.items() if found]
     pooled = None if data is None or row.score is None else _mean_of_runs(row, runs, store, data)
     rows += [pooled] if pooled else []
     known = {*row.contestants, *([MEAN_OF_RUNS] if pooled else [])}
-    rows += [Row(one.system, {}, {one.column: one.value}) for one in row.printed if one.system not in known]
+    shown = frozenset(run.task.case for run in runs)
+    rows += [Row(one.system, {}, {one.column: one.over(shown)}) for one in row.printed if one.system not in known]
     columns = [column for column in COLUMNS if any(column == key[0] for one in rows for key in one.values)]
     metrics = list(dict.fromkeys(metric for one in rows for _, metric in one.values))
     keys = [(column, metric) for column in columns for metric in metrics if any((column, metric) in one.values for one in rows)]
     heads = ["system", "printed", *(_head(key, metrics) for key in keys if key[0] != ORACLE), "ours - printed", "± over seeds"]
     heads += ["seconds", *(_head(key, metrics) for key in keys if key[0] == ORACLE)]
-    return Table(row.title, _notes(row, size, runs), heads, [_line(one, keys, size.whole) for one in rows])
+    return Table(row.title, _notes(row, size, runs), heads, [_line(one, keys, shown) for one in rows])
 
 
 def every_run(row: Experiment, runs: Sequence[Run]) -> Table:
@@ -150,8 +153,8 @@ def _row(row: Experiment, name: str, runs: Sequence[Run]) -> Row:
             for metric, value in scores.items():
                 values[column, metric][run.task.seed].append(value)
     means = {key: [mean(found) for found in of_seed.values()] for key, of_seed in values.items()}
-    seconds = mean(run.record["seconds"] for run in runs) if runs else None
-    return Row(name, means, _printed(row, name), seconds, len({run.task.case for run in runs}))
+    seconds = mean(run.record["seconds"] for run in runs)
+    return _compared(row, name, Row(name, means, seconds=seconds, pictures=frozenset(run.task.case for run in runs)), runs)
 
 
 def _mean_of_runs(row: Experiment, runs: Sequence[Run], store: Store, data: Path) -> Row | None:
@@ -173,25 +176,31 @@ def _mean_of_runs(row: Experiment, runs: Sequence[Run], store: Store, data: Path
         scores.append(float(row.score(pictures.mean(0, keepdim=True), problem.truth)))
     seconds = mean(sum(run.record["seconds"] for run in found) for found in of_case.values())
     label = f"{first}, mean of {fewest} runs"
-    return Row(label, {(AVERAGE, row.metric): [mean(scores)]}, _printed(row, MEAN_OF_RUNS), seconds, len(scores))
+    made = Row(label, {(AVERAGE, row.metric): [mean(scores)]}, seconds=seconds, pictures=frozenset(of_case))
+    return _compared(row, MEAN_OF_RUNS, made, runs)
 
 
-def _printed(row: Experiment, name: str) -> dict[str, float]:
-    return {one.column: one.value for one in row.printed if one.system == name}
+def _compared(row: Experiment, system: str, made: Row, runs: Sequence[Run]) -> Row:
+    """The row with what the paper prints of a system, over the same pictures where that is known."""
+    printed = [one for one in row.printed if one.system == system]
+    same = len(made.pictures) == len(row.cases) or all(one.by_picture for one in printed)
+    whole = all(run.task.size.whole for run in runs)
+    return replace(made, printed={one.column: one.over(made.pictures) for one in printed}, comparable=whole and same)
 
 
-def _line(one: Row, keys: Sequence[tuple[str, str]], comparable: bool) -> list[str]:
+def _line(one: Row, keys: Sequence[tuple[str, str]], pictures: frozenset[str]) -> list[str]:
     cells = {key: f"{mean(one.values[key]):.2f}" if key in one.values else "–" for key in keys}
     printed = ", ".join(
         f"{value:.2f}" + (f" ({COLUMNS[column]})" if len(one.printed) > 1 else "") for column, value in one.printed.items()
     )
     seconds = _PUBLISHED if one.seconds is None else f"{one.seconds:.1f}"
     shown = [cells[key] for key in keys if key[0] != ORACLE]
+    fewer = f" ({len(one.pictures)} of these pictures)" if one.pictures and one.pictures != pictures else ""
     return [
-        one.system,
+        one.system + fewer,
         printed or "–",
         *shown,
-        _difference(one) if comparable else "–",
+        _difference(one) if one.comparable else "–",
         _spread(one),
         seconds,
         *(cells[key] for key in keys if key[0] == ORACLE),

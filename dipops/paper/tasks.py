@@ -92,7 +92,12 @@ class Task:
 
 
 def plan(
-    names: Sequence[str], seeds: int, size: Size, layers: Iterable[str] | None = None, contestants: Iterable[str] | None = None
+    names: Sequence[str],
+    seeds: int,
+    size: Size,
+    layers: Iterable[str] | None = None,
+    contestants: Iterable[str] | None = None,
+    pictures: int | None = None,
 ) -> list[Task]:
     """All runs of some experiments, those first that cost least.
 
@@ -102,6 +107,7 @@ def plan(
         size: how much of each.
         layers: of the pre-images, only these.
         contestants: only these.
+        pictures: of each experiment only the first so many.
 
     Raises:
         BadValue: an experiment is unknown, or nothing is left.
@@ -113,7 +119,7 @@ def plan(
         for name, contestant in row.contestants.items()
         if _wanted(row, name, layers, contestants)
         for seed in range(seeds if contestant.random else 1)
-        for case in row.cases
+        for case in row.cases[:pictures]
     ]
     if not tasks:
         raise BadValue("nothing to run", "a contestant that the experiment has", "see dipops paper list")
