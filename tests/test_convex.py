@@ -181,7 +181,7 @@ def test_every_method_ends_at_one_minimum(name: str, device: torch.device) -> No
     cosine = partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=2000)
     lbfgs = partial(torch.optim.LBFGS, lr=1.0, line_search_fn="strong_wolfe", max_iter=20, history_size=20)
     images_of = {
-        "primal-dual": quiet(problem, prior, PrimalDual(), steps=20000, monitors=(Tolerance(change=1e-8),)).image,
+        "primal-dual": quiet(problem, prior, PrimalDual(), steps=20000, monitors=(Tolerance(change=1e-7),)).image,
         "cosine": quiet(problem, prior, Descent(partial(torch.optim.Adam, lr=0.01), cosine), steps=2000).image,
         "L-BFGS": quiet(problem, prior, Descent(lbfgs), steps=30).image,
     }

@@ -13,7 +13,7 @@ from dipops.operators.examples import EXAMPLES
 from dipops.testing import expressions
 from tests.zoo import SHAPE, ZOO, Blur
 
-PER_EXAMPLE = 50
+PER_EXAMPLE = 30
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
