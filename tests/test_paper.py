@@ -191,7 +191,7 @@ def test_a_table_says_what_is_printed_and_what_is_ours(store) -> None:
     scores = [found.record(task.key)["scores"] for task in tasks if task.contestant == "DIP"]
     assert lines[0]["printed"] == "27.70"
     assert float(lines[0]["average"]) == pytest.approx(sum(one["average"]["PSNR"] for one in scores) / 2, abs=0.006)
-    assert lines[0]["ours - printed"] == "–", "a smaller run is not compared with the paper"
+    assert "ours - printed" not in lines[0], "a smaller run is not compared with the paper"
     assert "crops of 32 pixels, 0.2% of the steps, light settings" in drawn.notes
     assert "not to be compared" in drawn.notes
     pictures = [images.load(found.picture(task.key)) for task in tasks if task.contestant == "DIP"]
@@ -220,7 +220,7 @@ def test_some_pictures_are_compared_only_where_the_paper_prints_theirs(store) ->
         lines[name, pictures] = next(csv.DictReader(io.StringIO(drawn.csv())))
     assert lines["missing-50", 3]["printed"] == "34.81", "the mean of the three"
     assert lines["missing-50", 3]["ours - printed"] == "+5.19"
-    assert lines["denoise-25", 3]["ours - printed"] == "–"
+    assert "ours - printed" not in lines["denoise-25", 3]
     assert lines["denoise-25", 9]["ours - printed"] == "+10.78, +10.57"
 
 

@@ -16,8 +16,9 @@ class Residual(StopRule):
     """The discrepancy principle: stop once the residual of the raw image, root mean square, is that of the noise.
 
     An average lags behind: the one that is kept comes so many steps later that its outputs centre on that moment. Where all of
-    y lies in [0, 1] the noise is taken to be cut there, as in 8-bit files, and so to be weaker than σ near black and white: the
-    residual is compared with what such noise leaves around A(x), value by value.
+    y lies in [0, 1] the noise is taken to be cut there, as in 8-bit files. Near black and white it is then weaker than σ and no
+    longer of mean zero, and least squares lead to the mean of y instead of the truth: the residual is compared with the
+    deviation of cut noise around such a mean, value by value.
 
     Attributes:
         sigma: standard deviation of the noise in y before it was cut, in image units.
@@ -47,6 +48,7 @@ class ResidualWatch(Watch):
         self._reached = torch.zeros_like(self.at)
         self._cut = ((problem.y >= 0) & (problem.y <= 1)).flatten(1).all(1)
         self._any_cut = bool(self._cut.any())
+        self._cut_noise = CutNoise(sigma, problem.y)
 
     def update(self, index: int, image: Tensor, answer: Tensor) -> None:
         low = self._excess(image) <= 1
@@ -68,17 +70,41 @@ class ResidualWatch(Watch):
         found = mean_measured(self._problem.operator, (measured - self._problem.y).square())
         if not self._any_cut:
             return found / self._sigma**2
-        cut = mean_measured(self._problem.operator, cut_noise_power(measured.clamp(0, 1), self._sigma))
+        cut = mean_measured(self._problem.operator, self._cut_noise.variance(measured))
         return found / torch.where(self._cut, cut, self._sigma**2)
 
 
-def cut_noise_power(clean: Tensor, sigma: float) -> Tensor:
-    """E (clip(v + n, 0, 1) - v)² for normal n of standard deviation ``sigma``, for each value v in [0, 1].
+class CutNoise:
+    """clip(v + n, 0, 1) for values v in [0, 1] and normal n, whose moments are known in closed form.
 
-    The noise is cut to [-v, 1 - v]; with φ, Φ of the normal distribution the integral is in closed form.
+    Args:
+        sigma: standard deviation of n, in image units.
+        like: of the device and the type to compute in.
+    """
+
+    _VALUES = 1025
+
+    def __init__(self, sigma: float, like: Tensor) -> None:
+        means, variances = cut_noise_moments(torch.linspace(0, 1, self._VALUES, dtype=torch.float64), sigma)
+        self._means, self._variances = means.to(like), variances.to(like)
+
+    def variance(self, mean: Tensor) -> Tensor:
+        """The variance where the mean is as given, between the tabled ones; beyond them, that of black or white."""
+        above = torch.searchsorted(self._means, mean.contiguous()).clamp(1, self._VALUES - 1)
+        low, high = self._means[above - 1], self._means[above]
+        part = ((mean - low) / (high - low)).clamp(0, 1)
+        return torch.lerp(self._variances[above - 1], self._variances[above], part)
+
+
+def cut_noise_moments(clean: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+    """Mean and variance of clip(v + n, 0, 1) for normal n of standard deviation ``sigma``, for each value v in [0, 1].
+
+    The noise is cut to [-v, 1 - v]; with φ, Φ of the normal distribution the integrals are in closed form.
     """
     low, high = -clean / sigma, (1 - clean) / sigma
     density_low, density_high = (torch.exp(-0.5 * edge.square()) / (2 * torch.pi) ** 0.5 for edge in (low, high))
     below, above = torch.special.ndtr(low), torch.special.ndtr(-high)
+    shift = sigma * (density_low - density_high + low * below + high * above)
     inside = 1 - below - above + low * density_low - high * density_high
-    return sigma**2 * (inside + low.square() * below + high.square() * above)
+    power = sigma**2 * (inside + low.square() * below + high.square() * above)
+    return clean + shift, power - shift.square()

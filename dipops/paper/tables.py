@@ -27,7 +27,7 @@ COLUMNS = {
     PROJECTED: "average, made to explain y",
     ORACLE: "oracle",
 }
-_PUBLISHED = "published"
+_PUBLISHED, _EMPTY = "published", "–"
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,10 @@ def table(row: Experiment, size: Size, runs: Sequence[Run], store: Store, data: 
     keys = [(column, metric) for column in columns for metric in metrics if any((column, metric) in one.values for one in rows)]
     heads = ["system", "printed", *(_head(key, metrics) for key in keys if key[0] != ORACLE), "ours - printed", "± over seeds"]
     heads += ["seconds", *(_head(key, metrics) for key in keys if key[0] == ORACLE)]
-    return Table(row.title, _notes(row, size, runs), heads, [_line(one, keys, shown) for one in rows])
+    lines = [_line(one, keys, shown) for one in rows]
+    filled = [index for index in range(len(heads)) if any(line[index] != _EMPTY for line in lines)]
+    heads, *lines = ([line[index] for index in filled] for line in (heads, *lines))
+    return Table(row.title, _notes(row, size, runs), heads, lines)
 
 
 def every_run(row: Experiment, runs: Sequence[Run]) -> Table:
@@ -189,7 +192,7 @@ def _compared(row: Experiment, system: str, made: Row, runs: Sequence[Run]) -> R
 
 
 def _line(one: Row, keys: Sequence[tuple[str, str]], pictures: frozenset[str]) -> list[str]:
-    cells = {key: f"{mean(one.values[key]):.2f}" if key in one.values else "–" for key in keys}
+    cells = {key: f"{mean(one.values[key]):.2f}" if key in one.values else _EMPTY for key in keys}
     printed = ", ".join(
         f"{value:.2f}" + (f" ({COLUMNS[column]})" if len(one.printed) > 1 else "") for column, value in one.printed.items()
     )
@@ -198,9 +201,9 @@ def _line(one: Row, keys: Sequence[tuple[str, str]], pictures: frozenset[str]) -
     fewer = f" ({len(one.pictures)} of these pictures)" if one.pictures and one.pictures != pictures else ""
     return [
         one.system + fewer,
-        printed or "–",
+        printed or _EMPTY,
         *shown,
-        _difference(one) if one.comparable else "–",
+        _difference(one) if one.comparable else _EMPTY,
         _spread(one),
         seconds,
         *(cells[key] for key in keys if key[0] == ORACLE),
@@ -214,13 +217,13 @@ def _difference(one: Row) -> str:
         ours = next((values for (name, _), values in one.values.items() if name == column), None)
         ours = ours or (next(iter(one.values.values())) if len(one.values) == 1 else None)
         found += [f"{mean(ours) - value:+.2f}"] if ours else []
-    return ", ".join(found) or "–"
+    return ", ".join(found) or _EMPTY
 
 
 def _spread(one: Row) -> str:
     """Standard deviation over the seeds, of the column that comes first."""
     several = [values for values in one.values.values() if len(values) > 1]
-    return f"{stdev(several[0]):.2f}" if several and all(map(isfinite, several[0])) else "–"
+    return f"{stdev(several[0]):.2f}" if several and all(map(isfinite, several[0])) else _EMPTY
 
 
 def _head(key: tuple[str, str], metrics: Sequence[str]) -> str:
@@ -231,10 +234,13 @@ def _head(key: tuple[str, str], metrics: Sequence[str]) -> str:
 def _notes(row: Experiment, size: Size, runs: Sequence[Run]) -> str:
     pictures = len({run.task.case for run in runs})
     seeds = len({run.task.seed for run in runs})
+    metrics = dict.fromkeys(metric for run in runs for found in run.scores.values() for metric in found)
+    scored = f"Means of {' and '.join(metrics)} over" if metrics else "Without a score, see the figure:"
+    runs_each = f"up to {seeds} seeds" if seeds > 1 else "one seed"
     machine = runs[0].record["environment"]
     share = "" if size.whole else " This is a smaller version: its figures are not to be compared with the printed ones."
     return (
-        f"{row.metric}, mean of {pictures} of {len(row.cases)} pictures, up to {seeds} seeds; {size}.{share} "
+        f"{scored} {pictures} of {len(row.cases)} pictures, {runs_each}; {size}.{share} "
         f"From the paper: {row.source}. Run on {machine['gpu'] or machine['processor']}, torch {machine['packages']['torch']}."
     )
 
