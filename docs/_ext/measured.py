@@ -24,7 +24,6 @@ def write(folder):
                 put(folder / f"{page}-{_slug(title)}.md", text)
     put(folder / "costs.md", costs())
     put(folder / "bytes.md", bytes_held())
-    put(folder / "paper.md", paper())
 
 
 def costs():
@@ -54,14 +53,6 @@ def bytes_held():
         ]
         rows.append(f"| {side} x {side} | " + " | ".join(f"{one.bytes / 1e6:.0f} MB" for one in found) + " |")
     return "\n".join(rows) + "\n"
-
-
-def paper():
-    """Every table that ``dipops paper table`` has left among the results."""
-    tables = sorted((_RESULTS / "paper").glob("*.md"))
-    if not tables:
-        return "No table has been measured yet.\n"
-    return "\n\n".join(path.read_text() for path in tables)
 
 
 def _sections(text):
