@@ -12,7 +12,10 @@ from typing import Any, BinaryIO
 
 from dipops.errors import BadFile
 
-RECORDED = ("dipops", "torch", "numpy", "scipy", "pillow", "matplotlib", "scikit-image")
+RECORDED = (
+    *("dipops", "torch", "numpy", "scipy", "pillow", "matplotlib", "scikit-image"),
+    *("bm3d", "opencv-contrib-python-headless", "sporco"),
+)
 
 
 def write_whole(path: str | Path, write: Callable[[BinaryIO], object], part: Path | None = None) -> None:

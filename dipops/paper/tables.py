@@ -237,11 +237,13 @@ def _notes(row: Experiment, size: Size, runs: Sequence[Run]) -> str:
     metrics = dict.fromkeys(metric for run in runs for found in run.scores.values() for metric in found)
     scored = f"Means of {' and '.join(metrics)} over" if metrics else "Without a score, see the figure:"
     runs_each = f"up to {seeds} seeds" if seeds > 1 else "one seed"
-    machine = runs[0].record["environment"]
+    machine, threads = runs[0].record["environment"], runs[0].record["environment"]["torch_threads"]
+    packages = {name: version for run in runs for name, version in run.record["environment"]["packages"].items()}
+    versions = ", ".join(f"{name} {version}" for name, version in packages.items())
     share = "" if size.whole else " This is a smaller version: its figures are not to be compared with the printed ones."
     return (
         f"{scored} {pictures} of {len(row.cases)} pictures, {runs_each}; {size}.{share} "
-        f"From the paper: {row.source}. Run on {machine['gpu'] or machine['processor']}, torch {machine['packages']['torch']}."
+        f"From the paper: {row.source}. Run on {machine['gpu'] or machine['processor']}, threads: {threads}, with {versions}."
     )
 
 
