@@ -6,17 +6,19 @@ from typing import Annotated
 
 import typer
 
+from dipops import images
 from dipops.commands.options import DeviceOption, Quiet
-from dipops.commands.runs import Device, draw, figure_kind, place, require_writable, say
+from dipops.commands.runs import Device, draw, figure_kind, make_folder, place, require_writable, say
 from dipops.errors import BadValue
 from dipops.files import write_whole
 from dipops.paper import figures, scoring, tables
 from dipops.paper.cluster import cluster, run_on
 from dipops.paper.experiments import EXPERIMENTS, Experiment, experiment
+from dipops.paper.pictures import require_pictures
 from dipops.paper.report import write_report
 from dipops.paper.runner import require_runnable
 from dipops.paper.runner import run as run_tasks
-from dipops.paper.store import Store
+from dipops.paper.store import MARK, Store
 from dipops.paper.tasks import Size, plan
 from dipops.recipes import Variant
 
@@ -45,13 +47,17 @@ Part = Annotated[float, typer.Option("--steps", help="Make this part of each rec
 Light = Annotated[bool, typer.Option("--light", help="Take the light settings in place of the paper's.")]
 Layers = Annotated[str | None, typer.Option(help="Of the pre-images only these layers, with commas.")]
 Pictures = Annotated[int | None, typer.Option(min=1, help="Of each experiment only the first so many; tables say so.")]
-Only = Annotated[str | None, typer.Option(help="Only these systems, with commas.")]
+Only = Annotated[list[str] | None, typer.Option(help="Only this system; give it once for each.")]
 
 
 @app.command("list")
-def show() -> None:
+def show(names: Annotated[list[str] | None, typer.Argument(help="Only these, with every picture and system.")] = None) -> None:
     """Show every experiment: its name, pictures, systems, and the figures that the paper prints."""
-    for row in EXPERIMENTS.values():
+    for row in map(experiment, names or ()):
+        typer.echo(f"{row.name}: {row.title}\n{row.source}")
+        typer.echo("\n".join(["pictures:", *(f"  {case.name}" for case in row.cases)]))
+        typer.echo("\n".join(["systems:", *(f"  {name}" for name in row.contestants)]))
+    for row in () if names else EXPERIMENTS.values():
         printed = ", ".join(f"{one.system} {one.value:.2f}" for one in row.printed)
         typer.echo(f"{row.name:<18} {row.title}")
         typer.echo(f"{'':<18} {len(row.cases)} pictures; {_systems(row)}{f'; printed: {printed}' if printed else ''}")
@@ -77,7 +83,7 @@ def run(
     """Run experiments. What is finished is not run again; a run that was ended goes on with the same command."""
     if scheduler is not None and workers is not None:
         raise BadValue("--scheduler and --workers", "one of them", "workers of a running scheduler are its own")
-    tasks = plan(names, seeds, _size(crop, steps, light), _split(layers), _split(only), pictures)
+    tasks = plan(names, seeds, _size(crop, steps, light), _split(layers), only, pictures)
     require_runnable(tasks, data)
     store = Store(out)
     if scheduler is None and workers is None:
@@ -85,7 +91,24 @@ def run(
     else:
         with cluster(scheduler, workers) as client:
             run_on(client, tasks, store, data, progress=not quiet)
-    say(quiet, f"{len(tasks)} runs in {out}; see them with dipops paper table {tasks[0].experiment} --out {out} ...")
+    shown = f"dipops paper table {tasks[0].experiment} --out {out}{tasks[0].size.options}"
+    say(quiet, f"{len(tasks)} runs in {out}; see them with {shown}")
+
+
+@app.command()
+def inputs(
+    name: Name,
+    data: Data,
+    output: Annotated[Path, typer.Option(help="Folder for them.")] = Path("inputs"),
+    crop: Crop = None,
+) -> None:
+    """Write what the systems of an experiment are given, noisy, small or with black holes, for a system of your own."""
+    row = experiment(name)
+    require_pictures(data, row.cases)
+    make_folder(output)
+    for case in row.cases:
+        images.save(output / f"{case.name}.png", row.posed(case.name, data, crop).y[0])
+    typer.echo(f"{len(row.cases)} pictures in {output}")
 
 
 @app.command()
@@ -159,8 +182,8 @@ def _split(text: str | None) -> list[str] | None:
 
 
 def _store(out: Path) -> Store:
-    if not out.is_dir():
-        raise BadValue(f"no folder {out}", "one that dipops paper run has filled", "name it with --out")
+    if not (out / MARK).is_file():
+        raise BadValue(f"no runs in {out}", "a folder that dipops paper run has filled", "name it with --out")
     return Store(out)
 
 

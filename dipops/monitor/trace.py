@@ -39,8 +39,12 @@ class Trace:
 
 
 def progress_bar(steps: int, shown: bool, unit: str = "step") -> Any:
-    """A tqdm bar for a terminal or a notebook, or a silent one; into a file it writes a line every half minute at most."""
+    """A tqdm bar for a terminal or a notebook, or a silent one; into a file it writes a line every half minute at most.
+
+    Beneath another bar it goes when it is full.
+    """
     from tqdm.auto import tqdm
 
     watched = sys.stderr.isatty() or "ipykernel" in sys.modules
-    return tqdm(total=steps, disable=not shown, unit=unit, dynamic_ncols=True, mininterval=0.1 if watched else 30)
+    interval = 0.1 if watched else 30
+    return tqdm(total=steps, disable=not shown, unit=unit, dynamic_ncols=True, mininterval=interval, leave=None)

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from dipops.errors import BadValue
-from dipops.paper.runner import bar_of, tell
+from dipops.paper.runner import bar_of, require_same_pictures, tell
 from dipops.paper.store import Store
 from dipops.paper.tasks import Task, perform
 
@@ -26,7 +27,7 @@ def cluster(scheduler: str | None, workers: int | None) -> Iterator[Any]:
         workers: how many to start here, where there is no scheduler.
 
     Raises:
-        BadValue: the extra ``cluster`` is not installed, or nothing answers at the address.
+        BadValue: the extra ``cluster`` is not installed, nothing answers at the address, or it has no worker.
     """
     try:
         from distributed import Client, LocalCluster
@@ -41,6 +42,10 @@ def cluster(scheduler: str | None, workers: int | None) -> Iterator[Any]:
     except (OSError, ValueError) as error:
         raise BadValue(f"no scheduler at {scheduler}", "the address of one that runs", "start it: dask scheduler") from error
     with client:
+        try:
+            client.wait_for_workers(1, timeout=_PATIENCE)
+        except TimeoutError as error:
+            raise BadValue(f"{scheduler} without a worker", "at least one", f"start it: dask worker {scheduler}") from error
         yield client
 
 
@@ -52,7 +57,10 @@ def run_on(client: Any, tasks: Sequence[Task], store: Store, data: Path, progres
 
     Raises:
         BadFile: a result cannot be written, or a worker cannot read the data; all that was finished stays.
+        BadValue: a task was lost with worker after worker, or with the scheduler.
     """
+    data = data.resolve()
+    require_same_pictures(tasks, store, data)
     with bar_of(tasks, store, progress) as bar:
         queue = _Queue(client, [task for task in tasks if not store.has(task.key)], store, data)
         while (finished := queue.next()) is not None:
@@ -84,7 +92,7 @@ class _Queue:
         future = next(self._under_way)
         task, claim = self._held.pop(future)
         with claim:
-            record, picture = future.result()
+            record, picture = _result(future, task)
             self._store.keep(task.key, record, picture)
         return [record]
 
@@ -103,6 +111,15 @@ class _Queue:
             self._under_way.add(future)
             return True
         return None
+
+
+def _result(future: Any, task: Task) -> tuple[dict[str, Any], Tensor]:
+    from distributed import KilledWorker
+
+    try:
+        return future.result()
+    except (KilledWorker, CancelledError) as error:
+        raise BadValue(f"{task.key} lost with its workers", "a cluster that lasts", "look at its logs, then go on") from error
 
 
 def perform_on_worker(task: Task, data: Path) -> tuple[dict[str, Any], Tensor]:

@@ -86,8 +86,9 @@ class Contestant(Protocol):
 class ByRecipe:
     """A recipe. Its columns are the average, the last output, what a stop without the truth keeps, and the oracle's.
 
-    The stop looks on: all steps are made, unless the recipe itself has a stop. Where y has no noise and A is linear there is
-    one more, the average moved to the nearest picture that explains y wholly.
+    The stop looks on: all steps are made, unless the recipe itself has a stop. One that has not kept anything by the end is
+    charged what there is then. Where y has no noise and A is linear there is one more column, the average moved to the nearest
+    picture that explains y wholly.
 
     Attributes:
         recipe: of a variant.
@@ -97,7 +98,7 @@ class ByRecipe:
     random = True
 
     def settings(self, variant: Variant) -> str:
-        return repr(self.recipe(variant))
+        return f"{self.recipe(variant)!r}, watched by the residual where there is noise, else by {VARIANCE!r}"
 
     def require(self, data: Path) -> None:
         pass
@@ -120,16 +121,16 @@ class ByRecipe:
         )
         pictures = {ANSWER: result.image} if result.average is None else {AVERAGE: result.average, LAST: result.last}
         at = {}
-        if obeyed and result.answer.startswith(STOPPED):
-            pictures[STOPPED], at[STOPPED] = result.image, int(result.at)
-        elif stop in watching and int(stop.at):
+        if stop in watching and int(stop.at):
             pictures[STOPPED], at[STOPPED] = stop.kept, int(stop.at)
+        elif averaged:
+            pictures[STOPPED], at[STOPPED] = result.image, int(result.at)
         if oracle:
             pictures[ORACLE], at[ORACLE] = oracle.kept, int(oracle.at)
         if problem.sigma == 0 and isinstance(problem.operator, LinearOperator):
             pictures[PROJECTED] = project(problem.operator, next(iter(pictures.values())), problem.y)
         curves = {name: _thin(curve[:, 0]) for name, curve in result.trace.items()}
-        return Outcome(pictures, {"steps": result.steps, "ended": result.stopped, "at": at, "curves": curves})
+        return Outcome(pictures, {"steps": result.steps, "ended": result.stopped, "stops": obeyed, "at": at, "curves": curves})
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class Convex:
     random = False
 
     def settings(self, variant: Variant) -> str:
-        return f"{self.name}, weight by SURE, or in the limit without noise"
+        return f"{self.name}, weight by SURE, or without noise {Limit().recipe(self.prior)!r}"
 
     def require(self, data: Path) -> None:
         pass
@@ -162,7 +163,7 @@ class ByLibrary:
 
     Attributes:
         function: one of ``comparators``; the defaults of its arguments are its settings.
-        packages: modules that must be there; the first names the library.
+        packages: modules that must be there.
     """
 
     function: Callable[..., Tensor]

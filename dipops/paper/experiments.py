@@ -35,7 +35,7 @@ from dipops.recipes import Recipe, Variant
 from dipops.seeds import stream
 
 Score = Callable[[Tensor, Tensor], Tensor]
-MEAN_OF_RUNS = "mean of the runs"
+MEAN_OF_RUNS, OBJECTIVE = "mean of the runs", "objective"
 _UNIT = 32
 
 
@@ -90,13 +90,13 @@ class Experiment:
         """The case of that name."""
         return next(case for case in self.cases if case.name == name)
 
-    def given(self, name: str, folder: Path, crop: int | None = None) -> Tensor:
-        """What a system sees of a case (C, H, W): noisy, small or with black holes; of a network, the photo that it saw.
+    def posed(self, name: str, folder: Path, crop: int | None = None) -> Problem:
+        """The problem of a case. Its y is what a system sees: noisy, small or with black holes; of a network, the photo.
 
         Raises:
             BadFile: a picture is missing, damaged, or another than expected.
         """
-        return self.problem(name, self.case(name).read(folder, crop)).y[0]
+        return self.problem(name, self.case(name).read(folder, crop))
 
 
 def experiment(name: str) -> Experiment:
@@ -247,7 +247,9 @@ def _super_resolution(factor: int, set_name: str, matched: bool) -> Experiment:
     return Experiment(
         name=f"x{factor}-{set_name}{'-matched' if matched else ''}",
         title=f"Super-resolution x{factor}, {set_name.capitalize()}, {words}",
-        source="not the paper's: the measurement obeys the operator" if matched else "section 3.2, table 2",
+        source="not the paper's: the measurement obeys the operator"
+        if matched
+        else "section 3.2, table 2; its bicubic is of the operator's own small picture",
         cases=_cases(_SETS[set_name], truth=set_name),
         problem=partial(_reduced_by_operator if matched else _reduced_by_pillow, factor),
         contestants={
@@ -418,7 +420,7 @@ _ROWS = [
         problem=_impeding,
         contestants={"DIP": ByRecipe(lambda variant: recipes.noise_impedance())},
         score=None,
-        metric="objective",
+        metric=OBJECTIVE,
     ),
 ]
 EXPERIMENTS = {row.name: row for row in _ROWS}

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torch import Tensor
+
 from dipops import images
 from dipops.errors import BadValue
 from dipops.paper.contestants import ORACLE
-from dipops.paper.experiments import Experiment
+from dipops.paper.experiments import OBJECTIVE, Experiment
 from dipops.paper.store import Store
 from dipops.paper.tables import Run
 from dipops.paper.tasks import Size
@@ -23,7 +25,7 @@ def figure(row: Experiment, size: Size, runs: Sequence[Run], store: Store, data:
     """The figure of an experiment from the first seed of its runs.
 
     Curves where the objective is what is shown; for networks a column a layer or unit and a row a prior; else a row a picture,
-    four at most, and a column a system, each over its score.
+    four at most, and a column for what was given, for each system over its score, and for the truth.
 
     Raises:
         BadValue: no run is there.
@@ -32,10 +34,10 @@ def figure(row: Experiment, size: Size, runs: Sequence[Run], store: Store, data:
     found = {key: run for key, run in found.items() if run.task.experiment == row.name}
     if not found:
         raise BadValue(f"{row.name} at {size} without a run", "at least one", "run it first, with the same options")
-    if row.metric == "objective":
+    if row.metric == OBJECTIVE:
         drawing = _curves(row, list(found.values()))
     elif all(", " in name for name in row.contestants):
-        drawing = _by_prior(row, found, store)
+        drawing = _by_prior(row, found, store, data, size)
     else:
         drawing = _side_by_side(row, found, store, data, size)
     drawing.suptitle(f"{row.title}\n{size}" if not size.whole else row.title, fontsize=11)
@@ -58,16 +60,20 @@ def _curves(row: Experiment, runs: Sequence[Run]) -> "Figure":
     return drawing
 
 
-def _by_prior(row: Experiment, found: Found, store: Store) -> "Figure":
-    """Of the first picture."""
+def _by_prior(row: Experiment, found: Found, store: Store, data: Path, size: Size) -> "Figure":
+    """Of the first picture, which stands at the left, where there is one."""
     case = next(case.name for case in row.cases if any(key[0] == case.name for key in found))
     parts = {name: name.rpartition(", ")[::2] for name in row.contestants if (case, name) in found}
     columns, rows = (list(dict.fromkeys(part[place] for part in parts.values())) for place in (0, 1))
-    drawing, grid = _grid(len(rows), len(columns))
+    photos = [row.posed(case, data, size.crop).y[0]] if row.case(case).sources else []
+    drawing, grid = _grid(len(rows), len(photos) + len(columns))
+    for photo in photos:
+        _show(grid[0][0], photo, "")
+        grid[0][0].set_title("photo", fontsize=10)
     for name, (column, prior) in parts.items():
-        axes = grid[rows.index(prior)][columns.index(column)]
+        axes = grid[rows.index(prior)][len(photos) + columns.index(column)]
         run = found[case, name]
-        _show(axes, store.picture(run.task.key), _scored(run))
+        _show(axes, images.load(store.picture(run.task.key)), _scored(run))
         axes.set_title(column if prior == rows[0] else "", fontsize=10)
         if column == columns[0]:
             _label(axes, prior)
@@ -75,17 +81,25 @@ def _by_prior(row: Experiment, found: Found, store: Store) -> "Figure":
 
 
 def _side_by_side(row: Experiment, found: Found, store: Store, data: Path, size: Size) -> "Figure":
-    cases = [case for case in row.cases if any(key[0] == case.name for key in found)][:_MOST_CASES]
+    """What was given, a guide where there is one, what each system made of it, and the truth where it is known."""
+    cases = [case.name for case in row.cases if any(key[0] == case.name for key in found)][:_MOST_CASES]
     names = [name for name in row.contestants if any(key[1] == name for key in found)]
-    drawing, grid = _grid(len(cases), len(names) + 1)
-    for line, case in zip(grid, cases, strict=True):
-        line[0].imshow(images.to_pil(row.given(case.name, data, size.crop)), cmap="gray", vmin=0, vmax=255)
-        line[0].set_title("given" if case is cases[0] else "", fontsize=10)
-        _label(line[0], case.name)
-        for axes, name in zip(line[1:], names, strict=True):
-            axes.set_title(name if case is cases[0] else "", fontsize=10)
-            if run := found.get((case.name, name)):
-                _show(axes, store.picture(run.task.key), _scored(run))
+    lines: list[dict[str, tuple[Tensor, str]]] = []
+    for case in cases:
+        problem = row.posed(case, data, size.crop)
+        made = {name: found[case, name] for name in names if (case, name) in found}
+        shown = {name: (images.load(store.picture(run.task.key)), _scored(run)) for name, run in made.items()}
+        guide = {} if problem.operator.guide is None else {"guide": (problem.operator.guide, "")}
+        truth = {} if problem.truth is None else {"truth": (problem.truth[0], "")}
+        lines.append({"given": (problem.y[0], ""), **guide, **shown, **truth})
+    heads = [head for head in ("given", "guide", *names, "truth") if any(head in line for line in lines)]
+    drawing, grid = _grid(len(cases), len(heads))
+    for axes_of_line, line, case in zip(grid, lines, cases, strict=True):
+        _label(axes_of_line[0], case)
+        for axes, head in zip(axes_of_line, heads, strict=True):
+            axes.set_title(head if case == cases[0] else "", fontsize=10)
+            if head in line:
+                _show(axes, *line[head])
     return drawing
 
 
@@ -99,8 +113,8 @@ def _grid(rows: int, columns: int) -> tuple["Figure", Any]:
     return drawing, grid
 
 
-def _show(axes: Any, picture: Path, note: str) -> None:
-    axes.imshow(images.to_pil(images.load(picture)), cmap="gray", vmin=0, vmax=255)
+def _show(axes: Any, picture: Tensor, note: str) -> None:
+    axes.imshow(images.to_pil(picture), cmap="gray", vmin=0, vmax=255)
     axes.text(0.5, -0.03, note, transform=axes.transAxes, ha="center", va="top", fontsize=8)
 
 

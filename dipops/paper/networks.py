@@ -78,7 +78,9 @@ class Excitation:
     random = True
 
     def settings(self, variant: Variant) -> str:
-        return f"{self.network.__name__}, {self.layer}, {self.unit}, {self.prior}"
+        unit = Activation((self.unit + 1, 1, 1), self.unit)
+        recipe = recipes.maximise(unit, _PRIORS[self.prior])
+        return f"{self.network.__name__}, {self.layer}, {self.unit}, {recipe!r}"
 
     def require(self, data: Path) -> None:
         _require_weights(data, self.network, SqueezeNet)
@@ -94,7 +96,7 @@ class Excitation:
         with torch.no_grad():
             answer, seen = float(exciting.operator(picture)), judge(picture).softmax(1)[0]
         facts = {"steps": result.steps, "class": int(seen.argmax())}
-        return Outcome({ANSWER: picture}, facts, {"answer": answer, "probability": float(seen.max())})
+        return Outcome({ANSWER: picture}, facts, {"response": answer, "probability": float(seen.max())})
 
 
 INVERSIONS: dict[str, Contestant] = {

@@ -1,9 +1,11 @@
 """The pictures of an experiment: which files they are, what size they have, and how they are cut for a smaller run."""
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
@@ -11,6 +13,8 @@ from dipops import images
 from dipops.errors import BadFile
 
 Given = Mapping[str, Tensor]
+MASK = "mask"
+_LEAST = 0.05
 
 
 @dataclass(frozen=True)
@@ -49,15 +53,14 @@ class Source:
         if found != self.shape:
             raise BadFile(f"{path} of {_size(found)}", _size(self.shape), "put the picture of the paper there")
 
-    def read(self, folder: Path, crop: int | None = None) -> Tensor:
-        """The picture (channels, H, W), values in [0, 1]; with ``crop``, the middle of at most crop x crop pixels.
+    def read(self, folder: Path) -> Tensor:
+        """The picture (channels, H, W), values in [0, 1].
 
         Raises:
             BadFile: it is missing, damaged, or another picture than expected.
         """
         self.require(folder)
-        image = images.load(folder / self.file)
-        return image if crop is None else images.centre_crop(image, (min(crop, self.height), min(crop, self.width)))
+        return images.load(folder / self.file)
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,38 @@ class Case:
     sources: Mapping[str, Source]
 
     def read(self, folder: Path, crop: int | None = None) -> dict[str, Tensor]:
-        """Every source, by its role, cut alike."""
-        return {role: source.read(folder, crop) for role, source in self.sources.items()}
+        """Every source, by its role.
+
+        With ``crop`` they are cut alike to at most crop x crop pixels: the middle, or the place nearest to it where a mask has
+        both known and unknown pixels.
+        """
+        given = {role: source.read(folder) for role, source in self.sources.items()}
+        if crop is None or not given:
+            return given
+        height, width = (min(crop, side) for side in next(iter(given.values())).shape[1:])
+        top, left = _place(given, height, width)
+        return {role: image[:, top : top + height, left : left + width].contiguous() for role, image in given.items()}
+
+    def digest(self, folder: Path) -> str:
+        """Of the files' bytes: other pictures have another one."""
+        files = (hashlib.sha256((folder / source.file).read_bytes()).digest() for source in self.sources.values())
+        return hashlib.sha256(b"".join(files)).hexdigest()[:16]
+
+
+def _place(given: Given, height: int, width: int) -> tuple[int, int]:
+    """Top and left of a cut: the middle, or the nearest to it where a mask has enough of both kinds of pixels."""
+    rows, columns = next(iter(given.values())).shape[1:]
+    middle = (rows - height) // 2, (columns - width) // 2
+    if MASK not in given:
+        return middle
+    sums = F.pad((given[MASK][0] > 0.5).double().cumsum(0).cumsum(1), (1, 0, 1, 0))
+    inside = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
+    known = inside / (height * width)
+    tops, lefts = ((known >= _LEAST) & (known <= 1 - _LEAST)).nonzero().unbind(1)
+    if not len(tops):
+        return middle
+    nearest = ((tops - middle[0]).square() + (lefts - middle[1]).square()).argmin()
+    return int(tops[nearest]), int(lefts[nearest])
 
 
 def require_pictures(folder: Path, cases: Iterable[Case]) -> None:

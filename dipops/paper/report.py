@@ -71,7 +71,7 @@ def _section(row: Experiment, size: Size, runs: Sequence[Run], store: Store, dat
 
 def _slider(row: Experiment, run: Run, store: Store, data: Path) -> dict[str, str]:
     buffer = io.BytesIO()
-    images.to_pil(row.given(run.task.case, data, run.task.size.crop)).save(buffer, "PNG")
+    images.to_pil(row.posed(run.task.case, data, run.task.size.crop).y[0]).save(buffer, "PNG")
     before, after = (_inline(part) for part in (buffer.getvalue(), store.picture(run.task.key).read_bytes()))
     return {"name": run.task.case, "method": run.task.contestant, "before": before, "after": after}
 
@@ -95,12 +95,15 @@ def _curve(run: Run) -> dict[str, str]:
 
 
 def _settings(run: Run) -> dict[str, str]:
-    facts = {name: value for name, value in run.record["facts"].items() if name != "curves"}
+    facts = run.record["facts"]
+    kept = ", ".join(f"{name} {step}" for name, step in facts.get("at", {}).items())
     return {
         "label": f"{run.task.case}, {run.task.contestant}, seed {run.task.seed}",
         "key": run.task.key,
         "seconds": f"{run.record['seconds']:.1f}",
-        "facts": "; ".join(f"{name}: {value}" for name, value in facts.items()),
+        "steps": f"{facts['steps']} steps" + (f" (kept: {kept})" if kept else "") if "steps" in facts else "",
+        "settings": run.record["settings"],
+        "operator": run.record["operator"],
         "machine": _machine(run.record["environment"]),
     }
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dipops.errors import BadFile
 from dipops.paper.experiments import experiment
 from dipops.paper.pictures import require_pictures
 from dipops.paper.store import Store
@@ -29,12 +30,27 @@ def run(tasks: Sequence[Task], store: Store, data: Path, place: str = "cpu", pro
     """Make every task that is not finished, one after the other; what another process is at is waited for at the end.
 
     Raises:
-        BadFile: a result cannot be written; all that was finished stays.
+        BadFile: a result cannot be written, or one that is there is of other pictures; all that was finished stays.
     """
+    require_same_pictures(tasks, store, data)
     with bar_of(tasks, store, progress) as bar:
         waiting = [task for task in tasks if not store.has(task.key)]
         for wait in (False, True):
             waiting = [task for task in waiting if not _made(task, store, data, place, wait, bar)]
+
+
+def require_same_pictures(tasks: Sequence[Task], store: Store, data: Path) -> None:
+    """Refuse to go on with a store whose runs were made from other pictures of the same names.
+
+    Raises:
+        BadFile: one was.
+    """
+    cases = dict.fromkeys((task.experiment, task.case) for task in tasks)
+    digests = {names: experiment(names[0]).case(names[1]).digest(data) for names in cases}
+    for task in tasks:
+        if store.has(task.key) and store.record(task.key)["pictures"] != digests[task.experiment, task.case]:
+            came = f"{task.key} in {store.folder}, made from other pictures of {task.case} than those in {data}"
+            raise BadFile(came, "the same pictures", "choose another --out, or the folder of before")
 
 
 def _made(task: Task, store: Store, data: Path, place: str, wait: bool, bar: Any) -> bool:
@@ -44,7 +60,7 @@ def _made(task: Task, store: Store, data: Path, place: str, wait: bool, bar: Any
             return False
         if not store.has(task.key):
             bar.set_description(f"{task.experiment}: {task.case}, {task.contestant}")
-            record, picture = perform(task, data, place)
+            record, picture = perform(task, data, place, progress=not bar.disable and sys.stderr.isatty())
             store.keep(task.key, record, picture)
             tell(bar, record)
         bar.update()

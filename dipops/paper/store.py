@@ -13,8 +13,8 @@ from dipops import images
 from dipops.errors import BadFile
 from dipops.files import write_json
 
-FORMAT = 1
-_MARK = "store.json"
+FORMAT = 2
+MARK = "store.json"
 
 
 class Store:
@@ -32,14 +32,15 @@ class Store:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        mark = self.folder / _MARK
+        mark = self.folder / MARK
         try:
             (self.folder / "locks").mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise BadFile(f"cannot make {self.folder}: {error.strerror}", "a folder", "choose another --out") from error
+        foreign = any(path.name != MARK for path in self.folder.glob("*.json"))
         if not mark.exists():
-            if any(self.folder.glob("*.json")):
-                raise BadFile(f"{self.folder} without {_MARK}", "a new folder or a store", "choose another --out")
+            if foreign:
+                raise BadFile(f"{self.folder} without {MARK}", "a new folder or a store", "choose another --out")
             write_json(mark, {"dipops store": FORMAT})
         found = _read(mark).get("dipops store")
         if found != FORMAT:
@@ -47,11 +48,11 @@ class Store:
 
     def has(self, key: str) -> bool:
         """Whether that run is finished."""
-        return self._record(key).exists()
+        return self._record(key).exists() and self._picture(key).exists()
 
     def runs(self) -> list[str]:
         """Of all finished runs."""
-        return sorted(path.stem for path in self.folder.glob("*.json") if path.name != _MARK)
+        return sorted(path.stem for path in self.folder.glob("*.json") if self.has(path.stem))
 
     def record(self, key: str) -> dict[str, Any]:
         """The record of a finished run.
@@ -88,6 +89,9 @@ class Store:
         Args:
             key: of the run.
             wait: whether to wait for a process that holds it.
+
+        Raises:
+            BadFile: the folder cannot be written to.
         """
         lock = FileLock(self.folder / "locks" / f"{key}.lock", timeout=-1 if wait else 0)
         try:
@@ -95,6 +99,9 @@ class Store:
         except Timeout:
             yield False
             return
+        except OSError as error:
+            came = f"cannot write in {self.folder}: {error.strerror}"
+            raise BadFile(came, "a folder that can be written to", "choose another --out") from error
         try:
             yield True
         finally:

@@ -2,8 +2,8 @@
 
 import csv
 import io
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf, isfinite
 from pathlib import Path
@@ -20,12 +20,12 @@ from dipops.paper.store import Store
 from dipops.paper.tasks import Size, Task
 
 COLUMNS = {
-    LAST: "last output",
     AVERAGE: "average",
     ANSWER: "answer",
+    LAST: "last output",
     STOPPED: "stopped without truth",
     PROJECTED: "average, made to explain y",
-    ORACLE: "oracle",
+    ORACLE: "oracle: the answer's best step",
 }
 _PUBLISHED, _EMPTY = "published", "–"
 
@@ -47,23 +47,39 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Value:
+    """A figure of a table: over the seeds of each picture, then over the pictures.
+
+    Attributes:
+        mean: of both.
+        spread: standard deviation over the seeds that every picture has, of the mean over the pictures; None of one seed.
+    """
+
+    mean: float
+    spread: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f}" + ("" if self.spread is None else f" ± {self.spread:.2f}")
+
+
+@dataclass(frozen=True)
 class Row:
     """One system in a table.
 
     Attributes:
         system: its name.
-        values: by (column, metric): the mean over the pictures, one for each seed.
+        values: by (column, metric).
         printed: by column, the paper's figures.
         seconds: a picture took on average, or None where nothing was run.
-        pictures: those of the experiment's that were run, by name.
+        seeds: by picture that was run, how many times.
         comparable: whether the printed figures are of these pictures, at this size.
     """
 
     system: str
-    values: dict[tuple[str, str], list[float]]
-    printed: dict[str, float] = field(default_factory=dict)
+    values: Mapping[tuple[str, str], Value] = field(default_factory=dict)
+    printed: Mapping[str, float] = field(default_factory=dict)
     seconds: float | None = None
-    pictures: frozenset[str] = frozenset()
+    seeds: Mapping[str, int] = field(default_factory=dict)
     comparable: bool = False
 
 
@@ -105,7 +121,7 @@ def finished(row: Experiment, store: Store) -> list[Run]:
 
 
 def table(row: Experiment, size: Size, runs: Sequence[Run], store: Store, data: Path | None = None) -> Table:
-    """The table of an experiment.
+    """The table of an experiment: each system that was run, then what is printed of others.
 
     With ``data`` there is a row of the mean of the runs, where there are several.
 
@@ -114,20 +130,22 @@ def table(row: Experiment, size: Size, runs: Sequence[Run], store: Store, data: 
     """
     runs = [run for run in runs if run.task.experiment == row.name and run.task.size == size]
     if not runs:
-        raise BadValue(f"{row.name} at {size} without a run", "at least one", "run it first, with the same options")
+        came = f"{row.name} at {size} without a run by today's settings"
+        raise BadValue(came, "at least one", "run it first, with the same options")
     by_system = {name: [run for run in runs if run.task.contestant == name] for name in row.contestants}
-    rows = [_row(row, name, found) for name, found in by_system.items() if found]
-    pooled = None if data is None or row.score is None else _mean_of_runs(row, runs, store, data)
-    rows += [pooled] if pooled else []
-    known = {*row.contestants, *([MEAN_OF_RUNS] if pooled else [])}
-    shown = frozenset(run.task.case for run in runs)
-    rows += [Row(one.system, {}, {one.column: one.over(shown)}) for one in row.printed if one.system not in known]
-    columns = [column for column in COLUMNS if any(column == key[0] for one in rows for key in one.values)]
-    metrics = list(dict.fromkeys(metric for one in rows for _, metric in one.values))
-    keys = [(column, metric) for column in columns for metric in metrics if any((column, metric) in one.values for one in rows)]
-    heads = ["system", "printed", *(_head(key, metrics) for key in keys if key[0] != ORACLE), "ours - printed", "± over seeds"]
+    rows = {name: _row(row, name, found) for name, found in by_system.items() if found}
+    if data is not None and row.score is not None and (pooled := _mean_of_runs(row, runs, store, data)):
+        rows[MEAN_OF_RUNS] = pooled
+    shown = {run.task.case for run in runs}
+    for name in dict.fromkeys(one.system for one in row.printed if one.system not in rows):
+        rows[name] = Row(name, printed=_printed(row, name, shown))
+    columns = [column for column in COLUMNS if any(column == key[0] for one in rows.values() for key in one.values)]
+    metrics = list(dict.fromkeys(metric for one in rows.values() for _, metric in one.values))
+    every = {key for one in rows.values() for key in one.values}
+    keys = [(column, metric) for column in columns for metric in metrics if (column, metric) in every]
+    heads = ["system", "printed", *(_head(key, metrics) for key in keys if key[0] != ORACLE), "ours - printed"]
     heads += ["seconds", *(_head(key, metrics) for key in keys if key[0] == ORACLE)]
-    lines = [_line(one, keys, shown) for one in rows]
+    lines = [_line(one, keys, shown) for one in rows.values()]
     filled = [index for index in range(len(heads)) if any(line[index] != _EMPTY for line in lines)]
     heads, *lines = ([line[index] for index in filled] for line in (heads, *lines))
     return Table(row.title, _notes(row, size, runs), heads, lines)
@@ -150,80 +168,91 @@ def _named(run: Run) -> list[str]:
 
 
 def _row(row: Experiment, name: str, runs: Sequence[Run]) -> Row:
-    values: dict[tuple[str, str], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    scores: dict[tuple[str, str], dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
     for run in runs:
-        for column, scores in run.scores.items():
-            for metric, value in scores.items():
-                values[column, metric][run.task.seed].append(value)
-    means = {key: [mean(found) for found in of_seed.values()] for key, of_seed in values.items()}
-    seconds = mean(run.record["seconds"] for run in runs)
-    return _compared(row, name, Row(name, means, seconds=seconds, pictures=frozenset(run.task.case for run in runs)), runs)
+        for column, found in run.scores.items():
+            for metric, value in found.items():
+                scores[column, metric][run.task.case][run.task.seed] = value
+    values = {key: _value(by_picture) for key, by_picture in scores.items()}
+    return _compared(row, name, Row(name, values, {}, mean(run.record["seconds"] for run in runs), _seeds(runs)), runs)
+
+
+def _value(scores: Mapping[str, Mapping[int, float]]) -> Value:
+    """Of scores by picture and seed."""
+    common = set.intersection(*(set(by_seed) for by_seed in scores.values()))
+    of_seed = [mean(by_seed[seed] for by_seed in scores.values()) for seed in sorted(common)]
+    spread = stdev(of_seed) if len(of_seed) > 1 and all(map(isfinite, of_seed)) else None
+    return Value(mean(mean(by_seed.values()) for by_seed in scores.values()), spread)
+
+
+def _seeds(runs: Sequence[Run]) -> dict[str, int]:
+    return dict(Counter(run.task.case for run in runs))
 
 
 def _mean_of_runs(row: Experiment, runs: Sequence[Run], store: Store, data: Path) -> Row | None:
-    """The answers of all seeds of the first contestant, averaged picture by picture."""
+    """The kept pictures of the first contestant, averaged over as many seeds as every picture has."""
     first = next(iter(row.contestants))
     of_case: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
         if run.task.contestant == first:
             of_case[run.task.case].append(run)
-    fewest = min((len(found) for found in of_case.values()), default=0)
+    fewest = min(map(len, of_case.values()), default=0)
     if fewest < 2 or row.score is None:
         return None
     scores = []
     for name, found in of_case.items():
-        problem = row.problem(name, row.case(name).read(data, found[0].task.size.crop))
+        problem = row.posed(name, data, found[0].task.size.crop)
         if problem.truth is None:
             return None
-        pictures = torch.stack([images.load(store.picture(run.task.key)) for run in found])
+        pictures = torch.stack([images.load(store.picture(run.task.key)) for run in found[:fewest]])
         scores.append(float(row.score(pictures.mean(0, keepdim=True), problem.truth)))
-    seconds = mean(sum(run.record["seconds"] for run in found) for found in of_case.values())
-    label = f"{first}, mean of {fewest} runs"
-    made = Row(label, {(AVERAGE, row.metric): [mean(scores)]}, seconds=seconds, pictures=frozenset(of_case))
+    seconds = mean(sum(run.record["seconds"] for run in found[:fewest]) for found in of_case.values())
+    values = {(AVERAGE, row.metric): Value(mean(scores))}
+    made = Row(f"{first}, mean of {fewest} runs", values, {}, seconds, dict.fromkeys(of_case, 1))
     return _compared(row, MEAN_OF_RUNS, made, runs)
 
 
 def _compared(row: Experiment, system: str, made: Row, runs: Sequence[Run]) -> Row:
     """The row with what the paper prints of a system, over the same pictures where that is known."""
-    printed = [one for one in row.printed if one.system == system]
-    same = len(made.pictures) == len(row.cases) or all(one.by_picture for one in printed)
+    same = len(made.seeds) == len(row.cases) or all(one.by_picture for one in row.printed if one.system == system)
     whole = all(run.task.size.whole for run in runs)
-    return replace(made, printed={one.column: one.over(made.pictures) for one in printed}, comparable=whole and same)
+    return replace(made, printed=_printed(row, system, made.seeds), comparable=whole and same)
 
 
-def _line(one: Row, keys: Sequence[tuple[str, str]], pictures: frozenset[str]) -> list[str]:
-    cells = {key: f"{mean(one.values[key]):.2f}" if key in one.values else _EMPTY for key in keys}
+def _printed(row: Experiment, system: str, pictures: Collection[str]) -> dict[str, float]:
+    return {one.column: one.over(pictures) for one in row.printed if one.system == system}
+
+
+def _line(one: Row, keys: Sequence[tuple[str, str]], pictures: Collection[str]) -> list[str]:
+    cells = {key: str(one.values[key]) if key in one.values else _EMPTY for key in keys}
     printed = ", ".join(
         f"{value:.2f}" + (f" ({COLUMNS[column]})" if len(one.printed) > 1 else "") for column, value in one.printed.items()
     )
-    seconds = _PUBLISHED if one.seconds is None else f"{one.seconds:.1f}"
-    shown = [cells[key] for key in keys if key[0] != ORACLE]
-    fewer = f" ({len(one.pictures)} of these pictures)" if one.pictures and one.pictures != pictures else ""
     return [
-        one.system + fewer,
+        one.system + _unfinished(one, pictures),
         printed or _EMPTY,
-        *shown,
+        *(cells[key] for key in keys if key[0] != ORACLE),
         _difference(one) if one.comparable else _EMPTY,
-        _spread(one),
-        seconds,
+        _PUBLISHED if one.seconds is None else f"{one.seconds:.1f}" if one.seconds >= 1 else f"{one.seconds:.3f}",
         *(cells[key] for key in keys if key[0] == ORACLE),
     ]
 
 
+def _unfinished(one: Row, pictures: Collection[str]) -> str:
+    """What a row lacks against the others."""
+    if one.seeds and len(one.seeds) < len(pictures):
+        return f" ({len(one.seeds)} of these pictures)"
+    return " (not every picture with every seed)" if len(set(one.seeds.values())) > 1 else ""
+
+
 def _difference(one: Row) -> str:
-    """Ours minus the printed, in the column that the printed figure is of."""
+    """Ours minus the printed, in the column that the printed figure is of; of a single column, in that."""
     found = []
     for column, value in one.printed.items():
-        ours = next((values for (name, _), values in one.values.items() if name == column), None)
-        ours = ours or (next(iter(one.values.values())) if len(one.values) == 1 else None)
-        found += [f"{mean(ours) - value:+.2f}"] if ours else []
+        ours = next((found for (name, _), found in one.values.items() if name == column), None)
+        ours = next(iter(one.values.values())) if ours is None and len(one.values) == 1 else ours
+        found += [f"{ours.mean - value:+.2f}"] if ours else []
     return ", ".join(found) or _EMPTY
-
-
-def _spread(one: Row) -> str:
-    """Standard deviation over the seeds, of the column that comes first."""
-    several = [values for values in one.values.values() if len(values) > 1]
-    return f"{stdev(several[0]):.2f}" if several and all(map(isfinite, several[0])) else _EMPTY
 
 
 def _head(key: tuple[str, str], metrics: Sequence[str]) -> str:
@@ -236,15 +265,35 @@ def _notes(row: Experiment, size: Size, runs: Sequence[Run]) -> str:
     seeds = len({run.task.seed for run in runs})
     metrics = dict.fromkeys(metric for run in runs for found in run.scores.values() for metric in found)
     scored = f"Means of {' and '.join(metrics)} over" if metrics else "Without a score, see the figure:"
-    runs_each = f"up to {seeds} seeds" if seeds > 1 else "one seed"
-    machine, threads = runs[0].record["environment"], runs[0].record["environment"]["torch_threads"]
-    packages = {name: version for run in runs for name, version in run.record["environment"]["packages"].items()}
-    versions = ", ".join(f"{name} {version}" for name, version in packages.items())
+    runs_each = f"up to {seeds} seeds, ± their deviation" if seeds > 1 else "one seed"
     share = "" if size.whole else " This is a smaller version: its figures are not to be compared with the printed ones."
+    stops = " Runs with a stop of their own end there, and so does what the oracle sees." if any(map(_stops, runs)) else ""
     return (
-        f"{scored} {pictures} of {len(row.cases)} pictures, {runs_each}; {size}.{share} "
-        f"From the paper: {row.source}. Run on {machine['gpu'] or machine['processor']}, threads: {threads}, with {versions}."
+        f"{scored} {pictures} of {len(row.cases)} pictures, {runs_each}; {size}.{share}{stops} "
+        f"From the paper: {row.source}. Run on {' and on '.join(sorted({_machine(run.record) for run in runs}))}, "
+        f"with {_versions(runs)}."
     )
+
+
+def _stops(run: Run) -> bool:
+    return bool(run.record["facts"].get("stops"))
+
+
+def _machine(record: dict[str, Any]) -> str:
+    environment = record["environment"]
+    if record["device"] != "cpu":
+        return str(environment["gpu"])
+    threads = environment["torch_threads"]
+    return f"{environment['processor']}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def _versions(runs: Sequence[Run]) -> str:
+    """Of every package, all that took part."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for run in runs:
+        for name, version in run.record["environment"]["packages"].items():
+            found[name].add(version)
+    return ", ".join(f"{name} {' and '.join(sorted(versions))}" for name, versions in found.items())
 
 
 def _escaped(text: str) -> str:

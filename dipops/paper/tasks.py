@@ -1,5 +1,6 @@
 """One run of the paper's: which experiment, picture, contestant and seed, how large, and what comes of it."""
 
+import difflib
 import hashlib
 import json
 import re
@@ -14,8 +15,9 @@ from torch import Tensor
 
 from dipops.errors import BadValue
 from dipops.files import environment
-from dipops.paper.contestants import Contestant, Effort, Outcome
-from dipops.paper.experiments import EXPERIMENTS, Experiment, experiment
+from dipops.paper.contestants import ANSWER, Contestant, Effort, Outcome
+from dipops.paper.experiments import EXPERIMENTS, OBJECTIVE, Experiment, experiment
+from dipops.paper.networks import INVERSIONS
 from dipops.problem import Problem
 from dipops.recipes import Variant
 
@@ -53,7 +55,16 @@ class Size:
     def __str__(self) -> str:
         parts = ["the whole pictures" if self.crop is None else f"crops of {self.crop} pixels"]
         parts.append("all steps" if self.steps == 1 else f"{100 * self.steps:g}% of the steps")
-        return ", ".join([*parts, "the paper's settings" if self.variant is Variant.PAPER else "light settings"])
+        return ", ".join(
+            [*parts, "the paper's settings" if self.variant is Variant.PAPER else "light settings where there are any"]
+        )
+
+    @property
+    def options(self) -> str:
+        """As the command line takes it."""
+        crop = "" if self.crop is None else f" --crop {self.crop}"
+        steps = "" if self.steps == 1 else f" --steps {self.steps:g}"
+        return f"{crop}{steps}{' --light' if self.variant is Variant.LIGHT else ''}"
 
 
 @dataclass(frozen=True)
@@ -99,7 +110,7 @@ def plan(
     contestants: Iterable[str] | None = None,
     pictures: int | None = None,
 ) -> list[Task]:
-    """All runs of some experiments, those first that cost least.
+    """All runs of some experiments; in each, first what draws nothing at random, which is quick.
 
     Args:
         names: of experiments; "all" among them means every one.
@@ -110,13 +121,22 @@ def plan(
         pictures: of each experiment only the first so many.
 
     Raises:
-        BadValue: an experiment is unknown, or nothing is left.
+        BadValue: an experiment or a contestant is unknown, or nothing is left.
     """
     chosen = list(EXPERIMENTS.values()) if ALL in names else [experiment(name) for name in names]
+    known = {name for row in chosen for name in row.contestants}
+    known_layers = {name.partition(",")[0] for name in INVERSIONS}
+    for layer in layers or ():
+        if layer not in known_layers:
+            raise BadValue(f"layer {layer!r}", f"some of {', '.join(sorted(known_layers))}", "look at --layers")
+    for name in contestants or ():
+        if name not in known:
+            near = ", ".join(difflib.get_close_matches(name, known, n=3, cutoff=0.0))
+            raise BadValue(f"system {name!r}", "one that takes part in the experiments", f"the nearest are {near}")
     tasks = [
         Task(row.name, case.name, name, seed, size)
         for row in chosen
-        for name, contestant in row.contestants.items()
+        for name, contestant in sorted(row.contestants.items(), key=lambda item: item[1].random)
         if _wanted(row, name, layers, contestants)
         for seed in range(seeds if contestant.random else 1)
         for case in row.cases[:pictures]
@@ -133,12 +153,16 @@ def perform(task: Task, data: Path, place: str = "cpu", progress: bool = False) 
         BadFile: a picture or a file of weights is missing or another one.
     """
     row = experiment(task.experiment)
-    problem = row.problem(task.case, row.case(task.case).read(data, task.size.crop)).to(torch.device(place))
+    case = row.case(task.case)
+    problem = row.posed(task.case, data, task.size.crop).to(torch.device(place))
     contestant: Contestant = row.contestants[task.contestant]
     started = time.perf_counter()
     outcome = contestant.restore(problem, Effort(data, task.size.variant, task.size.steps, task.seed, progress))
     record = {
         "task": task.values(),
+        "settings": contestant.settings(task.size.variant),
+        "pictures": case.digest(data),
+        "operator": repr(problem.operator),
         "scores": _scores(row, problem, outcome),
         "facts": outcome.facts,
         "seconds": round(time.perf_counter() - started, 3),
@@ -151,7 +175,9 @@ def perform(task: Task, data: Path, place: str = "cpu", progress: bool = False) 
 
 def _scores(row: Experiment, problem: Problem, outcome: Outcome) -> dict[str, dict[str, float]]:
     """By column, then by metric."""
-    found = {"answer": dict(outcome.scores)} if outcome.scores else {}
+    found = {ANSWER: dict(outcome.scores)} if outcome.scores else {}
+    if row.metric == OBJECTIVE:
+        found[ANSWER] = {OBJECTIVE: outcome.facts["curves"][OBJECTIVE]["value"][-1]}
     if row.score is None or problem.truth is None:
         return found
     for column, picture in outcome.pictures.items():
