@@ -47,7 +47,7 @@ def main(folder: str) -> None:
         require_runnable(tasks, DATA)
         run(tasks, store, DATA)
         head = "Made by `python -m benchmarks.paper`. What the paper prints is of whole pictures."
-        text = "\n\n".join([head, *_tables(tasks, store)])
+        text = "\n".join([f"{head}\n", *_tables(tasks, store)])
         write_whole(RESULTS / f"{page}.md", lambda file, text=text: file.write(text.encode()))
         print(f"Look at {RESULTS / page}.md")
 

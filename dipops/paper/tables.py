@@ -270,7 +270,7 @@ def _notes(row: Experiment, size: Size, runs: Sequence[Run]) -> str:
     stops = " Runs with a stop of their own end there, and so does what the oracle sees." if any(map(_stops, runs)) else ""
     return (
         f"{scored} {pictures} of {len(row.cases)} pictures, {runs_each}; {size}.{share}{stops} "
-        f"From the paper: {row.source}. Run on {' and on '.join(sorted({_machine(run.record) for run in runs}))}, "
+        f"Source: {row.source}. Run on {' and on '.join(sorted({_machine(run.record) for run in runs}))}, "
         f"with {_versions(runs)}."
     )
 
