@@ -23,7 +23,7 @@ class Health(Enum):
 
 
 class Faults(Stateful):
-    """Judges the last objectives by the lowest level that a solve has had.
+    """Judges the last objectives by the lowest level that a solve has had: the first value, or the median between two looks.
 
     A value that is not finite is a fault, and so are the last 25 values of any member if all lie 5 dB above the level. A rise
     that has just begun is doubtful: the next look will tell whether it was a spike, or, if there is none, it is a fault.
@@ -49,7 +49,8 @@ class Faults(Stateful):
         """Take in the objectives (steps, N) up to step ``index``; ``last`` says that there will be no other look."""
         if self._lowest is None and objectives.isfinite().all():
             self._floor = (_NEGLIGIBLE * objectives[0]).clamp(min=self._usual)
-            self._lowest = torch.maximum(objectives.min(0).values, self._floor)
+            level = torch.minimum(objectives[0], objectives.median(0).values)
+            self._lowest = torch.maximum(level, self._floor)
         health = self._health(objectives)
         if last and health is Health.DOUBTFUL:
             health = Health.FAULTY

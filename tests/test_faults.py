@@ -195,6 +195,16 @@ def test_a_jump_in_the_first_stretch_or_in_a_long_one_is_found() -> None:
     assert Faults().judge(long, 100) is Health.FAULTY
 
 
+def test_a_level_is_not_where_a_first_fall_shot_through_the_target() -> None:
+    """A single number that is fitted is met exactly on the way past it, and only then settles."""
+    faults = Faults()
+    falling = torch.linspace(1, -0.25, 25).view(25, 1).square()
+    assert float(falling.min()) < 1e-3
+    assert faults.judge(falling, 25) is Health.WELL
+    assert faults.judge(torch.full((25, 1), 0.05), 50) is Health.WELL
+    assert faults.judge(torch.full((25, 1), 4.0), 75) is Health.FAULTY
+
+
 def test_a_rise_that_comes_back_at_every_rate_ends_the_solve() -> None:
     """It is tied to the step, so that lower rates do not help, and good looks before it must not count."""
     problem = Problem.simulate(Mask(images.random_mask(32, 32, keep=0.5), channels=3), images.portrait(32))
