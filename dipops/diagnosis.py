@@ -1,5 +1,7 @@
 """What is wrong with an adjoint: the usual mistakes, told from one picture."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -7,15 +9,21 @@ _CLOSE = 1e-8
 _SINGLE = 1e-5
 
 
-def diagnose_adjoint(got: Tensor, truth: Tensor) -> str:
-    """One sentence on how ``got``, the adjoint's answer, differs from ``truth``; both of shape (1, *in_shape)."""
+def diagnose_adjoint(got: Tensor, truth: Tensor, confusions: Mapping[str, Tensor] | None = None) -> str:
+    """One sentence on how ``got``, the adjoint's answer, differs from ``truth``; both of shape (1, *in_shape).
+
+    Args:
+        got, truth: the answers.
+        confusions: in words, what it may have been taken for, and that one's answer.
+    """
     if got.shape != truth.shape:
         return f"the adjoint gives shape {tuple(got.shape[1:])} instead of {tuple(truth.shape[1:])}"
     if not got.isfinite().all():
         return "the adjoint gives values that are not finite"
     if not truth.any():
         return "forward has no derivative: something inside cuts the graph, such as detach(), no_grad() or numpy"
-    sentences = (_rounded(got, truth), _scaled(got, truth), _moved(got, truth), _border(got, truth), _worst(got, truth))
+    taken = (f"the adjoint looks like {words}" for words, answer in (confusions or {}).items() if _close(got, answer))
+    sentences = (_rounded(got, truth), _scaled(got, truth), _moved(got, truth), *taken, _border(got, truth), _worst(got, truth))
     return next(sentence for sentence in sentences if sentence)
 
 

@@ -80,7 +80,7 @@ def check(operator: LinearOrDifferentiableOperator, strict: bool = True) -> Repo
     """
     if not isinstance(operator, LinearOrDifferentiableOperator):
         raise BadType(f"a {type(operator).__name__}", "an operator", "inherit from LinearOperator or DifferentiableOperator")
-    laws = (*COMMON_LAWS, *(LINEAR_LAWS if isinstance(operator, LinearOperator) else ()))
+    laws = (*FIRST_LAWS, *(LINEAR_LAWS if isinstance(operator, LinearOperator) else ()), *DERIVATIVE_LAWS)
     verdicts = tuple(_verdicts(operator, laws))
     report = Report(repr(operator), verdicts, 1 + len(laws) - len(verdicts))
     if strict and not report.passed:
@@ -101,7 +101,9 @@ def _verdicts(operator: LinearOrDifferentiableOperator, laws: Sequence[Law]) -> 
     if verdict.fault:
         return  # the others would only repeat it
     for law in laws:
-        yield _judge(law, deepcopy(operator).double())
+        yield (verdict := _judge(law, deepcopy(operator).double()))
+        if verdict.fault and law is linearity:
+            return  # what is not linear has no adjoint, and guesses at one would mislead
 
 
 def _judge(law: Law, operator: LinearOrDifferentiableOperator) -> Verdict:
@@ -273,9 +275,23 @@ def adjoint(operator: LinearOperator, generator: torch.Generator) -> Verdict:
         return Verdict("adjoint", fault=diagnose_adjoint(back, by_autograd))
     error = max(probes.mismatch(operator(x), y, x, back), probes.distance(back, by_autograd))
     if error > _TOLERANCE:
-        return Verdict("adjoint", error, diagnose_adjoint(back[:1], by_autograd[:1]))
+        return Verdict("adjoint", error, diagnose_adjoint(back[:1], by_autograd[:1], _confusions(operator, y[:1])))
     error = max(error, probes.distance(operator.gram(x), operator.adjoint(operator(x))))
     return Verdict("adjoint", error, "gram is not AᵀA" if error > _TOLERANCE else "")
+
+
+def _confusions(operator: LinearOperator, y: Tensor) -> dict[str, Tensor]:
+    """What an adjoint written by hand is confused with, and how each answers to y (1, *out_shape)."""
+    if y.ndim != 1 + len(operator.in_shape):
+        return {}
+    found = {}
+    if y.shape[1:] == operator.in_shape:
+        found["forward itself; the adjoint of a convolution has its kernel flipped"] = operator(y)
+    zero = torch.zeros(1, *operator.in_shape).to(y)
+    for axis in range(2, y.ndim):
+        answer = pullback(operator.forward, zero, y.flip(axis)).flip(axis)
+        found[f"that of an operator mirrored along axis {axis - 1}: flip the kernel there"] = answer
+    return found
 
 
 def dense(operator: LinearOperator, generator: torch.Generator) -> Verdict:
@@ -326,5 +342,6 @@ def copies(operator: LinearOrDifferentiableOperator, generator: torch.Generator)
     return Verdict("copies", note=note)
 
 
-COMMON_LAWS = (purity, dtype, shape, layout, batch, gradient, taylor, copies)
+FIRST_LAWS = (purity, dtype, shape, layout, batch)
 LINEAR_LAWS = (linearity, adjoint, dense, norm)
+DERIVATIVE_LAWS = (gradient, taylor, copies)

@@ -12,6 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 import api  # noqa: E402
 import drawings  # noqa: E402
 import measured  # noqa: E402
+import outputs  # noqa: E402
 import thumbnails  # noqa: E402
 
 import dipops  # noqa: E402
@@ -35,10 +36,10 @@ extensions = [
 exclude_patterns = [
     "_build",
     "_measured/*",
+    "_drawn/*",
     "course/solutions",
     "gallery/*.ipynb",
     "gallery/*.py",
-    "sg_execution_times.rst",
     "**/GALLERY*",
 ]
 nb_execution_mode = "off"  # lessons have blanks in them; make course runs them with their solutions
@@ -65,7 +66,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "remove_config_comments": True,
     "show_memory": False,
-    "min_reported_time": 1,
+    "write_computation_times": False,
     "plot_gallery": "True",
     "abort_on_example_error": True,
     "image_srcset": [],
@@ -98,4 +99,5 @@ def setup(app):
     app.connect("builder-inited", lambda _: thumbnails.write(HERE / "gallery"), priority=900)  # after the gallery is made
     api.write(HERE / "api")
     drawings.write(HERE / "_drawn")
+    outputs.write(HERE / "_drawn")
     measured.write(HERE / "_measured")

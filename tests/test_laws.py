@@ -6,6 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 
 from dipops import BadType, DifferentiableOperator, Identity, LawError, LinearOperator, LinearOrDifferentiableOperator, check
@@ -34,6 +35,38 @@ def test_random_expressions_obey_every_law(device: torch.device) -> None:
     assert sum(roots.values()) >= 300
     assert min(roots[name] for name in EXAMPLES) >= 20
     assert sum(depth >= 2 for depth in depths) >= len(depths) / 2
+
+
+class Slanted(LinearOperator):
+    """A blur whose kernel is its own mirror image along no axis."""
+
+    def __init__(self, in_shape) -> None:
+        super().__init__(in_shape)
+        self.kernel = torch.tensor([[0.5, 0.2, 0.1], [0.3, 0.0, 0.0], [0.1, 0.05, 0.0]]).expand(3, 1, 3, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.conv2d(x, self.kernel, groups=3, padding=1)
+
+
+class FlippedDown(Slanted):
+    def adjoint(self, y: torch.Tensor) -> torch.Tensor:
+        return F.conv2d(y, self.kernel.flip(2), groups=3, padding=1)
+
+
+def test_a_kernel_that_was_flipped_along_one_axis_only_is_told() -> None:
+    with pytest.raises(LawError, match="mirrored along axis 2: flip the kernel there"):
+        check(FlippedDown((3, 9, 13)))
+
+
+def test_nothing_is_said_of_the_adjoint_of_what_is_not_linear() -> None:
+    class Lifted(Slanted):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x) + 0.1
+
+    report = check(Lifted((3, 9, 13)), strict=False)
+    assert report.verdicts[-1].law == "linearity"
+    assert "it is affine" in report.verdicts[-1].fault
+    assert "the other 6 say nothing until it holds" in str(report)
 
 
 @pytest.mark.parametrize("kind", ZOO, ids=lambda kind: kind.__name__)

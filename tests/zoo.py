@@ -261,7 +261,7 @@ ZOO: dict[type, tuple[str, str]] = {
     OneOff: ("adjoint", "one pixel off along axis 1"),
     Swapped: ("adjoint", "channels swapped"),
     HalfBorder: ("adjoint", "on the border, where its weight is about 0.5"),
-    NotFlipped: ("adjoint", "the adjoint is wrong, most at pixel"),
+    NotFlipped: ("adjoint", "looks like forward itself"),
     MeanStack: ("adjoint", "scaled by 0.5"),
     WrongShape: ("shape", "adjoint gives (2, 3, 7, 8) instead of (2, 3, 7, 9)"),
     Remembers: ("purity", "applying it changes known: it remembers"),

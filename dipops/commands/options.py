@@ -34,9 +34,9 @@ CheckpointOption = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing and show no bar.")]
 
 
-def whole(text: str, name: str) -> int:
+def whole(text: str, name: str, advice: str = "round it") -> int:
     """An integer, or BadValue."""
     try:
         return int(text)
     except ValueError:
-        raise BadValue(f"{name} = {text}", "a whole number", "round it") from None
+        raise BadValue(f"{name} = {text}", "a whole number", advice) from None

@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated
@@ -24,7 +25,7 @@ def check(
     shape: Annotated[str, typer.Option(help="in_shape for its constructor, or several; odd and even ones show most.")] = SHAPES,
 ) -> None:
     """Prove an operator: try every law on it, and say what is wrong."""
-    shapes = [tuple(whole(side, "shape") for side in text.split(",")) for text in shape.split(" ")]
+    shapes = [tuple(map(_side, text.split(","))) for text in shape.split(" ")]
     operators = [
         made for in_shape in shapes for made in (_examples(in_shape) if target is None else [construct(target, in_shape)])
     ]
@@ -40,6 +41,10 @@ def check(
             passed = passed and report.passed
     if not passed:
         raise typer.Exit(1)
+
+
+def _side(text: str) -> int:
+    return whole(text, "shape", "write sides with commas, 3,9,13")
 
 
 def version() -> None:
@@ -76,6 +81,7 @@ def construct(target: str, in_shape: tuple[int, ...]) -> LinearOrDifferentiableO
     return operator
 
 
+@cache  # loaded twice, an operator's class would not be found under its name
 def _module(path: Path) -> ModuleType:
     if not path.is_file():
         raise BadFile(f"no file at {path}", "a Python file", "check the path")

@@ -9,6 +9,7 @@ from written import put
 
 from dipops import DeepImagePrior, Identity, Problem, TotalVariation, recipes
 from dipops.estimate import estimate
+from dipops.laws import DERIVATIVE_LAWS, FIRST_LAWS, LINEAR_LAWS, movable
 
 _RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 _SIZES = (64, 128, 256)
@@ -24,6 +25,7 @@ def write(folder):
                 put(folder / f"{page}-{_slug(title)}.md", text)
     put(folder / "costs.md", costs())
     put(folder / "bytes.md", bytes_held())
+    put(folder / "laws.md", laws())
 
 
 def costs():
@@ -36,6 +38,15 @@ def costs():
         where = f"{machine['gpu'] or machine['processor']}, {machine['torch_threads']} threads, {machine['instructions']}"
         side = path.stem.split("-")[2]
         rows.append(f"| {side} x {side} | {paper} | {light} | {where} |")
+    return "\n".join(rows) + "\n"
+
+
+def laws():
+    """Every law, by what its docstring says."""
+    rows = ["| law | says |", "|---|---|"]
+    for law in (movable, *FIRST_LAWS, *LINEAR_LAWS, *DERIVATIVE_LAWS):
+        text = re.sub(r"`+", "`", " ".join(law.__doc__.split()))
+        rows.append(f"| {law.__name__} | {text} |")
     return "\n".join(rows) + "\n"
 
 

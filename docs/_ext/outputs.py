@@ -1,0 +1,31 @@
+"""What the blocks of a page print, and the lessons as notebooks to download."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import jupytext
+from written import put
+
+_DOCS = Path(__file__).parents[1]
+
+
+def write(folder):
+    """A text for each block that prints, named by its number on the page, and a notebook for each lesson."""
+    folder.mkdir(exist_ok=True)
+    for number, text in enumerate(_printed((_DOCS / "operator.md").read_text()), 1):
+        if text:
+            put(folder / f"operator-{number}.txt", text)
+    for lesson in sorted(_DOCS.glob("course/[0-9]*.md")):
+        put(folder / f"{lesson.stem}.ipynb", jupytext.writes(jupytext.read(lesson), fmt="ipynb"))
+
+
+def _printed(page):
+    """What each block of Python prints, one after the other as a reader would run them."""
+    names = {"__name__": "page"}
+    for code in re.findall(r"^```python\n(.*?)^```", page, re.S | re.M):
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            exec(compile(code, "operator.md", "exec"), names)
+        yield out.getvalue()
