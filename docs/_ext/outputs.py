@@ -3,7 +3,9 @@
 import contextlib
 import io
 import re
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import jupytext
 from written import put
@@ -23,9 +25,9 @@ def write(folder):
 
 def _printed(page):
     """What each block of Python prints, one after the other as a reader would run them."""
-    names = {"__name__": "page"}
+    module = sys.modules["page"] = ModuleType("page")  # its classes are found by their names, as in a script
     for code in re.findall(r"^```python\n(.*?)^```", page, re.S | re.M):
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
-            exec(compile(code, "operator.md", "exec"), names)
+            exec(compile(code, "operator.md", "exec"), vars(module))
         yield out.getvalue()
