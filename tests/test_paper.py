@@ -15,6 +15,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 import torch
 
@@ -400,7 +401,9 @@ def test_every_kind_of_table_and_figure_draws(name: str, tmp_path: Path) -> None
     assert len(runs) == len(tasks) == len(ready)
     drawn = table(row, TINY, runs, found, folder)
     assert [line[0] for line in drawn.lines][: len(ready)] == ready
-    assert figure(row, TINY, runs, found, folder).get_axes()
+    shown = figure(row, TINY, runs, found, folder)
+    assert shown.get_axes()
+    plt.close(shown)
 
 
 def _is_ready(contestant: Contestant, folder: Path) -> bool:
