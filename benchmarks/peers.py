@@ -1,11 +1,11 @@
 """One task in several packages, as docs/coming.md shows it: ``python -m benchmarks.peers``, where they are all installed."""
 
-import re
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import RESULTS, Task, in_turn, markdown, provenance, record_of, run
+from benchmarks.pages import code_of
 from dipops.files import write_whole
 
 PAGE = Path(__file__).parents[1] / "docs" / "coming.md"
@@ -14,7 +14,7 @@ PEERS = {"PyLops": "# PyLops", "SCICO": "# SCICO"}
 
 def blocks() -> dict[str, str]:
     """The code of the page: ours, which a peer's goes on from, and each peer's."""
-    found = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.S | re.M)
+    found = code_of(PAGE)
     theirs = {name: next(block for block in found if block.startswith(head)) for name, head in PEERS.items()}
     return {"dipops": found[0], **theirs}
 

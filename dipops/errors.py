@@ -1,5 +1,8 @@
 """Errors that say what came, what was expected and what to do."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class DipopsError(Exception):
     """Base of every error raised on purpose; its text is one line in three parts."""
@@ -45,6 +48,11 @@ class LawError(DipopsError, AssertionError):
     def __init__(self, came: str, expected: str, advice: str, report: object = None) -> None:
         super().__init__(came, expected, advice)
         self.report = report
+
+
+def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
+    """The known names that are most like a wrong one, for an advice."""
+    return ", ".join(difflib.get_close_matches(name, list(known), n=count, cutoff=0.0))
 
 
 def first_line(error: BaseException) -> str:

@@ -12,10 +12,9 @@ from typing import Any, BinaryIO
 
 from dipops.errors import BadFile
 
-RECORDED = (
-    *("dipops", "torch", "numpy", "scipy", "pillow", "matplotlib", "scikit-image"),
-    *("bm3d", "opencv-contrib-python-headless", "sporco"),
-)
+_OURS = ("dipops", "torch", "numpy", "scipy", "pillow", "matplotlib")
+_COMPARED = ("scikit-image", "bm3d", "opencv-contrib-python-headless", "sporco")
+RECORDED = (*_OURS, *_COMPARED)
 
 
 def write_whole(path: str | Path, write: Callable[[BinaryIO], object], part: Path | None = None) -> None:

@@ -82,7 +82,7 @@ def check(operator: LinearOrDifferentiableOperator, strict: bool = True) -> Repo
         raise BadType(f"a {type(operator).__name__}", "an operator", "inherit from LinearOperator or DifferentiableOperator")
     laws = (*FIRST_LAWS, *(LINEAR_LAWS if isinstance(operator, LinearOperator) else ()), *DERIVATIVE_LAWS)
     verdicts = tuple(_verdicts(operator, laws))
-    report = Report(repr(operator), verdicts, 1 + len(laws) - len(verdicts))
+    report = Report(repr(operator), verdicts, len(laws) - len(verdicts))
     if strict and not report.passed:
         first = next(verdict for verdict in report.verdicts if verdict.fault)
         names = ", ".join(verdict.law for verdict in report.verdicts if verdict.fault)
@@ -97,13 +97,10 @@ def check(operator: LinearOrDifferentiableOperator, strict: bool = True) -> Repo
 
 def _verdicts(operator: LinearOrDifferentiableOperator, laws: Sequence[Law]) -> Iterator[Verdict]:
     _ = deepcopy(operator).out_shape  # on a copy: tracing would hide from purity what the first call changes
-    yield (verdict := _judge(movable, deepcopy(operator)))
-    if verdict.fault:
-        return  # the others would only repeat it
     for law in laws:
         yield (verdict := _judge(law, deepcopy(operator).double()))
-        if verdict.fault and law is linearity:
-            return  # what is not linear has no adjoint, and guesses at one would mislead
+        if verdict.fault and law in (movable, linearity):
+            return  # the others would repeat it, or guess at an adjoint that there is not
 
 
 def _judge(law: Law, operator: LinearOrDifferentiableOperator) -> Verdict:
@@ -121,7 +118,7 @@ def movable(operator: LinearOrDifferentiableOperator, generator: torch.Generator
                 where = f"{type(module).__name__}.{name} is a {type(value).__name__} that holds tensors"
                 return Verdict("movable", fault=f"{where}, which .to() does not move: assign each tensor to self by itself")
     try:
-        operator.double()._trace()
+        operator._trace()
     except RuntimeError as error:
         return Verdict("movable", fault=f"in float64 forward raises {first_line(error)!r}: {_LIKE_THE_INPUT}")
     return Verdict("movable")
@@ -342,6 +339,6 @@ def copies(operator: LinearOrDifferentiableOperator, generator: torch.Generator)
     return Verdict("copies", note=note)
 
 
-FIRST_LAWS = (purity, dtype, shape, layout, batch)
+FIRST_LAWS = (movable, purity, dtype, shape, layout, batch)
 LINEAR_LAWS = (linearity, adjoint, dense, norm)
 DERIVATIVE_LAWS = (gradient, taylor, copies)

@@ -229,7 +229,13 @@ def test_the_demo_leaves_pictures_and_a_record(
 
 @pytest.mark.parametrize(
     ("operator", "sigma"),
-    [("identity", 25), ("mask:0.5", 0), pytest.param("lanczos:4", 0, marks=pytest.mark.slow), ("op.py:Right", 0)],
+    [
+        ("identity", 25),
+        ("mask:0.5", 0),
+        pytest.param("lanczos:4", 0, marks=pytest.mark.slow),
+        ("op.py:Right", 0),
+        pytest.param("op.py:Right", 10, marks=pytest.mark.slow),
+    ],
 )
 def test_compare_leaves_a_table_a_figure_and_a_record(operator: str, sigma: float, folder: Path, capsys) -> None:
     (folder / "op.py").write_text(OPERATOR)

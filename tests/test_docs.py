@@ -8,6 +8,7 @@ import matplotlib as mpl
 import pytest
 import typer
 
+from benchmarks.pages import code_of
 from benchmarks.peers import PEERS, blocks, solve_all
 from dipops import cli
 
@@ -22,15 +23,11 @@ _SMALLER = [
 ]
 
 
-def _blocks(page: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.S | re.M)
-
-
-@pytest.mark.parametrize("page", [page for page in PAGES if _blocks(page, "python")], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [page for page in PAGES if code_of(page, "python")], ids=lambda page: page.stem)
 def test_the_code_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mpl.use("Agg")
     monkeypatch.chdir(tmp_path)
-    code = "\n".join(block for block in _blocks(page, "python") if not block.startswith(tuple(PEERS.values())))
+    code = "\n".join(block for block in code_of(page, "python") if not block.startswith(tuple(PEERS.values())))
     for large, small in _SMALLER:
         code = code.replace(large, small)
     exec(compile(code, page.name, "exec"), {"__name__": "page"})
@@ -45,10 +42,10 @@ def test_a_peer_solves_the_same_task(peer: str) -> None:
     assert abs(found[peer]["psnr"] - found["dipops"]["psnr"]) < 0.5
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if _blocks(page, "console")], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [page for page in PAGES if code_of(page, "console")], ids=lambda page: page.stem)
 def test_every_command_exists_with_its_options(page: Path) -> None:
     commands = typer.main.get_command(cli.app).commands  # pyright: ignore
-    lines = [line[2:] for block in _blocks(page, "console") for line in block.splitlines() if line.startswith("$ dipops ")]
+    lines = [line[2:] for block in code_of(page, "console") for line in block.splitlines() if line.startswith("$ dipops ")]
     for line in lines:
         name, *rest = shlex.split(line, comments=True)[1:]
         command = commands[name].commands[rest[0]] if name == "paper" else commands[name]

@@ -8,20 +8,17 @@ import matplotlib as mpl
 import pytest
 import typer
 
+from benchmarks.pages import code_of
 from dipops import cli
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 
-def _blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.S)
-
-
 def test_the_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     mpl.use("Agg")
     monkeypatch.chdir(tmp_path)
-    code = "\n".join(_blocks("python"))
+    code = "\n".join(code_of(ROOT / "README.md", "python"))
     small = code.replace("portrait(128)", "portrait(32)").replace("steps=600", "steps=2")
     small = small.replace("recipes.denoise(25 / 255)", "TotalVariation(0.1)")
     assert [small.count(text) for text in ("portrait(32)", "steps=2", "TotalVariation(0.1)")] == [1, 1, 1]
@@ -32,7 +29,7 @@ def test_the_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
 
 def test_every_command_exists_with_its_options() -> None:
     commands = typer.main.get_command(cli.app).commands  # pyright: ignore
-    shown = [line for block in _blocks("bash") for line in block.splitlines() if line.startswith("dipops ")]
+    shown = [line for block in code_of(ROOT / "README.md", "bash") for line in block.splitlines() if line.startswith("dipops ")]
     assert len(shown) >= 5
     for line in shown:
         name, *rest = shlex.split(line, comments=True)[1:]

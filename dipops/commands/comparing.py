@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dipops import images, plot, recipes
 from dipops.commands.options import DeviceOption, Quiet, RecipeOption, Seed, whole
-from dipops.commands.proving import construct
+from dipops.commands.proving import constructor
 from dipops.commands.runs import Device, PriorName, convex_recipe, draw, make_folder, place, record_of, say
 from dipops.compare import compare as compare_priors
 from dipops.errors import BadValue
@@ -112,7 +112,7 @@ def _operator(text: str, x: Tensor) -> LinearOrDifferentiableOperator:
     if kind == "lanczos":
         return LanczosDownsampler(x.shape, whole(argument, "lanczos"))
     if kind.endswith(".py"):
-        return construct(text, tuple(x.shape))
+        return constructor(text)(tuple(x.shape))
     raise BadValue(f"operator {text!r}", "identity, mask:KEEP, lanczos:FACTOR or FILE.py:Class", "write mask:0.5, say")
 
 

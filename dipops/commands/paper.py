@@ -53,14 +53,8 @@ Only = Annotated[list[str] | None, typer.Option(help="Only this system; give it 
 @app.command("list")
 def show(names: Annotated[list[str] | None, typer.Argument(help="Only these, with every picture and system.")] = None) -> None:
     """Show every experiment: its name, pictures, systems, and the figures that the paper prints."""
-    for row in map(experiment, names or ()):
-        typer.echo(f"{row.name}: {row.title}\n{row.source}")
-        typer.echo("\n".join(["pictures:", *(f"  {case.name}" for case in row.cases)]))
-        typer.echo("\n".join(["systems:", *(f"  {name}" for name in row.contestants)]))
-    for row in () if names else EXPERIMENTS.values():
-        printed = ", ".join(f"{one.system} {one.value:.2f}" for one in row.printed)
-        typer.echo(f"{row.name:<18} {row.title}")
-        typer.echo(f"{'':<18} {len(row.cases)} pictures; {_systems(row)}{f'; printed: {printed}' if printed else ''}")
+    told = map(_in_full, map(experiment, names)) if names else map(_in_brief, EXPERIMENTS.values())
+    typer.echo("\n".join(told))
 
 
 @app.command()
@@ -187,6 +181,14 @@ def _store(out: Path) -> Store:
     return Store(out)
 
 
-def _systems(row: Experiment) -> str:
+def _in_full(row: Experiment) -> str:
+    pictures, systems = (f"  {case.name}" for case in row.cases), (f"  {name}" for name in row.contestants)
+    return "\n".join([f"{row.name}: {row.title}", row.source, "pictures:", *pictures, "systems:", *systems])
+
+
+def _in_brief(row: Experiment) -> str:
     names = list(row.contestants)
-    return ", ".join(names) if len(names) <= 6 else f"{len(names)} systems"
+    systems = ", ".join(names) if len(names) <= 6 else f"{len(names)} systems"
+    printed = ", ".join(f"{one.system} {one.value:.2f}" for one in row.printed)
+    pictures = f"{len(row.cases)} pictures; {systems}{f'; printed: {printed}' if printed else ''}"
+    return f"{row.name:<18} {row.title}\n{'':<18} {pictures}"

@@ -2,7 +2,8 @@
 
 import importlib.util
 import sys
-from functools import cache
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated
@@ -26,9 +27,10 @@ def check(
 ) -> None:
     """Prove an operator: try every law on it, and say what is wrong."""
     shapes = [tuple(map(_side, text.split(","))) for text in shape.split(" ")]
-    operators = [
-        made for in_shape in shapes for made in (_examples(in_shape) if target is None else [construct(target, in_shape)])
-    ]
+    if target is None:
+        operators = [example for in_shape in shapes for example in _examples(in_shape)]
+    else:
+        operators = list(map(constructor(target), shapes))
     passed = True
     for operator in operators:
         try:
@@ -59,8 +61,8 @@ def _examples(in_shape: tuple[int, ...]) -> list[LinearOrDifferentiableOperator]
     return [example(in_shape, torch.Generator().manual_seed(0)) for example in EXAMPLES.values()]
 
 
-def construct(target: str, in_shape: tuple[int, ...]) -> LinearOrDifferentiableOperator:
-    """An operator of a user: ``FILE.py:Class``, constructed with a shape."""
+def constructor(target: str) -> Callable[[tuple[int, ...]], LinearOrDifferentiableOperator]:
+    """Makes operators of a user's class, ``FILE.py:Class``, each of a shape; the file is loaded once."""
     file, _, name = target.rpartition(":")
     if not file or not name:
         raise BadValue(f"{target}", "FILE.py:Class", "write the class's name after a colon")
@@ -68,6 +70,10 @@ def construct(target: str, in_shape: tuple[int, ...]) -> LinearOrDifferentiableO
     if not isinstance(kind := getattr(module, name, None), type):
         found = [key for key, value in vars(module).items() if isinstance(value, type) and value.__module__ == module.__name__]
         raise BadValue(f"no class {name} in {file}", f"one of {', '.join(found) or 'its classes (it has none)'}", "name one")
+    return partial(_constructed, name, kind)
+
+
+def _constructed(name: str, kind: type, in_shape: tuple[int, ...]) -> LinearOrDifferentiableOperator:
     try:
         operator = kind(in_shape)
     except DipopsError:
@@ -81,7 +87,6 @@ def construct(target: str, in_shape: tuple[int, ...]) -> LinearOrDifferentiableO
     return operator
 
 
-@cache  # loaded twice, an operator's class would not be found under its name
 def _module(path: Path) -> ModuleType:
     if not path.is_file():
         raise BadFile(f"no file at {path}", "a Python file", "check the path")

@@ -1,6 +1,5 @@
 """Judges answers to the exercises of the course."""
 
-import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -9,7 +8,7 @@ from typing import Any
 
 from dipops.course import adjoints, ill_posed, least_squares, nonlinear, own, prior, stopping, variation
 from dipops.course.checks import Check, Wrong
-from dipops.errors import BadValue, first_line
+from dipops.errors import BadValue, first_line, nearest
 
 EXERCISES: dict[str, Check] = {
     f"{lesson}.{name}": check
@@ -63,8 +62,7 @@ def grade(exercise: str, answer: Any) -> Grade:
         BadValue: there is no such exercise.
     """
     if exercise not in EXERCISES:
-        near = ", ".join(difflib.get_close_matches(exercise, EXERCISES, n=3, cutoff=0.0))
-        raise BadValue(f"exercise {exercise!r}", "one of the course", f"the nearest are {near}")
+        raise BadValue(f"exercise {exercise!r}", "one of the course", f"the nearest are {nearest(exercise, EXERCISES)}")
     made = Grade(exercise, _fault(EXERCISES[exercise], answer))
     if (kept := _kept.get()) is not None:
         kept.append(made)

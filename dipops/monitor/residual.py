@@ -47,8 +47,7 @@ class ResidualWatch(Watch):
         self._problem, self._sigma, self._lag = problem, sigma, lag
         self._reached = torch.zeros_like(self.at)
         self._cut = ((problem.y >= 0) & (problem.y <= 1)).flatten(1).all(1)
-        self._any_cut = bool(self._cut.any())
-        self._cut_noise = CutNoise(sigma, problem.y)
+        self._cut_noise = CutNoise(sigma, problem.y) if self._cut.any() else None
 
     def update(self, index: int, image: Tensor, answer: Tensor) -> None:
         low = self._excess(image) <= 1
@@ -68,7 +67,7 @@ class ResidualWatch(Watch):
         with torch.no_grad():
             measured = self._problem.operator(image)
         found = mean_measured(self._problem.operator, (measured - self._problem.y).square())
-        if not self._any_cut:
+        if self._cut_noise is None:
             return found / self._sigma**2
         cut = mean_measured(self._problem.operator, self._cut_noise.variance(measured))
         return found / torch.where(self._cut, cut, self._sigma**2)

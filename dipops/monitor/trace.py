@@ -38,7 +38,7 @@ class Trace:
         return {name: curve[start:stop].cpu().clone() for name, curve in self._curves.items()}
 
 
-def progress_bar(steps: int, shown: bool, unit: str = "step") -> Any:
+def progress_bar(steps: int, shown: bool, unit: str = "step", done: int = 0) -> Any:
     """A tqdm bar for a terminal or a notebook, or a silent one; into a file it writes a line every half minute at most.
 
     Beneath another bar it goes when it is full.
@@ -46,5 +46,5 @@ def progress_bar(steps: int, shown: bool, unit: str = "step") -> Any:
     from tqdm.auto import tqdm
 
     watched = sys.stderr.isatty() or "ipykernel" in sys.modules
-    interval = 0.1 if watched else 30
-    return tqdm(total=steps, disable=not shown, unit=unit, dynamic_ncols=True, mininterval=interval, leave=None)
+    looks = {"dynamic_ncols": True, "mininterval": 0.1 if watched else 30, "leave": None}
+    return tqdm(total=steps, initial=done, disable=not shown, unit=unit, **looks)

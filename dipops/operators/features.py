@@ -1,6 +1,5 @@
 """Operators that see a picture through a frozen network."""
 
-import difflib
 from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
@@ -9,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dipops.arguments import require_integer
-from dipops.errors import BadType, BadValue
+from dipops.errors import BadType, BadValue, nearest
 from dipops.operators.interface import DifferentiableOperator, LinearOperator
 
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -38,8 +37,8 @@ class FeatureMap(DifferentiableOperator):
             raise BadType(f"a network that is a {type(network).__name__}", "a torch.nn.Module", "wrap the function in one")
         names = [name for name, _ in network.named_modules() if name]
         if layer not in names:
-            near = difflib.get_close_matches(layer, names, n=5, cutoff=0.0)
-            raise BadValue(f"layer {layer!r}", f"a layer of {_named(network)}", f"the nearest are {', '.join(near)}")
+            advice = f"the nearest are {nearest(layer, names, 5)}"
+            raise BadValue(f"layer {layer!r}", f"a layer of {_named(network)}", advice)
         if network.training:
             raise BadValue("a network in training mode", "one whose output is fixed", "call network.eval() first")
         self.network = deepcopy(network).requires_grad_(False)

@@ -1,6 +1,5 @@
 """Weights of networks, read from files without running anything that is in them."""
 
-import difflib
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dipops.errors import BadFile
+from dipops.errors import BadFile, nearest
 
 Arrays = dict[str, Tensor]
 _KINDS = ".npz, .pt, .pth or .safetensors"
@@ -47,8 +46,8 @@ def set_weights(network: nn.Module, arrays: Arrays, names: Mapping[str, str], pa
     for name, parameter in network.named_parameters():
         foreign = names[name]
         if foreign not in arrays:
-            near = difflib.get_close_matches(foreign, arrays, n=3, cutoff=0.0)
-            raise BadFile(f"{path} without {foreign}", f"all weights of {network}", f"it has {', '.join(near)}, ...")
+            advice = f"it has {nearest(foreign, arrays)}, ..."
+            raise BadFile(f"{path} without {foreign}", f"all weights of {network}", advice)
         array = arrays[foreign]
         if array.shape != parameter.shape:
             came = f"{foreign} of shape {tuple(array.shape)} in {path}"

@@ -3,7 +3,6 @@
 "Printed" figures are the paper's own; "published" ones are of systems that cannot be run here.
 """
 
-import difflib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from dipops import images, recipes
-from dipops.errors import BadValue
+from dipops.errors import BadValue, nearest
 from dipops.methods.descent import ADAM, Descent
 from dipops.metrics import psnr, psnr_y
 from dipops.operators.elementary import GuidedInput, Identity, Mask
@@ -106,8 +105,8 @@ def experiment(name: str) -> Experiment:
         BadValue: there is none; the text names the nearest.
     """
     if name not in EXPERIMENTS:
-        near = ", ".join(difflib.get_close_matches(name, EXPERIMENTS, n=3, cutoff=0.0))
-        raise BadValue(f"experiment {name!r}", "one that dipops paper list shows, or all", f"the nearest are {near}")
+        advice = f"the nearest are {nearest(name, EXPERIMENTS)}"
+        raise BadValue(f"experiment {name!r}", "one that dipops paper list shows, or all", advice)
     return EXPERIMENTS[name]
 
 

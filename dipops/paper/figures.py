@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from dipops import images
-from dipops.errors import BadValue
 from dipops.paper.contestants import ORACLE
 from dipops.paper.experiments import OBJECTIVE, Experiment
 from dipops.paper.store import Store
-from dipops.paper.tables import Run
+from dipops.paper.tables import Run, runs_of
 from dipops.paper.tasks import Size
 
 if TYPE_CHECKING:
@@ -30,10 +29,8 @@ def figure(row: Experiment, size: Size, runs: Sequence[Run], store: Store, data:
     Raises:
         BadValue: no run is there.
     """
-    found = {(run.task.case, run.task.contestant): run for run in runs if run.task.size == size and run.task.seed == 0}
-    found = {key: run for key, run in found.items() if run.task.experiment == row.name}
-    if not found:
-        raise BadValue(f"{row.name} at {size} without a run", "at least one", "run it first, with the same options")
+    firsts = runs_of(row, size, [run for run in runs if run.task.seed == 0])
+    found = {(run.task.case, run.task.contestant): run for run in firsts}
     if row.metric == OBJECTIVE:
         drawing = _curves(row, list(found.values()))
     elif all(", " in name for name in row.contestants):

@@ -13,7 +13,7 @@ from dipops.files import write_whole
 from dipops.paper.experiments import EXPERIMENTS, Experiment
 from dipops.paper.figures import figure
 from dipops.paper.store import Store
-from dipops.paper.tables import Run, Table, finished, table
+from dipops.paper.tables import Run, Table, finished, machine, table, versions
 from dipops.paper.tasks import Size
 
 _WIDTH, _HEIGHT = 320, 120
@@ -104,17 +104,12 @@ def _settings(run: Run) -> dict[str, str]:
         "steps": f"{facts['steps']} steps" + (f" (kept: {kept})" if kept else "") if "steps" in facts else "",
         "settings": run.record["settings"],
         "operator": run.record["operator"],
-        "machine": _machine(run.record["environment"]),
+        "machine": f"{machine(run)}, Python {run.record['environment']['python']}, {versions([run])}",
     }
 
 
 def _machines(sections: Sequence[dict[str, Any]]) -> list[str]:
     return sorted({run["machine"] for section in sections for run in section["runs"]})
-
-
-def _machine(environment: dict[str, Any]) -> str:
-    packages = ", ".join(f"{name} {found}" for name, found in environment["packages"].items())
-    return f"{environment['gpu'] or environment['processor']}, Python {environment['python']}, {packages}"
 
 
 def _drawn(drawing: Any) -> str:

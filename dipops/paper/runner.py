@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dipops.errors import BadFile
+from dipops.monitor.trace import progress_bar
 from dipops.paper.experiments import experiment
 from dipops.paper.pictures import require_pictures
 from dipops.paper.store import Store
@@ -45,10 +46,11 @@ def require_same_pictures(tasks: Sequence[Task], store: Store, data: Path) -> No
     Raises:
         BadFile: one was.
     """
-    cases = dict.fromkeys((task.experiment, task.case) for task in tasks)
-    digests = {names: experiment(names[0]).case(names[1]).digest(data) for names in cases}
-    for task in tasks:
-        if store.has(task.key) and store.record(task.key)["pictures"] != digests[task.experiment, task.case]:
+    done = [task for task in tasks if store.has(task.key)]
+    cases = {(task.experiment, task.case) for task in done}
+    digests = {(name, case): experiment(name).case(case).digest(data) for name, case in cases}
+    for task in done:
+        if store.record(task.key)["pictures"] != digests[task.experiment, task.case]:
             came = f"{task.key} in {store.folder}, made from other pictures of {task.case} than those in {data}"
             raise BadFile(came, "the same pictures", "choose another --out, or the folder of before")
 
@@ -68,12 +70,7 @@ def _made(task: Task, store: Store, data: Path, place: str, wait: bool, bar: Any
 
 
 def bar_of(tasks: Sequence[Task], store: Store, shown: bool) -> Any:
-    from tqdm.auto import tqdm
-
-    done = sum(store.has(task.key) for task in tasks)
-    watched = sys.stderr.isatty()
-    settings = {"unit": "run", "dynamic_ncols": True, "mininterval": 0.1 if watched else 30}
-    return tqdm(total=len(tasks), initial=done, disable=not shown, **settings)
+    return progress_bar(len(tasks), shown, "run", done=sum(store.has(task.key) for task in tasks))
 
 
 def tell(bar: Any, record: dict[str, Any]) -> None:

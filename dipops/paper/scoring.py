@@ -8,6 +8,7 @@ from torch import Tensor
 from dipops import images
 from dipops.errors import BadFile, BadValue
 from dipops.paper.experiments import Experiment
+from dipops.paper.pictures import Source
 from dipops.paper.tables import COLUMNS, Table
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
@@ -32,10 +33,9 @@ def score(row: Experiment, folder: Path, data: Path) -> Table:
         path = next((path for suffix in _SUFFIXES if (path := folder / f"{case.name}{suffix}").is_file()), None)
         if path is None:
             continue
-        given = case.read(data)
-        truth = row.problem(case.name, given).truth
+        truth = row.posed(case.name, data).truth
         assert truth is not None
-        scores[case.name] = float(row.score(_fitted(path, truth[0], given["truth"]), truth))
+        scores[case.name] = float(row.score(_fitted(path, truth[0], case.sources["truth"]), truth))
     if not scores:
         names = ", ".join(case.name for case in row.cases)
         raise BadFile(f"{folder} without a picture of {row.name}", f"some of {names}", "name the files so")
@@ -50,12 +50,12 @@ def score(row: Experiment, folder: Path, data: Path) -> Table:
     return Table(row.title, notes, heads, [*lines, ["mean", f"{mean(scores.values()):.2f}"], *printed])
 
 
-def _fitted(path: Path, truth: Tensor, whole: Tensor) -> Tensor:
+def _fitted(path: Path, truth: Tensor, whole: Source) -> Tensor:
     image = images.load(path)
     if len(image) != len(truth):
         image = image.expand(len(truth), -1, -1) if len(image) == 1 else image.mean(0, keepdim=True)
     height, width = truth.shape[1:]
-    if image.shape[1:] not in (truth.shape[1:], whole.shape[1:]):
+    if tuple(image.shape[1:]) not in (tuple(truth.shape[1:]), whole.shape[1:]):
         came = f"{path} of {image.shape[1]} x {image.shape[2]} pixels"
         raise BadFile(came, f"{height} x {width}", "score pictures of the full size")
     return images.centre_crop(image, (height, width))[None]

@@ -4,7 +4,7 @@ import csv
 import io
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import inf, isfinite
 from pathlib import Path
 from statistics import mean, stdev
@@ -67,20 +67,16 @@ class Row:
     """One system in a table.
 
     Attributes:
-        system: its name.
+        label: its name, and what it is made of.
         values: by (column, metric).
-        printed: by column, the paper's figures.
         seconds: a picture took on average, or None where nothing was run.
         seeds: by picture that was run, how many times.
-        comparable: whether the printed figures are of these pictures, at this size.
     """
 
-    system: str
+    label: str
     values: Mapping[tuple[str, str], Value] = field(default_factory=dict)
-    printed: Mapping[str, float] = field(default_factory=dict)
     seconds: float | None = None
     seeds: Mapping[str, int] = field(default_factory=dict)
-    comparable: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,6 +116,19 @@ def finished(row: Experiment, store: Store) -> list[Run]:
     return sorted(found, key=lambda run: run.task.seed)
 
 
+def runs_of(row: Experiment, size: Size, runs: Sequence[Run]) -> list[Run]:
+    """Those of an experiment at a size.
+
+    Raises:
+        BadValue: there is none.
+    """
+    found = [run for run in runs if run.task.experiment == row.name and run.task.size == size]
+    if not found:
+        came = f"{row.name} at {size} without a run by today's settings"
+        raise BadValue(came, "at least one", "run it first, with the same options")
+    return found
+
+
 def table(row: Experiment, size: Size, runs: Sequence[Run], store: Store, data: Path | None = None) -> Table:
     """The table of an experiment: each system that was run, then what is printed of others.
 
@@ -128,24 +137,20 @@ def table(row: Experiment, size: Size, runs: Sequence[Run], store: Store, data: 
     Raises:
         BadValue: no run is there.
     """
-    runs = [run for run in runs if run.task.experiment == row.name and run.task.size == size]
-    if not runs:
-        came = f"{row.name} at {size} without a run by today's settings"
-        raise BadValue(came, "at least one", "run it first, with the same options")
+    runs = runs_of(row, size, runs)
     by_system = {name: [run for run in runs if run.task.contestant == name] for name in row.contestants}
-    rows = {name: _row(row, name, found) for name, found in by_system.items() if found}
+    rows = {name: _row(name, found) for name, found in by_system.items() if found}
     if data is not None and row.score is not None and (pooled := _mean_of_runs(row, runs, store, data)):
         rows[MEAN_OF_RUNS] = pooled
     shown = {run.task.case for run in runs}
-    for name in dict.fromkeys(one.system for one in row.printed if one.system not in rows):
-        rows[name] = Row(name, printed=_printed(row, name, shown))
+    rows |= {one.system: Row(one.system) for one in row.printed if one.system not in rows}
     columns = [column for column in COLUMNS if any(column == key[0] for one in rows.values() for key in one.values)]
     metrics = list(dict.fromkeys(metric for one in rows.values() for _, metric in one.values))
     every = {key for one in rows.values() for key in one.values}
     keys = [(column, metric) for column in columns for metric in metrics if (column, metric) in every]
     heads = ["system", "printed", *(_head(key, metrics) for key in keys if key[0] != ORACLE), "ours - printed"]
     heads += ["seconds", *(_head(key, metrics) for key in keys if key[0] == ORACLE)]
-    lines = [_line(one, keys, shown) for one in rows.values()]
+    lines = [_line(one, keys, shown, *_printed(row, size, name, one.seeds or shown)) for name, one in rows.items()]
     filled = [index for index in range(len(heads)) if any(line[index] != _EMPTY for line in lines)]
     heads, *lines = ([line[index] for index in filled] for line in (heads, *lines))
     return Table(row.title, _notes(row, size, runs), heads, lines)
@@ -167,14 +172,15 @@ def _named(run: Run) -> list[str]:
     return [run.task.case, run.task.contestant, str(run.task.seed), str(run.task.size)]
 
 
-def _row(row: Experiment, name: str, runs: Sequence[Run]) -> Row:
+def _row(name: str, runs: Sequence[Run]) -> Row:
     scores: dict[tuple[str, str], dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
     for run in runs:
         for column, found in run.scores.items():
             for metric, value in found.items():
                 scores[column, metric][run.task.case][run.task.seed] = value
     values = {key: _value(by_picture) for key, by_picture in scores.items()}
-    return _compared(row, name, Row(name, values, {}, mean(run.record["seconds"] for run in runs), _seeds(runs)), runs)
+    seeds = Counter(run.task.case for run in runs)
+    return Row(name, values, mean(run.record["seconds"] for run in runs), seeds)
 
 
 def _value(scores: Mapping[str, Mapping[int, float]]) -> Value:
@@ -183,10 +189,6 @@ def _value(scores: Mapping[str, Mapping[int, float]]) -> Value:
     of_seed = [mean(by_seed[seed] for by_seed in scores.values()) for seed in sorted(common)]
     spread = stdev(of_seed) if len(of_seed) > 1 and all(map(isfinite, of_seed)) else None
     return Value(mean(mean(by_seed.values()) for by_seed in scores.values()), spread)
-
-
-def _seeds(runs: Sequence[Run]) -> dict[str, int]:
-    return dict(Counter(run.task.case for run in runs))
 
 
 def _mean_of_runs(row: Experiment, runs: Sequence[Run], store: Store, data: Path) -> Row | None:
@@ -208,34 +210,35 @@ def _mean_of_runs(row: Experiment, runs: Sequence[Run], store: Store, data: Path
         scores.append(float(row.score(pictures.mean(0, keepdim=True), problem.truth)))
     seconds = mean(sum(run.record["seconds"] for run in found[:fewest]) for found in of_case.values())
     values = {(AVERAGE, row.metric): Value(mean(scores))}
-    made = Row(f"{first}, mean of {fewest} runs", values, {}, seconds, dict.fromkeys(of_case, 1))
-    return _compared(row, MEAN_OF_RUNS, made, runs)
+    return Row(f"{first}, mean of {fewest} runs", values, seconds, dict.fromkeys(of_case, 1))
 
 
-def _compared(row: Experiment, system: str, made: Row, runs: Sequence[Run]) -> Row:
-    """The row with what the paper prints of a system, over the same pictures where that is known."""
-    same = len(made.seeds) == len(row.cases) or all(one.by_picture for one in row.printed if one.system == system)
-    whole = all(run.task.size.whole for run in runs)
-    return replace(made, printed=_printed(row, system, made.seeds), comparable=whole and same)
+def _printed(row: Experiment, size: Size, system: str, pictures: Collection[str]) -> tuple[dict[str, float], bool]:
+    """By column, what the paper prints of a system, and whether that is of these pictures at this size."""
+    found = [one for one in row.printed if one.system == system]
+    same = len(pictures) == len(row.cases) or all(one.by_picture for one in found)
+    return {one.column: one.over(pictures) for one in found}, size.whole and same
 
 
-def _printed(row: Experiment, system: str, pictures: Collection[str]) -> dict[str, float]:
-    return {one.column: one.over(pictures) for one in row.printed if one.system == system}
-
-
-def _line(one: Row, keys: Sequence[tuple[str, str]], pictures: Collection[str]) -> list[str]:
+def _line(
+    one: Row, keys: Sequence[tuple[str, str]], pictures: Collection[str], printed: Mapping[str, float], comparable: bool
+) -> list[str]:
     cells = {key: str(one.values[key]) if key in one.values else _EMPTY for key in keys}
-    printed = ", ".join(
-        f"{value:.2f}" + (f" ({COLUMNS[column]})" if len(one.printed) > 1 else "") for column, value in one.printed.items()
-    )
+    figures = (f"{value:.2f}" + (f" ({COLUMNS[column]})" if len(printed) > 1 else "") for column, value in printed.items())
     return [
-        one.system + _unfinished(one, pictures),
-        printed or _EMPTY,
+        one.label + _unfinished(one, pictures),
+        ", ".join(figures) or _EMPTY,
         *(cells[key] for key in keys if key[0] != ORACLE),
-        _difference(one) if one.comparable else _EMPTY,
-        _PUBLISHED if one.seconds is None else f"{one.seconds:.1f}" if one.seconds >= 1 else f"{one.seconds:.3f}",
+        _difference(one, printed) if comparable else _EMPTY,
+        _duration(one.seconds),
         *(cells[key] for key in keys if key[0] == ORACLE),
     ]
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return _PUBLISHED
+    return f"{seconds:.1f}" if seconds >= 1 else f"{seconds:.3f}"
 
 
 def _unfinished(one: Row, pictures: Collection[str]) -> str:
@@ -245,10 +248,10 @@ def _unfinished(one: Row, pictures: Collection[str]) -> str:
     return " (not every picture with every seed)" if len(set(one.seeds.values())) > 1 else ""
 
 
-def _difference(one: Row) -> str:
+def _difference(one: Row, printed: Mapping[str, float]) -> str:
     """Ours minus the printed, in the column that the printed figure is of; of a single column, in that."""
     found = []
-    for column, value in one.printed.items():
+    for column, value in printed.items():
         ours = next((found for (name, _), found in one.values.items() if name == column), None)
         ours = next(iter(one.values.values())) if ours is None and len(one.values) == 1 else ours
         found += [f"{ours.mean - value:+.2f}"] if ours else []
@@ -270,8 +273,7 @@ def _notes(row: Experiment, size: Size, runs: Sequence[Run]) -> str:
     stops = " Runs with a stop of their own end there, and so does what the oracle sees." if any(map(_stops, runs)) else ""
     return (
         f"{scored} {pictures} of {len(row.cases)} pictures, {runs_each}; {size}.{share}{stops} "
-        f"Source: {row.source}. Run on {' and on '.join(sorted({_machine(run.record) for run in runs}))}, "
-        f"with {_versions(runs)}."
+        f"Source: {row.source}. Run on {' and on '.join(sorted({machine(run) for run in runs}))}, with {versions(runs)}."
     )
 
 
@@ -279,15 +281,16 @@ def _stops(run: Run) -> bool:
     return bool(run.record["facts"].get("stops"))
 
 
-def _machine(record: dict[str, Any]) -> str:
-    environment = record["environment"]
-    if record["device"] != "cpu":
+def machine(run: Run) -> str:
+    """What it ran on: the GPU, or the processor with as many threads."""
+    environment = run.record["environment"]
+    if run.record["device"] != "cpu":
         return str(environment["gpu"])
     threads = environment["torch_threads"]
     return f"{environment['processor']}, {threads} thread{'s' if threads > 1 else ''}"
 
 
-def _versions(runs: Sequence[Run]) -> str:
+def versions(runs: Sequence[Run]) -> str:
     """Of every package, all that took part."""
     found: dict[str, set[str]] = defaultdict(set)
     for run in runs:

@@ -1,6 +1,5 @@
 """One run of the paper's: which experiment, picture, contestant and seed, how large, and what comes of it."""
 
-import difflib
 import hashlib
 import json
 import re
@@ -13,11 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dipops.errors import BadValue
+from dipops.errors import BadValue, nearest
 from dipops.files import environment
 from dipops.paper.contestants import ANSWER, Contestant, Effort, Outcome
 from dipops.paper.experiments import EXPERIMENTS, OBJECTIVE, Experiment, experiment
-from dipops.paper.networks import INVERSIONS
 from dipops.problem import Problem
 from dipops.recipes import Variant
 
@@ -55,9 +53,8 @@ class Size:
     def __str__(self) -> str:
         parts = ["the whole pictures" if self.crop is None else f"crops of {self.crop} pixels"]
         parts.append("all steps" if self.steps == 1 else f"{100 * self.steps:g}% of the steps")
-        return ", ".join(
-            [*parts, "the paper's settings" if self.variant is Variant.PAPER else "light settings where there are any"]
-        )
+        parts.append("the paper's settings" if self.variant is Variant.PAPER else "light settings where there are any")
+        return ", ".join(parts)
 
     @property
     def options(self) -> str:
@@ -121,18 +118,18 @@ def plan(
         pictures: of each experiment only the first so many.
 
     Raises:
-        BadValue: an experiment or a contestant is unknown, or nothing is left.
+        BadValue: an experiment, a layer or a contestant is unknown, or nothing is left.
     """
     chosen = list(EXPERIMENTS.values()) if ALL in names else [experiment(name) for name in names]
-    known = {name for row in chosen for name in row.contestants}
-    known_layers = {name.partition(",")[0] for name in INVERSIONS}
+    known_layers = {_layer(name) for name in experiment("preimage").contestants}
     for layer in layers or ():
         if layer not in known_layers:
             raise BadValue(f"layer {layer!r}", f"some of {', '.join(sorted(known_layers))}", "look at --layers")
+    known = {name for row in chosen for name in row.contestants}
     for name in contestants or ():
         if name not in known:
-            near = ", ".join(difflib.get_close_matches(name, known, n=3, cutoff=0.0))
-            raise BadValue(f"system {name!r}", "one that takes part in the experiments", f"the nearest are {near}")
+            advice = f"the nearest are {nearest(name, known)}"
+            raise BadValue(f"system {name!r}", "one that takes part in the experiments", advice)
     tasks = [
         Task(row.name, case.name, name, seed, size)
         for row in chosen
@@ -188,4 +185,9 @@ def _scores(row: Experiment, problem: Problem, outcome: Outcome) -> dict[str, di
 def _wanted(row: Experiment, name: str, layers: Iterable[str] | None, contestants: Iterable[str] | None) -> bool:
     if contestants is not None and name not in contestants:
         return False
-    return row.name != "preimage" or layers is None or name.partition(",")[0] in layers
+    return row.name != "preimage" or layers is None or _layer(name) in layers
+
+
+def _layer(inverted: str) -> str:
+    """Of a contestant's name for pre-images."""
+    return inverted.partition(",")[0]

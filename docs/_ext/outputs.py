@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -10,13 +9,15 @@ from types import ModuleType
 import jupytext
 from written import put
 
+from benchmarks.pages import code_of
+
 _DOCS = Path(__file__).parents[1]
 
 
 def write(folder):
     """A text for each block that prints, named by its number on the page, and a notebook for each lesson."""
     folder.mkdir(exist_ok=True)
-    for number, text in enumerate(_printed((_DOCS / "operator.md").read_text()), 1):
+    for number, text in enumerate(_printed(_DOCS / "operator.md"), 1):
         if text:
             put(folder / f"operator-{number}.txt", text)
     for lesson in sorted(_DOCS.glob("course/[0-9]*.md")):
@@ -26,8 +27,8 @@ def write(folder):
 def _printed(page):
     """What each block of Python prints, one after the other as a reader would run them."""
     module = sys.modules["page"] = ModuleType("page")  # its classes are found by their names, as in a script
-    for code in re.findall(r"^```python\n(.*?)^```", page, re.S | re.M):
+    for code in code_of(page):
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
-            exec(compile(code, "operator.md", "exec"), vars(module))
+            exec(compile(code, page.name, "exec"), vars(module))
         yield out.getvalue()
