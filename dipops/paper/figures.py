@@ -37,7 +37,7 @@ def figure(row: Experiment, size: Size, runs: Sequence[Run], store: Store, data:
         drawing = _by_prior(row, found, store, data, size)
     else:
         drawing = _side_by_side(row, found, store, data, size)
-    drawing.suptitle(f"{row.title}\n{size}" if not size.whole else row.title, fontsize=11)
+    drawing.suptitle(f"{row.title}\n{size}" if not size.whole else row.title, fontsize=11, wrap=True)
     return drawing
 
 
