@@ -13,6 +13,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from dipops.memory import reused_memory
 from dipops.methods.default import default_method
 from dipops.methods.interface import Iteration, Method
 from dipops.priors.interface import Prior
@@ -42,6 +43,7 @@ class Estimate:
         return f"up to {self.steps} steps, {_time(self.seconds)}, {self.bytes / 1e9:.2g} GB"
 
 
+@reused_memory()
 def estimate(problem: Problem, prior: Prior, method: Method | None = None, steps: int | None = None) -> Estimate:
     """Seconds and bytes of ``solve(problem, prior, method, steps=steps)``, from up to five of its steps.
 

@@ -16,6 +16,7 @@ from dipops.checkpoint import Checkpoint, fingerprint
 from dipops.consistency import consistency
 from dipops.errors import BadFile, BadType, BadValue, Diverged
 from dipops.faults import LOOK_BACK, MOST_FAILURES, SLOWER, Faults, Health
+from dipops.memory import reused_memory
 from dipops.methods.default import default_method
 from dipops.methods.interface import Method, Slowing
 from dipops.monitor.averages import Average
@@ -101,6 +102,7 @@ class _Run:
         self.stopped: str | None = None
         self.started = time.perf_counter()
 
+    @reused_memory()
     def complete(self, progress: bool, file: Checkpoint | None = None) -> Result:
         """Go to the end.
 

@@ -9,7 +9,7 @@ import dipops
 
 PACKAGE = Path(dipops.__file__).parent
 LEVELS = {
-    "arguments": 0, "batches": 0, "descriptions": 0, "errors": 0, "files": 0, "seeds": 0, "metrics": 0,
+    "arguments": 0, "batches": 0, "descriptions": 0, "errors": 0, "files": 0, "memory": 0, "metrics": 0, "seeds": 0,
     "images": 1, "operators": 1,
     "probes": 2, "diagnosis": 2, "laws": 2, "problem": 2,
     "testing": 3, "priors": 3,

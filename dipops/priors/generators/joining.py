@@ -3,15 +3,16 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dipops.priors.generators.layers import Padding, Upsampling, beside, convolution, doubling, normalisation
+from dipops.priors.generators.layers import Padding, Upsampling, convolution, doubling, normalisation
 
 
 class Join(nn.Module):
     """Doubles the coarser map, lays the skip branch beside it, normalises both, and convolves.
 
-    Where the doubling repeats pixels it is never carried out: each pixel meets sums of the weights instead, as a transposed
-    convolution of stride 2, and normalisation sees the same mean and variance before it. That is the same function at less than
-    half the cost. Only wide kernels that reflect at the border cannot be had so.
+    Each branch meets its own part of the weights and the results are added: no map is copied to lie beside another, and wide
+    branches keep widths at which convolutions are fast. Where the doubling repeats pixels it is never carried out: each pixel
+    meets sums of the weights instead, as a transposed convolution of stride 2, and normalisation sees the same mean and
+    variance before it. Both leave the function as it was. Only wide kernels that reflect at the border cannot be folded so.
 
     Args:
         skip, deeper: channels of the two branches; skip may be 0.
@@ -34,22 +35,21 @@ class Join(nn.Module):
 
     def forward(self, deeper: Tensor, skip: Tensor | None) -> Tensor:
         """Maps (1, copies * deeper, h, w) and (1, copies * skip, 2h, 2w) to (1, copies * target, 2h, 2w)."""
-        if not self.folds:
-            deeper = self.doubling(deeper)
-            return self.conv(self.norm(deeper if skip is None else beside(skip, deeper, self.copies)))
-        joined = self._doubled_and_convolved(deeper)
-        return joined if skip is None else joined + self._convolved(skip)
+        below = slice(self.skip, None)
+        if self.folds:
+            joined = self._doubled_and_convolved(deeper, below)
+        else:
+            joined = self._convolved(self.doubling(deeper), below, self.conv.bias)
+        return joined if skip is None else joined.add_(self._convolved(skip, slice(self.skip)))
 
-    def _convolved(self, skip: Tensor) -> Tensor:
-        channels = slice(None, self.skip)
+    def _convolved(self, x: Tensor, channels: slice, bias: Tensor | None = None) -> Tensor:
         border = self.conv.kernel_size[0] // 2
-        skip = self._normalised(skip, channels)
-        if self.padding is Padding.REFLECT:
-            skip, border = F.pad(skip, (border,) * 4, mode="reflect"), 0
-        return F.conv2d(skip, self.conv.weight[:, channels], padding=border, groups=self.copies)
+        x = self._normalised(x, channels)
+        if self.padding is Padding.REFLECT and border:
+            x, border = F.pad(x, (border,) * 4, mode="reflect"), 0
+        return F.conv2d(x, self.conv.weight[:, channels], bias, padding=border, groups=self.copies)
 
-    def _doubled_and_convolved(self, deeper: Tensor) -> Tensor:
-        channels = slice(self.skip, None)
+    def _doubled_and_convolved(self, deeper: Tensor, channels: slice) -> Tensor:
         border = self.conv.kernel_size[0] // 2
         deeper = self._normalised(deeper, channels)
         if self.padding is Padding.REFLECT and border:  # what lies next to the border after doubling is the border pixel
