@@ -1,6 +1,6 @@
 """The deep image prior's measurements: ``python -m benchmarks.dip [PART ...]`` with DIPOPS_DATA naming the test pictures.
 
-Parts run side by side in several processes, each with one thread; only those that time anything wait to be alone.
+Parts run side by side in several processes, each with one thread: none of them times anything.
 """
 
 import io
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.core import SIGMA, save_figure
-from benchmarks.harness import Task, in_turn, run
+from benchmarks.harness import Task, run
 from benchmarks.pictures import CHECKING, CHOOSING, DATA, HELD_OUT, SIZE, crop
 from dipops import (
     Activation,
@@ -103,7 +103,7 @@ def curves(settings: dict[str, Any]) -> dict[str, Any]:
     curve = result.trace["psnr_average"][:, 0]
     kept = {name: int(one.at) for name, one in observed.items()}
     return {
-        "oracle": _peak(curve),
+        "oracle": peak_of(curve),
         "kept": {name: [at, float(curve[at - 1])] for name, at in kept.items() if at},
         "last": float(curve[-1]),
         "undone": result.undone,
@@ -135,7 +135,7 @@ def candidate(settings: dict[str, Any]) -> dict[str, Any]:
     prior, method, average, steps = CANDIDATES[settings["network"]]
     result = solve(problem, prior, method, steps=steps, monitors=[average, PastPeak()], progress=False)
     curve = result.trace["psnr_average"][:, 0]
-    return {"best": _peak(curve), "undone": result.undone}
+    return {"best": peak_of(curve), "undone": result.undone}
 
 
 def costs(settings: dict[str, Any]) -> dict[str, Any]:
@@ -151,21 +151,6 @@ def costs(settings: dict[str, Any]) -> dict[str, Any]:
             iteration.step(measure=False)
         found[name] = {"parameters": sum(p.numel() for p in prior.parameters()), "gflop": counter.get_total_flops() / 1e9}
     return found
-
-
-def rate(settings: dict[str, Any]) -> dict[str, Any]:
-    """Seconds a step of both variants, in turn, with as many threads as the settings say: the last of the tasks."""
-    torch.set_num_threads(settings["threads"])
-    x = images.portrait(256)[:, : settings["size"], : settings["size"]]
-    problem = Problem.simulate(Identity(x.shape), x, SIGMA, clip=True)
-    steps = settings["steps"]
-
-    def work(variant: Variant) -> Callable[[], object]:
-        recipe = recipes.denoise(SIGMA, variant)
-        return lambda: recipe.solve(problem, steps=steps, progress=False)
-
-    found = in_turn({variant.value: work(variant) for variant in Variant}, settings["rounds"])
-    return {name: seconds / steps for name, seconds in found["median_seconds"].items()}
 
 
 def house(settings: dict[str, Any]) -> dict[str, Any]:
@@ -209,7 +194,7 @@ def task(settings: dict[str, Any]) -> dict[str, Any]:
     )
     curve, at = result.trace["psnr_average"][:, 0], int(observed.at)
     return {
-        "best": _peak(curve),
+        "best": peak_of(curve),
         "kept": [at, float(curve[at - 1])],
         "last": float(curve[-1]),
         "undone": result.undone,
@@ -298,7 +283,7 @@ def _average(recipe: Recipe) -> Average:
     return next(one for one in recipe.monitors if isinstance(one, Average))
 
 
-def _peak(curve: Tensor) -> list[float]:
+def peak_of(curve: Tensor) -> list[float]:
     """The step of the largest value, and that value."""
     return [int(curve.argmax()) + 1, float(curve.max())]
 
@@ -420,11 +405,6 @@ def _langevin(picture: str) -> Task:
     return Task(name_of("langevin", picture), langevin, settings, 1500, _LIGHT_STEP, alone=False)
 
 
-def _rate(size: int) -> Task:
-    settings = {"size": size, "steps": 10, "rounds": 5, "threads": 2, **_of("light")}
-    return Task(name_of("rate", size), rate, settings, 120, 0.2 * (size / 128) ** 2)
-
-
 PICTURES = (*CHECKING, *CHOOSING)
 SEEDS = (0, 1)
 HELD_OUT_SEEDS = (0, 1, 2)
@@ -441,7 +421,6 @@ TASKS = [
     *(_projection(name, picture) for name in ("x4", "50% missing") for picture in CHECKING),
     Task("dip-house", house, {"top": 64, "left": 64, "size": SIZE, **_of("light")}, 800, 4 * _LIGHT_STEP, alone=False),
     _langevin("cat"),
-    *(_rate(size) for size in (128, 256)),
 ]
 
 

@@ -23,8 +23,9 @@ from benchmarks.dip import (
     THIN,
     name_of,
 )
-from benchmarks.harness import RESULTS, markdown, provenance, record_of, require_measured
+from benchmarks.harness import RESULTS, markdown, provenance, record_of, require_measured, result_of
 from benchmarks.pictures import CHECKING, CHOOSING, HELD_OUT
+from benchmarks.speed import RATES
 from dipops.files import write_whole
 
 Found = dict[str, dict[str, Any]]
@@ -35,6 +36,7 @@ CLOSE = 0.5
 def main() -> None:
     mpl.use("Agg")
     require_measured(TASKS, "python -m benchmarks.dip")
+    require_measured(RATES.values(), "python -m benchmarks.speed speed-rate")
     records = {task.name: record_of(task) for task in TASKS}
     found = {name: record["result"] for name, record in records.items()}
     write_whole(RESULTS / "dip.md", lambda file: file.write(report(found, records).encode()))
@@ -66,7 +68,7 @@ those of convolutions, forward and backward, at 128 x 128.
 ## Light against the paper's, on pictures that took no part in the choice
 
 Seconds until the average is {NEAR} dB below the best of the paper's: steps from the runs, times seconds a step, measured in
-turn with two threads. At 128 pixels {rates(found["dip-rate-128"])}, at 256 {rates(found["dip-rate-256"])}.
+turn with two threads (`python -m benchmarks.speed`). At 128 pixels {rates(128)}, at 256 {rates(256)}.
 
 {light_against_paper(found)}
 
@@ -117,7 +119,7 @@ def candidates(found: Found) -> str:
 
 
 def light_against_paper(found: Found) -> str:
-    rate, rows, ratios = found["dip-rate-128"], [], []
+    rate, rows, ratios = result_of(RATES[128])["seconds"], [], []
     for picture in HELD_OUT:
         for seed in HELD_OUT_SEEDS:
             paper, light = (found[name_of("curve", variant, picture, seed)] for variant in ("paper", "light"))
@@ -151,7 +153,8 @@ def race(
     return steps, ratio, cells
 
 
-def rates(result: dict[str, Any]) -> str:
+def rates(size: int) -> str:
+    result = result_of(RATES[size])["seconds"]
     return f"{result['paper']:.3f} s (the paper's) and {result['light']:.3f} s (light)"
 
 

@@ -1,10 +1,14 @@
 """Writes benchmarks/results/speed.md from what was measured: ``python -m benchmarks.speed_report``."""
 
-from statistics import geometric_mean, mean
+from statistics import geometric_mean, mean, stdev
 from typing import Any
 
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+
 from benchmarks import dip
-from benchmarks.dip import HELD_OUT_SEEDS, TASK_SIZE
+from benchmarks.core import save_figure
+from benchmarks.dip import HELD_OUT_SEEDS, TASK_SIZE, THIN
 from benchmarks.dip_report import NEAR, race
 from benchmarks.harness import RESULTS, Task, markdown, provenance, record_of, require_measured, result_of
 from benchmarks.pictures import CHECKING, HELD_OUT
@@ -15,6 +19,7 @@ from benchmarks.speed import (
     LANCZOS,
     OTHER_RATES,
     OTHERS,
+    PEAKS,
     PHOTO,
     RATES,
     REACHED,
@@ -28,7 +33,9 @@ _PATIENCE = dip.PATIENCE["light"]
 
 
 def main() -> None:
+    mpl.use("Agg")
     require_measured(TASKS, "python -m benchmarks.speed")
+    save_figure("speed-pareto", draw_pareto())
     write_whole(RESULTS / "speed.md", lambda file: file.write(report().encode()))
     print(f"Look at {RESULTS / 'speed.md'}")
 
@@ -45,6 +52,8 @@ The loop is `benchmarks/baseline.py`: the paper's hourglass in plain layers, flo
 
 {rates()}
 
+{same_peaks()}
+
 ## Seconds to the paper's peak
 
 Until the average is {NEAR} dB below the best of the paper's network, on crops of 128 x 128 pixels that took no part in choosing
@@ -52,6 +61,8 @@ the light one: steps of recorded runs times the seconds above. "By its stop" is 
 how far its answer then is behind the paper's best.
 
 {peaks()}
+
+![dB behind the paper's best against seconds](speed-pareto.png)
 
 ## Other tasks, {TASK_SIZE} x {TASK_SIZE} pixels
 
@@ -95,6 +106,18 @@ def rates() -> str:
         gains = [f"{seconds[name]:.3f} ({seconds['loop'] / seconds[name]:.1f}x)" for name in ("paper", "light")]
         rows.append([size, f"{seconds['loop']:.3f}", *gains, ran["light"]])
     return markdown(["pixels", "the loop", "the paper's recipe", "the light recipe", "ran in"], rows)
+
+
+def same_peaks() -> str:
+    """Whether the faster steps lead as far."""
+    found = [result_of(task) for task in PEAKS]
+    gains = [run["paper"][1] - run["loop"][1] for run in found]
+    of = PEAKS[0].settings
+    return (
+        f"Best averages of the paper's recipe less those of the loop, {of['picture']}, {of['size']} x {of['size']} pixels, "
+        f"{len(gains)} seeds, {of['steps']} steps: {mean(gains):+.3f} dB on average, with a standard error of "
+        f"{stdev(gains) / len(gains) ** 0.5:.3f}."
+    )
 
 
 def peaks() -> str:
@@ -154,6 +177,30 @@ def by_size() -> str:
     for size in dict.fromkeys(size for size, _ in BY_SIZE):
         rows.append([size, *_cost(BY_SIZE[size, False]), *_cost(BY_SIZE[size, True])])
     return markdown(["pixels", "seconds a step", "MB", "seconds, recomputing", "MB, recomputing"], rows)
+
+
+def draw_pareto() -> Any:
+    """How far the average is behind the paper's best after so many seconds: a mean line over thin ones of every run."""
+    seconds = result_of(RATES[128])["seconds"]
+    figure, axes = plt.subplots(figsize=(6.8, 4.4), layout="constrained")
+    lines = {"the paper's, plain loop": ("paper", "loop"), "the paper's": ("paper", "paper"), "light": ("light", "light")}
+    for number, (label, (variant, rate)) in enumerate(lines.items()):
+        curves = []
+        for picture in HELD_OUT:
+            for seed in HELD_OUT_SEEDS:
+                best = _curve("paper", picture, seed)["oracle"][1]
+                curves.append([value - best for value in _curve(variant, picture, seed)["average"]])
+        steps = range(THIN, THIN * min(map(len, curves)) + 1, THIN)
+        times = [step * seconds[rate] for step in steps]
+        for curve in curves:
+            axes.plot(times, curve[: len(times)], color=f"C{number}", linewidth=0.5, alpha=0.3)
+        means = [mean(values) for values in zip(*(curve[: len(times)] for curve in curves), strict=True)]
+        axes.plot(times, means, color=f"C{number}", linewidth=2, label=label)
+    axes.axhline(0, color="k", linewidth=0.8, linestyle=":")
+    axes.set(xscale="log", ylim=(-6, 0.8), xlabel="seconds", ylabel="dB behind the best of the paper's network")
+    axes.grid(alpha=0.3, which="both")
+    axes.legend(frameon=False, loc="lower right")
+    return figure
 
 
 def _cost(task: Task) -> list[str]:

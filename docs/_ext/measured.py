@@ -31,9 +31,9 @@ def write(folder):
 def costs():
     """Seconds a step, as the benchmarks measured them."""
     rows = ["| pixels | the paper's network | the light one | measured on |", "|---|---|---|---|"]
-    for path in sorted(_RESULTS.glob("dip-rate-*.json"), key=lambda path: int(path.stem.split("-")[2])):
+    for path in sorted(_RESULTS.glob("speed-rate-*.json"), key=lambda path: int(path.stem.split("-")[2])):
         record = json.loads(path.read_text())
-        seconds, machine = record["result"], record["environment"]
+        seconds, machine = record["result"]["seconds"], record["environment"]
         paper, light = (f"{seconds[name]:.3f} s" for name in ("paper", "light"))
         where = f"{machine['gpu'] or machine['processor']}, {machine['torch_threads']} threads, {machine['instructions']}"
         side = path.stem.split("-")[2]
