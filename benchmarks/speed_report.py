@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 from benchmarks import dip
 from benchmarks.core import save_figure
 from benchmarks.dip import HELD_OUT_SEEDS, TASK_SIZE, THIN
-from benchmarks.dip_report import NEAR, race
+from benchmarks.dip_report import NEAR, race, stopped
 from benchmarks.harness import RESULTS, Task, markdown, provenance, record_of, require_measured, result_of
 from benchmarks.pictures import CHECKING, HELD_OUT
 from benchmarks.speed import (
@@ -28,8 +28,6 @@ from benchmarks.speed import (
     TASKS,
 )
 from dipops.files import write_whole
-
-_PATIENCE = dip.PATIENCE["light"]
 
 
 def main() -> None:
@@ -128,7 +126,7 @@ def peaks() -> str:
             paper, light = (_curve(variant, picture, seed) for variant in ("paper", "light"))
             best = paper["oracle"][1]
             _, ratio, raced = race(best, paper["average"], light["average"], (seconds["loop"], seconds["light"]))
-            ended, answer = _stopped(light["kept"])
+            ended, answer = stopped(light["kept"])
             ratios += [ratio] if ratio else []
             lost.append(best - answer)
             rows.append([picture, seed, f"{best:.2f}", *raced, f"{ended * seconds['light']:.0f}", f"{lost[-1]:+.2f}"])
@@ -211,12 +209,6 @@ def _cost(task: Task) -> list[str]:
 def _curve(variant: str, picture: str, seed: int) -> dict[str, Any]:
     name = dip.name_of("curve", variant, picture, seed)
     return result_of(next(task for task in dip.TASKS if task.name == name))
-
-
-def _stopped(kept: dict[str, list[float]]) -> tuple[float, float]:
-    """When the recipe's two rules end a run, the first of them, and the score of what that one keeps."""
-    discrepancy, variance = kept["discrepancy"], kept["exponential variance"]
-    return min((discrepancy[0], discrepancy[1]), (variance[0] + _PATIENCE, variance[1]))
 
 
 if __name__ == "__main__":

@@ -541,6 +541,7 @@ def test_the_command_lists_every_experiment(capsys: pytest.CaptureFixture[str]) 
         (("figure", "hole", "--output", "figure.xyz"), "with suffix"),
         (("score", "jpeg", "--images", "."), "has no truth"),
         (("run", "hole", "--scheduler", "tcp://127.0.0.1:9", "--workers", "2"), "one of them"),
+        (("run", "hole", "--device", "cpu", "--workers", "2"), "leave --device out"),
         (("run", "hole", "--crop", "8"), "a crop of 8"),
         (("run", "hole", "--steps", "2"), "2.0 of the steps"),
     ],

@@ -77,6 +77,8 @@ def run(
     """Run experiments. What is finished is not run again; a run that was ended goes on with the same command."""
     if scheduler is not None and workers is not None:
         raise BadValue("--scheduler and --workers", "one of them", "workers of a running scheduler are its own")
+    if device is not Device.auto and (scheduler is not None or workers is not None):
+        raise BadValue(f"--device {device.value} beside workers", "none, each takes its own", "leave --device out")
     tasks = plan(names, seeds, _size(crop, steps, light), _split(layers), only, pictures)
     require_runnable(tasks, data)
     store = Store(out)
