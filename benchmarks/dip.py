@@ -81,8 +81,8 @@ class PastPeak:
         return "past its peak" if newest < self.best - self.fallen else None
 
 
-def noisy(name: str, seed: int) -> Problem:
-    x = crop(name)
+def noisy(name: str, seed: int, size: int = SIZE) -> Problem:
+    x = crop(name, size)
     return Problem.simulate(Identity(x.shape), x, SIGMA, seed=100 + seed, clip=True)
 
 

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from benchmarks.baseline import denoise as baseline
 from benchmarks.core import SIGMA
 from benchmarks.dip import TASK_SIZE, peak_of, problem_and_recipe, task_on
+from benchmarks.dip import noisy as noisy_crop
 from benchmarks.harness import Task, in_turn, run
 from benchmarks.pictures import CHECKING, crop
 from dipops import DeepImagePrior, Hourglass, Identity, LanczosDownsampler, Problem, estimate, images, recipes, solve
@@ -110,11 +111,11 @@ def task_rate(settings: dict[str, Any]) -> dict[str, Any]:
 
 def peaks(settings: dict[str, Any]) -> dict[str, Any]:
     """Best average of the plain loop and of the paper's recipe from one seed, on the same noise."""
-    x, steps, seed = crop(settings["picture"], settings["size"]), settings["steps"], settings["seed"]
-    problem = Problem.simulate(Identity(x.shape), x, SIGMA, seed=100, clip=True)
+    problem, steps, seed = noisy_crop(settings["picture"], 0, settings["size"]), settings["steps"], settings["seed"]
+    assert problem.truth is not None
     recipe = recipes.denoise(SIGMA, Variant.PAPER)
     result = solve(problem, recipe.prior, recipe.method, steps=steps, seed=seed, monitors=[Average(0.99)], progress=False)
-    loop = torch.tensor(baseline(problem.y, x[None], steps, seed))
+    loop = torch.tensor(baseline(problem.y, problem.truth, steps, seed))
     return {"loop": peak_of(loop), "paper": peak_of(result.trace["psnr_average"][:, 0])}
 
 

@@ -65,10 +65,3 @@ class ToImage(nn.Module):
 def doubling(mode: Upsampling) -> nn.Upsample:
     """Twice the size."""
     return nn.Upsample(scale_factor=2, mode=mode.value, align_corners=False if mode is Upsampling.BILINEAR else None)
-
-
-def beside(a: Tensor, b: Tensor, copies: int) -> Tensor:
-    """Channels of a and b side by side within each copy."""
-    if copies == 1:
-        return torch.cat([a, b], dim=1)
-    return torch.cat([a.unflatten(1, (copies, -1)), b.unflatten(1, (copies, -1))], dim=2).flatten(1, 2)

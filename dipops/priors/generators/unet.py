@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from dipops.priors.generators.interface import in_units, require_widths
-from dipops.priors.generators.layers import Padding, ToImage, beside, convolution
+from dipops.priors.generators.layers import Padding, ToImage, convolution
 
 _LEAST = 2
 
@@ -59,7 +60,14 @@ class _Level(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         here = self.entry(x)
-        return here if self.inner is None else self.joined(beside(here, self.inner(here), self.copies))
+        return here if self.inner is None else self.joined(_beside(here, self.inner(here), self.copies))
+
+
+def _beside(a: Tensor, b: Tensor, copies: int) -> Tensor:
+    """Channels of a and b side by side within each copy."""
+    if copies == 1:
+        return torch.cat([a, b], dim=1)
+    return torch.cat([a.unflatten(1, (copies, -1)), b.unflatten(1, (copies, -1))], dim=2).flatten(1, 2)
 
 
 def _pair(source: int, target: int, copies: int) -> nn.Sequential:
