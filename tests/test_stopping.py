@@ -157,7 +157,7 @@ def test_held_out_pixels_of_a_mask_are_known_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    "rule", [ExponentialVariance(0.03, patience=100), WindowedVariance(50, patience=100), HeldOut(0.1, 100), Residual(0.1)]
+    "rule", [ExponentialVariance(0.03, patience=100), WindowedVariance(150, patience=100), HeldOut(0.1, 100), Residual(0.1)]
 )
 def test_a_rule_stops_the_deep_image_prior_near_its_best(rule) -> None:
     """Small pictures are fitted, noise and all, within 600 steps; each rule keeps one that is less than 1 dB from the best."""
