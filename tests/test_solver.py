@@ -26,6 +26,7 @@ from dipops import (
     metrics,
     solve,
 )
+from dipops.methods.descent import MakeOptimizer
 from dipops.methods.muon import MuonThenAdam, orthogonalised
 from dipops.monitor import Average, ExponentialVariance, Residual, Step
 
@@ -157,14 +158,16 @@ def test_lbfgs_yields_the_accepted_point_and_refuses_a_batch() -> None:
         quiet(problem.repeat(2), TotalVariation(0.1), Descent(LBFGS))
 
 
+@pytest.mark.parametrize(
+    "optimizer", [partial(torch.optim.Adam, lr=1e-4), partial(MuonThenAdam, lr=1e-4, muon_lr=1e-3)], ids=["Adam", "Muon"]
+)
 @pytest.mark.parametrize("members", [1, 2])
-def test_mixed_precision_is_the_same_mathematics(members: int, device: torch.device) -> None:
+def test_mixed_precision_is_the_same_mathematics(members: int, optimizer: MakeOptimizer, device: torch.device) -> None:
     """Where steps are small enough not to part: to 1% over three steps, and not to the last bit."""
     x = images.portrait(64).to(device)
     problem = Problem.simulate(Identity(x.shape).to(device), x, 0.1).repeat(members)
-    adam = partial(torch.optim.Adam, lr=1e-4)
     prior = DeepImagePrior(Hourglass((32, 32, 32)))
-    results = [quiet(problem, prior, Descent(adam, precision=precision), steps=3) for precision in Precision]
+    results = [quiet(problem, prior, Descent(optimizer, precision=precision), steps=3) for precision in Precision]
     full, mixed = (result.trace["objective"] for result in results)
     torch.testing.assert_close(mixed, full, rtol=1e-2, atol=0)
     assert not mixed.equal(full)

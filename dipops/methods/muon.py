@@ -81,9 +81,9 @@ class MuonThenAdam(Optimizer):
                 alike.setdefault(weight.shape, []).append(weight)
         for shape, weights in alike.items():
             matrices = torch.stack([self._direction(weight) for weight in weights])
-            matrices = matrices.view(len(weights) * group["members"], shape[0] // group["members"], -1)
+            matrices = matrices.reshape(len(weights) * group["members"], shape[0] // group["members"], -1)
             rows, columns = matrices.shape[1:]
-            moves = orthogonalised(matrices).mul_(max(1, rows / columns) ** 0.5).view(len(weights), *shape)
+            moves = orthogonalised(matrices).mul_(max(1, rows / columns) ** 0.5).reshape(len(weights), *shape)
             for weight, move in zip(weights, moves, strict=True):
                 weight.add_(move, alpha=-group["muon_lr"])
                 if not self._smooth:
