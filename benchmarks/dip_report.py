@@ -1,6 +1,6 @@
 """The deep image prior's table and figures: ``python -m benchmarks.dip_report``, after ``python -m benchmarks.dip``."""
 
-from statistics import geometric_mean, mean
+from statistics import mean
 from typing import Any
 
 import matplotlib as mpl
@@ -9,7 +9,6 @@ import matplotlib.pyplot as plt
 from benchmarks.core import save_figure
 from benchmarks.dip import (
     CANDIDATES,
-    HELD_OUT_SEEDS,
     LIGHT_STEPS,
     PATIENCE,
     PICTURES,
@@ -23,9 +22,8 @@ from benchmarks.dip import (
     THIN,
     name_of,
 )
-from benchmarks.harness import RESULTS, markdown, provenance, record_of, require_measured, result_of
-from benchmarks.pictures import CHECKING, CHOOSING, HELD_OUT
-from benchmarks.speed import RATES
+from benchmarks.harness import RESULTS, markdown, provenance, record_of, require_measured
+from benchmarks.pictures import CHECKING, CHOOSING
 from dipops.files import write_whole
 
 Found = dict[str, dict[str, Any]]
@@ -36,7 +34,6 @@ CLOSE = 0.5
 def main() -> None:
     mpl.use("Agg")
     require_measured(TASKS, "python -m benchmarks.dip")
-    require_measured(RATES.values(), "python -m benchmarks.speed speed-rate")
     records = {task.name: record_of(task) for task in TASKS}
     found = {name: record["result"] for name, record in records.items()}
     write_whole(RESULTS / "dip.md", lambda file: file.write(report(found, records).encode()))
@@ -64,13 +61,6 @@ Adam with β₂ = 0.95 and no start by Muon, noise of 0.04 on z and an average o
 those of convolutions, forward and backward, at 128 x 128.
 
 {candidates(found)}
-
-## Light against the paper's, on pictures that took no part in the choice
-
-Seconds until the average is {NEAR} dB below the best of the paper's: steps from the runs, times seconds a step, measured in
-turn with two threads (`python -m benchmarks.speed`). At 128 pixels {rates(128)}, at 256 {rates(256)}.
-
-{light_against_paper(found)}
 
 ## Other tasks, on {TASK_SIZE} x {TASK_SIZE} pixels of the {TASK_PICTURE}: best average in the same number of steps
 
@@ -116,58 +106,6 @@ def candidates(found: Found) -> str:
         shown = (f"{dB:.2f} at {step}" for step, dB in best)
         rows.append([network, f"{cost['parameters']:,}", f"{cost['gflop']:.1f}", *shown, f"{means[-1] - means[0]:+.2f}"])
     return markdown(["network", "parameters", "GFLOP a step", *CHOOSING, "mean difference"], rows)
-
-
-def light_against_paper(found: Found) -> str:
-    rate, rows, ratios, ends = result_of(RATES[128])["seconds"], [], [], []
-    for picture in HELD_OUT:
-        for seed in HELD_OUT_SEEDS:
-            paper, light = (found[name_of("curve", variant, picture, seed)] for variant in ("paper", "light"))
-            steps, ratio, shown = race(paper["oracle"][1], paper["average"], light["average"], (rate["paper"], rate["light"]))
-            ratios += [ratio] if ratio else []
-            ends.append((*stopped(light["kept"]), paper["oracle"][1]))
-            rows.append(
-                [
-                    *(picture, seed),
-                    *(f"{run['oracle'][1]:.2f} at {run['oracle'][0]}" for run in (paper, light)),
-                    *(step or "not reached" for step in steps),
-                    *shown,
-                ]
-            )
-    header = ["picture", "seed", "paper's best", "light's best", "steps", "steps, light", "seconds", "seconds, light", "ratio"]
-    steps = [step for step, _, _ in ends]
-    summary = (
-        f"Reached in {len(ratios)} of {len(rows)}; geometric mean of the ratios {geometric_mean(ratios):.1f}. By its own stop, "
-        f"without the truth, the light recipe ends after {min(steps)} to {max(steps)} steps, "
-        f"{mean(answer - best for _, answer, best in ends):+.2f} dB from the paper's best on average."
-    )
-    return f"{markdown(header, rows)}\n\n{summary}"
-
-
-def stopped(kept: dict[str, list[float]]) -> tuple[int, float]:
-    """When the light recipe's two rules end a run, the first of them, and the score of what that one keeps."""
-    discrepancy, variance = kept["discrepancy"], kept["exponential variance"]
-    return min((int(discrepancy[0]), discrepancy[1]), (int(variance[0]) + PATIENCE["light"], variance[1]))
-
-
-def race(
-    best: float, paper: list[float], light: list[float], rates: tuple[float, float]
-) -> tuple[list[int | None], float | None, list[str]]:
-    """How soon two curves come near the best of the first.
-
-    Returns:
-        the steps of each; how many times sooner the second is, in seconds, if both are; the seconds and that ratio as cells.
-    """
-    steps = [first_above(curve, best - NEAR) for curve in (paper, light)]
-    seconds = [step and step * rate for step, rate in zip(steps, rates, strict=True)]
-    ratio = seconds[0] / seconds[1] if seconds[0] and seconds[1] else None
-    cells = [*(f"{value:.0f}" if value else "not reached" for value in seconds), f"{ratio:.1f}" if ratio else "–"]
-    return steps, ratio, cells
-
-
-def rates(size: int) -> str:
-    result = result_of(RATES[size])["seconds"]
-    return f"{result['paper']:.3f} s (the paper's) and {result['light']:.3f} s (light)"
 
 
 def tasks(found: Found) -> str:

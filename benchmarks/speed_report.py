@@ -8,8 +8,8 @@ import matplotlib.pyplot as plt
 
 from benchmarks import dip
 from benchmarks.core import save_figure
-from benchmarks.dip import HELD_OUT_SEEDS, TASK_SIZE, THIN
-from benchmarks.dip_report import NEAR, race, stopped
+from benchmarks.dip import HELD_OUT_SEEDS, PATIENCE, TASK_SIZE, THIN
+from benchmarks.dip_report import NEAR, first_above
 from benchmarks.harness import RESULTS, Task, markdown, provenance, record_of, require_measured, result_of
 from benchmarks.pictures import CHECKING, HELD_OUT
 from benchmarks.speed import (
@@ -119,21 +119,44 @@ def same_peaks() -> str:
 
 
 def peaks() -> str:
-    seconds = result_of(RATES[128])["seconds"]
-    rows, ratios, lost = [], [], []
+    rate, rows, ratios, lost = result_of(RATES[128])["seconds"], [], [], []
     for picture in HELD_OUT:
         for seed in HELD_OUT_SEEDS:
             paper, light = (_curve(variant, picture, seed) for variant in ("paper", "light"))
             best = paper["oracle"][1]
-            _, ratio, raced = race(best, paper["average"], light["average"], (seconds["loop"], seconds["light"]))
+            steps, ratio, seconds = race(best, paper["average"], light["average"], (rate["loop"], rate["light"]))
             ended, answer = stopped(light["kept"])
             ratios += [ratio] if ratio else []
             lost.append(best - answer)
-            rows.append([picture, seed, f"{best:.2f}", *raced, f"{ended * seconds['light']:.0f}", f"{lost[-1]:+.2f}"])
-    heads = ["picture", "seed", "paper's best", "loop, s", "light, s", "ratio", "by its stop, s", "dB behind"]
-    table = markdown(heads, rows)
-    words = f"Geometric mean of the ratios {geometric_mean(ratios):.1f}; at the stop {mean(lost):+.2f} dB behind on average."
-    return f"{table}\n\n{words}"
+            bests = (f"{run['oracle'][1]:.2f} at {run['oracle'][0]}" for run in (paper, light))
+            rows.append([picture, seed, *bests, *steps, *seconds, f"{ended * rate['light']:.0f}", f"{lost[-1]:+.2f}"])
+    heads = ["paper's best", "light's best", "steps", "light", "loop, s", "light, s", "ratio", "by its stop, s", "dB behind"]
+    words = (
+        f"Reached in {len(ratios)} of {len(rows)}, geometric mean of the ratios {geometric_mean(ratios):.1f}; "
+        f"at the stop {mean(lost):+.2f} dB behind on average."
+    )
+    return f"{markdown(['picture', 'seed', *heads], rows)}\n\n{words}"
+
+
+def stopped(kept: dict[str, list[float]]) -> tuple[int, float]:
+    """When the light recipe's two rules end a run, the first of them, and the score of what that one keeps."""
+    discrepancy, variance = kept["discrepancy"], kept["exponential variance"]
+    return min((int(discrepancy[0]), discrepancy[1]), (int(variance[0]) + PATIENCE["light"], variance[1]))
+
+
+def race(
+    best: float, paper: list[float], light: list[float], rates: tuple[float, float]
+) -> tuple[list[str], float | None, list[str]]:
+    """How soon two curves come near the best of the first.
+
+    Returns:
+        the steps of each as cells; how many times sooner the second is, in seconds, if both are; the seconds and that ratio.
+    """
+    steps = [first_above(curve, best - NEAR) for curve in (paper, light)]
+    seconds = [step and step * rate for step, rate in zip(steps, rates, strict=True)]
+    ratio = seconds[0] / seconds[1] if seconds[0] and seconds[1] else None
+    cells = [*(f"{value:.0f}" if value else "not reached" for value in seconds), f"{ratio:.1f}" if ratio else "–"]
+    return [str(step or "not reached") for step in steps], ratio, cells
 
 
 def others() -> str:
