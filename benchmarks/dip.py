@@ -314,6 +314,7 @@ CANDIDATES = {
     "64 wide, β₂ = 0.999": _narrow((64,) * 5, partial(ADAM, betas=(0.9, 0.999))),
     "64 wide, bilinear": _narrow((64,) * 5, upsampling=Upsampling.BILINEAR),
     "64 wide, the finest 32, Muon for 40 steps, average of 0.97": _narrow((32, 64, 64, 64, 64), MuonThenAdam, 0.97),
+    "the same, the finest 16 and 32": _narrow((16, 32, 64, 64, 64), MuonThenAdam, 0.97),
 }
 TARGETS: dict[str, Callable[[Tensor], Tensor]] = {
     "image": lambda x: x,

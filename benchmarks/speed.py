@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -23,14 +24,13 @@ from benchmarks.dip import TASK_SIZE, peak_of, problem_and_recipe, task_on
 from benchmarks.dip import noisy as noisy_crop
 from benchmarks.harness import Task, in_turn, run
 from benchmarks.pictures import CHECKING, crop
-from dipops import DeepImagePrior, Hourglass, Identity, LanczosDownsampler, Problem, estimate, images, recipes, solve
+from dipops import DeepImagePrior, Descent, Hourglass, Identity, LanczosDownsampler, Problem, estimate, images, recipes, solve
 from dipops.estimate import begun
 from dipops.memory import reused_memory
-from dipops.methods.interface import Iteration
 from dipops.metrics import psnr
 from dipops.monitor import Average
 from dipops.operators.resampling import lanczos_kernel
-from dipops.recipes import Variant
+from dipops.recipes import Recipe, Variant
 
 PLACE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 THREADS = 2
@@ -55,18 +55,12 @@ def rate(settings: dict[str, Any]) -> dict[str, Any]:
     """
     torch.set_num_threads(THREADS)
     size, steps = settings["size"], settings["steps"]
-    problem = noisy(size)
-    chosen = {variant.value: recipes.denoise(SIGMA, variant) for variant in Variant}
+    both = {variant: (noisy(size), recipes.denoise(SIGMA, variant)) for variant in Variant}
     with ProcessPoolExecutor(1, get_context("spawn"), torch.set_num_threads, (THREADS,)) as own:
-        candidates: dict[str, Any] = {"loop": lambda: own.submit(loop, size, steps["loop"]).result()}
-        for name, recipe in chosen.items():
-            candidates[name] = partial(recipe.solve, problem, steps=steps[name], progress=False)
-        found = in_turn(candidates, settings["rounds"])
-    seconds = {name: median / steps[name] for name, median in found["median_seconds"].items()}
-    return {
-        "seconds": seconds,
-        "ran": {name: recipe.solve(problem, steps=1, progress=False).ran for name, recipe in chosen.items()},
-    }
+        plain = {"loop": lambda: own.submit(loop, size, steps["loop"]).result()}
+        seconds = _seconds_over_runs(plain | _solves(both, steps), steps, settings["rounds"])
+    ran = {variant.value: recipe.solve(problem, steps=1, progress=False).ran for variant, (problem, recipe) in both.items()}
+    return {"seconds": seconds, "ran": ran}
 
 
 def loop(size: int, steps: int) -> None:
@@ -112,12 +106,9 @@ def lanczos(settings: dict[str, Any]) -> dict[str, Any]:
 def task_rate(settings: dict[str, Any]) -> dict[str, Any]:
     """Seconds a step of both recipes for a task, in turn; the paper's goes as fast as the loop."""
     torch.set_num_threads(THREADS)
-    x = picture(settings["size"])
-    iterations = {}
-    for variant in Variant:
-        problem, recipe = problem_and_recipe(settings["task"], x, variant)
-        iterations[variant.value] = begun(problem.to(PLACE), recipe.prior, recipe.method)
-    return _seconds_of_a_step(iterations, settings["rounds"])
+    x, steps = picture(settings["size"]), settings["steps"]
+    both = {variant: problem_and_recipe(settings["task"], x, variant) for variant in Variant}
+    return _seconds_over_runs(_solves(both, steps), steps, settings["rounds"])
 
 
 def peaks(settings: dict[str, Any]) -> dict[str, Any]:
@@ -181,17 +172,34 @@ def growth(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def runs(settings: dict[str, Any]) -> dict[str, Any]:
-    """A step of K runs side by side, against one run."""
+    """A step of Adam with the light network, K runs side by side against one."""
     torch.set_num_threads(THREADS)
-    recipe, problem = recipes.denoise(SIGMA), noisy(settings["size"])
-    iterations = {members: begun(problem.repeat(members), recipe.prior, recipe.method) for members in (1, settings["members"])}
-    return _seconds_of_a_step({str(members): one for members, one in iterations.items()}, settings["rounds"])
+    prior, problem, method = recipes.denoise(SIGMA).prior, noisy(settings["size"]), Descent(recipes.SHORT_MEMORY)
+    iterations = {str(members): begun(problem.repeat(members), prior, method) for members in (1, settings["members"])}
+    steps = {name: partial(iteration.step, False) for name, iteration in iterations.items()}
+    with reused_memory():  # as a solve does
+        return in_turn(steps, settings["rounds"])["median_seconds"]
 
 
-@reused_memory()
-def _seconds_of_a_step(iterations: dict[str, Iteration], rounds: int) -> dict[str, float]:
-    """Medians, with memory kept as a solve keeps it."""
-    return in_turn({name: lambda one=one: one.step(False) for name, one in iterations.items()}, rounds)["median_seconds"]
+def _solves(both: dict[Variant, tuple[Problem, Recipe]], steps: dict[str, int]) -> dict[str, Callable[[], object]]:
+    """Solves of so many steps, without what a recipe does after its last."""
+    return {
+        variant.value: partial(
+            solve,
+            problem.to(PLACE),
+            recipe.prior,
+            recipe.method,
+            steps=steps[variant.value],
+            monitors=recipe.monitors,
+            progress=False,
+        )
+        for variant, (problem, recipe) in both.items()
+    }
+
+
+def _seconds_over_runs(runs: dict[str, Callable[[], object]], steps: dict[str, int], rounds: int) -> dict[str, float]:
+    """Medians of seconds a step."""
+    return {name: median / steps[name] for name, median in in_turn(runs, rounds)["median_seconds"].items()}
 
 
 SIZES, WIDTHS, DEPTHS = (64, 128, 256, 512, 1024), (16, 32, 64, 128), (2, 3, 4, 5)
@@ -212,9 +220,12 @@ OTHER_RATES = {
     name: Task(
         f"speed-others-{number}",
         task_rate,
-        {"task": name, "size": TASK_SIZE, "rounds": 21, "light": repr(problem_and_recipe(name, crop("cat"), Variant.LIGHT)[1])},
-        44,
-        0.1,
+        {
+            **{"task": name, "size": TASK_SIZE, "steps": {"paper": 12, "light": 100}, "rounds": 5},
+            "light": repr(problem_and_recipe(name, crop("cat"), Variant.LIGHT)[1]),
+        },
+        672,
+        0.05,
     )
     for number, name in enumerate(OTHERS)
 }
