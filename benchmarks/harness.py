@@ -84,6 +84,17 @@ def require_measured(tasks: Iterable[Task], command: str) -> None:
         sys.exit(f"run {command} first: {len(missing)} measurements are missing, {', '.join(missing[:5])}, ...")
 
 
+def require_one_machine(tasks: Iterable[Task]) -> None:
+    """End here where tasks that time anything were not all measured on one machine with one PyTorch."""
+    found: dict[str, str] = {}
+    for task in tasks:
+        if task.alone:
+            machine = record_of(task)["environment"]
+            found.setdefault(f"{machine['processor']}, {machine['gpu']}, torch {machine['packages']['torch']}", task.name)
+    if len(found) > 1:
+        sys.exit(f"timings of several machines cannot be compared: {found}; delete the records of all but one")
+
+
 def record_of(task: Task) -> dict[str, Any]:
     """The record of a finished task."""
     return json.loads(_kept(task).read_text())

@@ -15,14 +15,15 @@ from torch.utils._pytree import tree_leaves
 
 from dipops.memory import reused_memory
 from dipops.methods.default import default_method
-from dipops.methods.interface import Iteration, Method
+from dipops.methods.interface import Iteration, Method, Slowing
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
 from dipops.seeds import stream
+from dipops.solver import require_solvable
 
 _PROBES = 5
 _ENOUGH = 2.0
-_STATES = 2  # solve holds two of them to go back to
+_STATES = 2  # solve holds two of them to go back to, where a fault can be undone
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class Estimate:
     Attributes:
         steps: how many steps at most.
         seconds: until they are done.
-        bytes: that must be held at once, beside what Python and PyTorch take themselves.
+        bytes: of the tensors that are held at once. A process on a CPU is larger: by what Python and PyTorch take themselves,
+            and by up to a half with a network, since memory is kept for the next step.
     """
 
     steps: int
@@ -40,15 +42,15 @@ class Estimate:
     bytes: int
 
     def __str__(self) -> str:
-        return f"up to {self.steps} steps, {_time(self.seconds)}, {self.bytes / 1e9:.2g} GB"
+        return f"up to {self.steps} steps, {_time(self.seconds)}, {self.bytes / 1e9:.2g} GB of tensors"
 
 
-@reused_memory()
 def estimate(problem: Problem, prior: Prior, method: Method | None = None, steps: int | None = None) -> Estimate:
     """Seconds and bytes of ``solve(problem, prior, method, steps=steps)``, from up to five of its steps.
 
     Nothing is changed. Seconds are the median step times the steps, without averages and stop rules, which cost little
-    beside a network. Bytes are of all tensors alive at once, on a CPU without the scratch memory inside single operations.
+    beside a network; a method whose first steps are dearer than the others, as Muon's are, is thought dearer than it is.
+    Bytes are of all tensors alive at once, on a CPU without the scratch memory inside single operations.
 
     Args:
         problem, prior, method, steps: as for ``solve``.
@@ -56,22 +58,25 @@ def estimate(problem: Problem, prior: Prior, method: Method | None = None, steps
     Raises:
         as ``solve`` before its first step.
     """
+    require_solvable(problem, prior, method, steps)
     method = method or default_method(problem, prior)
-    iteration = begun(problem, prior, method)
-    held = _held_by(lambda: iteration.step(True), problem.y)
-    seconds: list[float] = []
-    while len(seconds) < _PROBES and sum(seconds) < _ENOUGH:
-        seconds.append(_seconds_of(lambda: iteration.step(False), problem.y))
-    states = _STATES * _size(iteration.state_dict())
-    return Estimate(steps or method.steps, (steps or method.steps) * statistics.median(seconds), held + states)
+    prior, iteration = begun(problem, prior, method)
+    with reused_memory(prior):
+        held = _held_by(lambda: iteration.step(True), problem.y)
+        seconds: list[float] = []
+        while len(seconds) < _PROBES and sum(seconds) < _ENOUGH:
+            seconds.append(_seconds_of(lambda: iteration.step(False), problem.y))
+    if isinstance(iteration, Slowing):
+        held += _STATES * _size(iteration.state_dict())
+    return Estimate(steps or method.steps, (steps or method.steps) * statistics.median(seconds), held)
 
 
-def begun(problem: Problem, prior: Prior, method: Method) -> Iteration:
-    """The iteration of a solve from seed 0 on a copy of the prior, before its first step."""
+def begun(problem: Problem, prior: Prior, method: Method) -> tuple[Prior, Iteration]:
+    """A copy of the prior, and the iteration of a solve of it from seed 0 before its first step."""
     members = range(len(problem.y))
     prior = deepcopy(prior)
     prior.start(problem, members)
-    return method.start(problem, prior, [stream(k, "perturbation", problem.y.device) for k in members])
+    return prior, method.start(problem, prior, [stream(k, "perturbation", problem.y.device) for k in members])
 
 
 def _held_by(step: Callable[[], object], y: Tensor) -> int:

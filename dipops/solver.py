@@ -69,15 +69,17 @@ def solve(
         BadFile: the checkpoint cannot be written, or is damaged or of another solve; it is then left as it was.
         Diverged: the objective was never finite.
     """
-    _require_solvable(problem, prior, method, steps, seed, checkpoint)
+    require_solvable(problem, prior, method, steps)
+    _require_seed_and_path(seed, checkpoint)
     started = deepcopy(prior)
     started.start(problem, [seed + k for k in range(len(problem.y))])
     method = method or default_method(problem, prior)
     run = _Run(problem, started, method, steps or method.steps, seed, monitors)
-    if checkpoint is None:
-        return run.complete(progress)
-    file = Checkpoint(Path(checkpoint), fingerprint(problem, started, prior, method, monitors, seed))
-    return run.complete(progress, file)
+    with reused_memory(started):
+        if checkpoint is None:
+            return run.complete(progress)
+        file = Checkpoint(Path(checkpoint), fingerprint(problem, started, prior, method, monitors, seed))
+        return run.complete(progress, file)
 
 
 class _Run:
@@ -102,7 +104,6 @@ class _Run:
         self.stopped: str | None = None
         self.started = time.perf_counter()
 
-    @reused_memory()
     def complete(self, progress: bool, file: Checkpoint | None = None) -> Result:
         """Go to the end.
 
@@ -332,9 +333,8 @@ def _sorted(
     return averages[0] if averages else None, rules, callbacks
 
 
-def _require_solvable(
-    problem: Problem, prior: Prior, method: Method | None, steps: int | None, seed: int, checkpoint: str | Path | None
-) -> None:
+def require_solvable(problem: Problem, prior: Prior, method: Method | None, steps: int | None) -> None:
+    """Refuse arguments that nothing can be made of; raises as ``solve``."""
     if not isinstance(problem, Problem):
         raise BadType(f"a {type(problem).__name__} for a problem", "Problem(operator, y)", "or Problem.simulate(operator, x)")
     if not isinstance(prior, Prior):
@@ -344,9 +344,12 @@ def _require_solvable(
         raise BadType(
             f"{method!r} for a method", "one such as Descent()", "wrap an optimiser: Descent(partial(torch.optim.SGD, lr=1))"
         )
+    if steps is not None:
+        require_integer("steps", steps, 1, "leave it out for the method's own number")
+
+
+def _require_seed_and_path(seed: int, checkpoint: str | Path | None) -> None:
     if not isinstance(seed, int):
         raise BadType(f"seed = {seed!r}", "an integer", "leave it out for 0")
     if checkpoint is not None and not isinstance(checkpoint, str | Path):
         raise BadType(f"checkpoint = {checkpoint!r}", "the path of a file", 'write checkpoint="run.pt"')
-    if steps is not None:
-        require_integer("steps", steps, 1, "leave it out for the method's own number")

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from dipops import AlexNet, SqueezeNet, cli, images, metrics
-from dipops.commands.runs import _foretell
+from dipops.commands import runs
 from dipops.estimate import Estimate
 from dipops.operators.resampling import LanczosDownsampler
 
@@ -313,8 +313,26 @@ def test_version_and_module(tmp_path: Path) -> None:
     assert shown.strip()[0].isdigit()
 
 
-def test_a_long_run_is_foretold_and_a_short_one_is_not(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _foretell(Estimate(4000, 61.0, 10**9))
-    assert capsys.readouterr().out == "up to 4000 steps, 61 s, 1 GB; a stop may end it sooner\n"
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [("denoise", (), "; a stop may end it sooner\n"), ("denoise", ("--recipe", "paper"), "\n"), ("inpaint", (), "\n")],
+)
+def test_a_long_run_is_foretold(
+    name: str,
+    options: tuple[str, ...],
+    words: str,
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runs, "estimate", lambda problem, prior, method, steps: Estimate(steps, 61.0, 10**9))
+    command = (*COMMANDS[name](folder), *options, "--steps", 2)
+    assert run(*command) == 0
+    assert f"up to 2 steps, 61 s, 1 GB of tensors{words}" in capsys.readouterr().out
+    assert run(*command, "--quiet") == 0
+    assert "up to" not in capsys.readouterr().out
+
+
+def test_a_short_run_is_not_foretold(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*COMMANDS["denoise"](folder), "--steps", 2) == 0
     assert "up to" not in capsys.readouterr().out

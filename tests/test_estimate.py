@@ -1,12 +1,13 @@
 """What a solve will cost is told before it, and changes nothing."""
 
+import re
 import time
+from typing import Any
 
 import pytest
 import torch
 
 from dipops import (
-    BadValue,
     DeepImagePrior,
     Hourglass,
     Identity,
@@ -18,7 +19,9 @@ from dipops import (
     estimate,
     solve,
 )
+from dipops.errors import DipopsError
 from dipops.methods.descent import Descent
+from dipops.recipes import denoise
 
 SMALL = DeepImagePrior(Hourglass((16, 16)))
 
@@ -61,10 +64,29 @@ def test_an_estimate_changes_nothing() -> None:
     assert not list(SMALL.parameters())
 
 
-def test_an_estimate_takes_the_default_method_and_refuses_what_solve_refuses() -> None:
-    assert estimate(problem(32), TotalVariation(0.1)).steps == 5000
-    with pytest.raises(BadValue, match="sides from 8 pixels"):
-        estimate(problem(4), SMALL)
+def test_an_estimate_takes_the_default_method_and_holds_no_states_that_a_solve_would_not() -> None:
+    found = estimate(problem(32), TotalVariation(0.1))
+    assert found.steps == 5000
+    assert found.bytes < 10 * 4 * 3 * 32**2
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        (problem(4), SMALL, None, None),
+        ("picture", SMALL, None, None),
+        (problem(32), denoise(0.1), None, None),
+        (problem(32), SMALL, Descent, None),
+        *((problem(32), SMALL, None, steps) for steps in (-5, 0, 2.5, "9")),
+    ],
+    ids=lambda given: ", ".join(str(part)[:20] for part in given),
+)
+def test_an_estimate_refuses_what_solve_refuses(given: tuple[Any, Any, Any, Any]) -> None:
+    told, prior, method, steps = given
+    with pytest.raises(DipopsError) as expected:
+        solve(told, prior, method, steps=steps, progress=False)
+    with pytest.raises(type(expected.value), match=re.escape(str(expected.value))):
+        estimate(told, prior, method, steps)
 
 
 def test_recomputation_holds_less_and_changes_no_bit() -> None:

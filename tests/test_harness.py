@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.harness import Task, in_turn, run
+from benchmarks import harness
+from benchmarks.harness import Task, in_turn, require_one_machine, run
 
 
 def test_a_task_runs_once_and_keeps_its_settings(tmp_path: Path) -> None:
@@ -35,6 +36,20 @@ def test_a_failed_task_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         run([Task("fails", fail)], tmp_path, lambda text: None)
     assert not list(tmp_path.iterdir())
+
+
+def test_timings_of_two_machines_are_not_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks = [Task("one", dict), Task("two", dict), Task("untimed", dict, alone=False)]
+    run(tasks, tmp_path, lambda text: None)
+    monkeypatch.setattr(harness, "RESULTS", tmp_path)
+    for task in tasks[::2]:
+        path = tmp_path / f"{task.key}.json"
+        path.write_text(path.read_text().replace('"torch": "', '"torch": "9.'))
+        if task.alone:
+            with pytest.raises(SystemExit, match="several machines"):
+                require_one_machine(tasks)
+            path.write_text(path.read_text().replace('"torch": "9.', '"torch": "'))
+    require_one_machine(tasks)
 
 
 def test_candidates_are_timed_in_turn() -> None:

@@ -455,6 +455,7 @@ def _started(operator, generator, source=None) -> None:
         (lambda: Hourglass((8, 8), skips=(4,)), "1 skips for 2 scales"),
         (lambda: Hourglass((8, 8), down_kernels=4), "odd kernels"),
         (lambda: Hourglass((8, 0)), "a width in channels = 0"),
+        (lambda: Hourglass(recompute="no"), "recompute = 'no'; expected True or False"),
         (lambda: Hourglass(downsampling="stride"), "write Downsampling.STRIDE"),
         (lambda: Hourglass(upsampling=("nearest",) * 5), "write Upsampling.NEAREST"),
         (lambda: DeepImagePrior(TINY).start(Problem(Identity((16,)), torch.rand(1, 16)), [0]), r"\(C, H, W\)"),

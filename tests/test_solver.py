@@ -197,6 +197,20 @@ def test_networks_take_the_precision_in_which_the_processor_is_fast(
     assert (usual, exact, single) == (f"{precision.value} precision", "full precision", "full precision")
     asked = [quiet(noisy(), network, Descent(precision=one), steps=1).ran for one in Precision]
     assert asked == ["full precision", "mixed precision"]
+    assert quiet(noisy(), TotalVariation(0.1), MIXED, steps=1).ran == "full precision"
+
+
+def test_a_network_that_ends_in_bfloat16_meets_the_operator_in_float32() -> None:
+    class Plain:
+        def build(self, in_channels: int, out_channels: int, copies: int = 1) -> torch.nn.Module:
+            return torch.nn.Conv2d(copies * in_channels, copies * out_channels, 3, padding=1, groups=copies)
+
+        def input_size(self, size: tuple[int, int]) -> tuple[int, int]:
+            return size
+
+    result = quiet(noisy(), DeepImagePrior(Plain()), MIXED, steps=2)
+    assert result.ran == "mixed precision"
+    assert result.image.dtype == torch.float32
 
 
 def test_mixed_precision_restores_as_well() -> None:
@@ -415,6 +429,8 @@ def test_the_bar_can_be_turned_off(capsys: pytest.CaptureFixture[str]) -> None:
         (lambda: Average("0.9"), BadType, "decay = '0.9'"),
         (lambda: Descent(steps=2.5), BadType, "steps = 2.5"),
         (lambda: Descent(precision="mixed"), BadType, "Precision.MIXED"),
+        (lambda: quiet(noisy(), NoPrior(), Descent(partial(MuonThenAdam, muon_steps=-1))), BadValue, "muon_steps = -1"),
+        (lambda: quiet(noisy(), NoPrior(), Descent(partial(MuonThenAdam, muon_lr=-1))), BadValue, "muon_lr = -1"),
         (lambda: quiet(noisy().to(torch.float64), DeepImagePrior(TINY), MIXED), BadValue, "mixed precision for torch.float64"),
         (lambda: PrimalDual(every=0), BadValue, "every = 0"),
     ],

@@ -10,7 +10,7 @@ from torch import Tensor
 from dipops import images, plot, recipes
 from dipops.commands.options import DeviceOption, Quiet, RecipeOption, Seed, whole
 from dipops.commands.proving import constructor
-from dipops.commands.runs import Device, PriorName, convex_recipe, draw, make_folder, place, record_of, say
+from dipops.commands.runs import Device, PriorName, convex_recipe, draw, foretell, make_folder, place, record_of, say
 from dipops.compare import compare as compare_priors
 from dipops.errors import BadValue
 from dipops.files import environment, write_json, write_whole
@@ -41,10 +41,12 @@ def demo(
     sigma = DEMO_SIGMA / 255
     problem = Problem.simulate(Identity(x.shape), x, sigma, clip=True).to(place(device))
     say(quiet, f"A photograph of {DEMO_SIZE} x {DEMO_SIZE} with noise of σ = {DEMO_SIGMA:g}, restored with each prior:")
+    light = recipes.denoise(sigma)
+    foretell(problem, light, steps, quiet)
     results = {
         "no prior": convex_recipe(problem, PriorName.none).solve(problem, progress=not quiet),
         "TV": convex_recipe(problem, PriorName.tv, progress=not quiet).solve(problem, progress=not quiet),
-        "DIP": recipes.denoise(sigma).solve(problem, steps=steps, progress=not quiet),
+        "DIP": light.solve(problem, steps=steps, progress=not quiet),
     }
     pictures = {"noisy": problem.y, **{name: result.image for name, result in results.items()}, "truth": x}
     for name, picture in pictures.items():
@@ -80,6 +82,7 @@ def compare(
         if name is PriorName.dip:
             chosen = _dip_recipe(operator, sigma / 255, recipe)
             contestants["DIP"] = replace(chosen, steps=steps or chosen.steps)
+            foretell(problem, chosen, steps, quiet)
         else:
             contestants[LABELS[name]] = convex_recipe(problem, name, progress=not quiet)
     comparison = compare_priors(problem, contestants, seed, progress=not quiet)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dipops import images, recipes
 from dipops.commands.options import DeviceOption, Output, Picture, Quiet, Seed, Steps, whole
-from dipops.commands.runs import Device, digests, draw, figure_kind, place, record_of, require_writable, say
+from dipops.commands.runs import Device, digests, draw, figure_kind, foretell, place, record_of, require_writable, say
 from dipops.errors import BadValue
 from dipops.files import environment, write_json, write_whole
 from dipops.operators.alexnet import AlexNet, AlexNetLayout
@@ -116,6 +116,7 @@ def maximise(
     problem = excitation(excited, layer, indices, target).to(place(device))
     picked = Activation(excited.at(layer).out_shape, indices)
     recipe = recipes.maximise(picked, _pixels(prior or PriorName.dip, weight))
+    foretell(problem, recipe, steps, quiet)
     result = recipe.solve(problem, seed, steps, progress=not quiet)
     images.save(output, result.image)
     with torch.no_grad():

@@ -14,10 +14,11 @@ from torch import Tensor
 from dipops import images, plot
 from dipops.consistency import consistency
 from dipops.errors import BadFile, BadValue
-from dipops.estimate import Estimate, estimate
+from dipops.estimate import estimate
 from dipops.files import environment, write_json, write_whole
 from dipops.methods.default import default_method
 from dipops.metrics import psnr
+from dipops.monitor import StopRule
 from dipops.operators.differences import FiniteDifferences
 from dipops.operators.elementary import Identity
 from dipops.priors.interface import NoPrior, Prior
@@ -107,8 +108,8 @@ def restore(problem: Problem, recipe: Recipe, settings: Settings, task: dict[str
     if settings.prior is not PriorName.dip:
         recipe = convex_recipe(problem, settings.prior, settings.weight, progress=not settings.quiet)
     repeated = problem.repeat(settings.runs)
-    if settings.prior is PriorName.dip and not settings.quiet:
-        _foretell(estimate(repeated, recipe.prior, recipe.method, settings.steps or recipe.steps))
+    if settings.prior is PriorName.dip and not (settings.checkpoint and settings.checkpoint.exists()):
+        foretell(repeated, recipe, settings.steps, settings.quiet)
     result = recipe.solve(repeated, settings.seed, settings.steps, settings.checkpoint, progress=not settings.quiet)
     image, spread = _restored(result)
     images.save(settings.output, image)
@@ -133,10 +134,14 @@ def restore(problem: Problem, recipe: Recipe, settings: Settings, task: dict[str
     return f"{settings.output}: {result.stopped}, {result.seconds:.0f} s{score}"
 
 
-def _foretell(cost: Estimate) -> None:
-    """Say what a run of over a minute will take, before it does."""
+def foretell(problem: Problem, recipe: Recipe, steps: int | None, quiet: bool) -> None:
+    """Say what a run of over a minute will take, before it does, unless told not to."""
+    if quiet:
+        return
+    cost = estimate(problem, recipe.prior, recipe.method, steps or recipe.steps)
     if cost.seconds > _LONG:
-        typer.echo(f"{cost}; a stop may end it sooner")
+        stops = any(isinstance(monitor, StopRule) for monitor in recipe.monitors)
+        typer.echo(f"{cost}; a stop may end it sooner" if stops else str(cost))
 
 
 def convex_recipe(problem: Problem, name: PriorName, weight: float | None = None, progress: bool = True) -> Recipe:

@@ -36,7 +36,8 @@ class Descent:
         schedule: makes a learning-rate schedule from the optimiser, stepped once a step; None keeps the rate.
         steps: how many steps ``solve`` makes where it is not told.
         every: how many steps lie between two moments when values are read from the device.
-        precision: of the networks in the prior; None takes what is fastest on the processor, and ``Result.ran`` says which.
+        precision: of the networks in the prior, if there are any; None takes what is fastest on the processor, and
+            ``Result.ran`` says which.
 
     Raises:
         BadType: an argument is of another kind.
@@ -101,7 +102,7 @@ class DescentIteration:
         if isinstance(self.optimizer, _COUPLING) and len(problem.y) > 1:
             came = f"{type(self.optimizer).__name__} on a batch of {len(problem.y)}"
             raise BadValue(came, "one image", "it couples them: solve them one by one")
-        precision = method.precision or _usual(prior, problem)
+        precision = (method.precision or fastest(problem.y)) if _has_networks(prior) else Precision.FULL
         self._mixed = precision is Precision.MIXED
         if self._mixed:
             _prepare_for_mixed_precision(prior, problem)
@@ -151,14 +152,15 @@ class DescentIteration:
     def _evaluate(self) -> Tensor:
         with torch.autocast(self._problem.y.device.type, torch.bfloat16, enabled=self._mixed):
             image = self._prior()
+        image = image.to(self._problem.y.dtype)
         objective = self._problem.misfit(image) + self._prior.penalty(image)
         self._image, self._objective = image.detach(), objective.detach()
         return objective.sum()
 
 
-def _usual(prior: Prior, problem: Problem) -> Precision:
-    """What is fastest; pixels without a network are not worth a second precision."""
-    return fastest(problem.y) if any(isinstance(module, torch.nn.Conv2d) for module in prior.modules()) else Precision.FULL
+def _has_networks(prior: Prior) -> bool:
+    """Pixels without convolutions are not worth a second precision."""
+    return any(isinstance(module, torch.nn.Conv2d) for module in prior.modules())
 
 
 def _prepare_for_mixed_precision(prior: Prior, problem: Problem) -> None:

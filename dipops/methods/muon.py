@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Adam, Optimizer
 
+from dipops.arguments import require_integer, require_positive
+
 _MOMENTUM = 0.9
 _ITERATIONS = 5
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -28,6 +30,10 @@ class MuonThenAdam(Optimizer):
         muon_steps: how many steps the start has.
         smooth: whether Adam gathers its moments from the first step and so goes on without a jolt, which is best where y has
             no noise. Otherwise its own first steps shake the picture, and noise is kept out for longer.
+
+    Raises:
+        BadType: a rate is no number, or ``muon_steps`` no integer.
+        BadValue: a rate is not positive, or ``muon_steps`` is below 0.
     """
 
     def __init__(
@@ -39,6 +45,9 @@ class MuonThenAdam(Optimizer):
         muon_steps: int = 40,
         smooth: bool = False,
     ) -> None:
+        for name, rate in {"lr": lr, "muon_lr": muon_lr}.items():
+            require_positive(name, rate, "a rate above 0", "leave it out")
+        require_integer("muon_steps", muon_steps, 0, "0 is Adam alone")
         super().__init__(params, {"lr": lr, "muon_lr": muon_lr, "muon_steps": muon_steps, "taken": 0, "members": 1})
         every = self.param_groups[0]["params"]
         self._weights = [parameter for parameter in every if parameter.ndim == 4]

@@ -1,6 +1,5 @@
 """Writes the pages of measured figures: parts of benchmarks/results, and what solves cost."""
 
-import json
 import re
 from pathlib import Path
 
@@ -23,22 +22,8 @@ def write(folder):
         if source.exists():
             for title, text in _sections(source.read_text()):
                 put(folder / f"{page}-{_slug(title)}.md", text)
-    put(folder / "costs.md", costs())
     put(folder / "bytes.md", bytes_held())
     put(folder / "laws.md", laws())
-
-
-def costs():
-    """Seconds a step, as the benchmarks measured them."""
-    rows = ["| pixels | the paper's network | the light one | measured on |", "|---|---|---|---|"]
-    for path in sorted(_RESULTS.glob("speed-rate-*.json"), key=lambda path: int(path.stem.split("-")[2])):
-        record = json.loads(path.read_text())
-        seconds, machine = record["result"]["seconds"], record["environment"]
-        paper, light = (f"{seconds[name]:.3f} s" for name in ("paper", "light"))
-        where = f"{machine['gpu'] or machine['processor']}, {machine['torch_threads']} threads, {machine['instructions']}"
-        side = path.stem.split("-")[2]
-        rows.append(f"| {side} x {side} | {paper} | {light} | {where} |")
-    return "\n".join(rows) + "\n"
 
 
 def laws():

@@ -43,7 +43,7 @@ class Hourglass:
 
     Raises:
         BadValue: a tuple has another length than ``channels``, or a number is out of range.
-        BadType: a mode is no member of its enum, or a number no integer.
+        BadType: a mode is no member of its enum, a number no integer, or a choice neither True nor False.
     """
 
     channels: tuple[int, ...] = (128,) * 5
@@ -62,6 +62,9 @@ class Hourglass:
             value = getattr(self, name)
             if not all(isinstance(part, kind) for part in (value if isinstance(value, tuple) else (value,))):
                 raise BadType(f"{name} = {value!r}", f"a member of {kind.__name__}", f"write {next(iter(kind))}")
+        for name in ("pointwise", "recompute"):
+            if not isinstance(getattr(self, name), bool):
+                raise BadType(f"{name} = {getattr(self, name)!r}", "True or False", f"write {name}=True")
         require_widths(self.channels, 1)
         for name in ("skips", "down_kernels", "up_kernels", "upsampling"):
             values = self.per_scale(name)
