@@ -63,7 +63,7 @@ how far its answer then is behind the paper's best.
 
 {peaks()}
 
-![dB behind the paper's best against seconds](speed-pareto.png)
+![PSNR less the paper's best, against seconds](speed-pareto.png)
 
 ## Other tasks, {TASK_SIZE} x {TASK_SIZE} pixels
 
@@ -207,7 +207,7 @@ def by_size() -> str:
 
 
 def draw_pareto() -> Any:
-    """How far the average is behind the paper's best after so many seconds: a mean line over thin ones of every run."""
+    """The average less the paper's best after so many seconds: a mean line over thin ones of every run."""
     seconds = result_of(RATES[128])["seconds"]
     figure, axes = plt.subplots(figsize=(6.8, 4.4), layout="constrained")
     lines = {"the paper's, plain loop": ("paper", "loop"), "the paper's": ("paper", "paper"), "light": ("light", "light")}
@@ -224,9 +224,10 @@ def draw_pareto() -> Any:
         means = [mean(values) for values in zip(*(curve[: len(times)] for curve in curves), strict=True)]
         axes.plot(times, means, color=f"C{number}", linewidth=2, label=label)
     axes.axhline(0, color="k", linewidth=0.8, linestyle=":")
-    axes.set(xscale="log", ylim=(-6, 0.8), xlabel="seconds", ylabel="dB behind the best of the paper's network")
+    axes.set(xscale="log", ylim=(-6, 0.8), xlabel="seconds", ylabel="PSNR less the best of the paper's network (dB)")
+    axes.set_xlim(left=5)
     axes.grid(alpha=0.3, which="both")
-    axes.legend(frameon=False, loc="lower right")
+    figure.legend(frameon=False, loc="outside lower center", ncols=len(lines))
     return figure
 
 
