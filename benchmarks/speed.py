@@ -118,20 +118,21 @@ def peaks(settings: dict[str, Any]) -> dict[str, Any]:
     assert problem.truth is not None
     recipe = recipes.denoise(SIGMA, Variant.PAPER)
     result = solve(problem, recipe.prior, recipe.method, steps=steps, seed=seed, monitors=[Average(0.99)], progress=False)
-    loop = torch.tensor(baseline(problem.y, problem.truth, steps, seed))
-    return {"loop": peak_of(loop), "paper": peak_of(result.trace["psnr_average"][:, 0])}
+    plain = torch.tensor(baseline(problem.y, problem.truth, steps, seed))
+    return {"loop": peak_of(plain), "paper": peak_of(result.trace["psnr_average"][:, 0])}
 
 
 def photo(settings: dict[str, Any]) -> dict[str, Any]:
     """``dipops denoise`` with its defaults on a noisy 8-bit file."""
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(settings["threads"])
     x = picture(settings["size"])
+    environment = os.environ | {"OMP_NUM_THREADS": str(settings["threads"])}
     with tempfile.TemporaryDirectory() as folder:
         given, made = Path(folder) / "noisy.png", Path(folder) / "clean.png"
-        images.save(given, Problem.simulate(Identity(x.shape), x, SIGMA, clip=True).y)
+        images.save(given, noisy(settings["size"]).y)
         begun = time.perf_counter()
         command = [sys.executable, "-m", "dipops", "denoise", given, made, "--sigma", "25"]
-        subprocess.run(command, check=True, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": str(THREADS)})
+        subprocess.run(command, check=True, capture_output=True, env=environment)
         seconds = time.perf_counter() - begun
         return {"seconds": seconds, "psnr": [float(psnr(images.load(path), x)) for path in (given, made)]}
 
@@ -205,9 +206,9 @@ def _solves(both: dict[Variant, tuple[Problem, Recipe]], steps: dict[str, int]) 
     }
 
 
-def _seconds_over_runs(runs: dict[str, Callable[[], object]], steps: dict[str, int], rounds: int) -> dict[str, float]:
-    """Medians of seconds a step."""
-    return {name: median / steps[name] for name, median in in_turn(runs, rounds)["median_seconds"].items()}
+def _seconds_over_runs(whole: dict[str, Callable[[], object]], steps: dict[str, int], rounds: int) -> dict[str, float]:
+    """Medians of seconds a step, of runs of so many."""
+    return {name: median / steps[name] for name, median in in_turn(whole, rounds)["median_seconds"].items()}
 
 
 SIZES, WIDTHS, DEPTHS = (64, 128, 256, 512, 1024), (16, 32, 64, 128), (2, 3, 4, 5)

@@ -52,8 +52,10 @@ def bytes_held():
 
 
 def _sections(text):
-    parts = re.split(r"^## (.+)\n", text, flags=re.MULTILINE)
-    for title, body in zip(parts[1::2], parts[2::2], strict=True):
+    """Titles and texts, the first what stands before all others: by what it was measured, and on what."""
+    text = re.sub(r"\A# .+\n", "## about\n", text)
+    _, *parts = re.split(r"^## (.+)\n", text, flags=re.MULTILINE)
+    for title, body in zip(parts[::2], parts[1::2], strict=True):
         yield title, re.sub(r"!\[(.*?)\]\((.*?)\)", r"![\1](../benchmarks/results/\2)", body.strip()) + "\n"
 
 
