@@ -15,10 +15,10 @@ from torch import Tensor
 from benchmarks.harness import RESULTS, Task, in_turn, markdown, provenance, run
 from benchmarks.pictures import DATA
 from dipops import Identity, NoPrior, Problem, TotalVariation, images, metrics, plot, recipes, solve
-from dipops.files import write_whole
+from dipops._tools.files import write_whole
+from dipops._tools.seeds import stream
 from dipops.monitor import Average
 from dipops.priors.deep_image_prior import DeepImagePrior
-from dipops.seeds import stream
 
 SIGMA = 25 / 255
 

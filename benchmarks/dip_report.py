@@ -24,7 +24,7 @@ from benchmarks.dip import (
 )
 from benchmarks.harness import RESULTS, markdown, provenance, record_of, require_measured
 from benchmarks.pictures import CHECKING, CHOOSING
-from dipops.files import write_whole
+from dipops._tools.files import write_whole
 
 Found = dict[str, dict[str, Any]]
 NEAR = 0.1

@@ -21,7 +21,7 @@ from benchmarks.features import (
 )
 from benchmarks.harness import RESULTS, markdown, provenance, record_of, require_measured, result_of
 from dipops import images, preimages
-from dipops.files import write_whole
+from dipops._tools.files import write_whole
 from dipops.preimages import TV_WEIGHT, Preimage
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from dipops.files import environment, write_json
+from dipops._tools.files import environment, write_json
 
 RESULTS = Path(__file__).parent / "results"
 LOCK = Path(tempfile.gettempdir()) / "dipops-timing.lock"

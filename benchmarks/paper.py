@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from benchmarks.harness import RESULTS
 from benchmarks.pictures import DATA
-from dipops.files import write_whole
+from dipops._tools.files import write_whole
 from dipops.paper.experiments import experiment
 from dipops.paper.runner import require_runnable, run
 from dipops.paper.store import Store

@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.harness import RESULTS, Task, in_turn, markdown, provenance, record_of, run
 from benchmarks.pages import code_of
-from dipops.files import write_whole
+from dipops._tools.files import write_whole
 
 PAGE = Path(__file__).parents[1] / "docs" / "coming.md"
 PEERS = {"PyLops": "# PyLops", "SCICO": "# SCICO"}

@@ -26,8 +26,8 @@ from benchmarks.dip import noisy as noisy_crop
 from benchmarks.harness import Task, in_turn, run
 from benchmarks.pictures import CHECKING, crop
 from dipops import DeepImagePrior, Descent, Hourglass, Identity, LanczosDownsampler, Problem, estimate, images, recipes, solve
+from dipops._tools.allocator import reused_memory
 from dipops.estimate import begun
-from dipops.memory import reused_memory
 from dipops.metrics import psnr
 from dipops.monitor import Average, Observed, StopRule
 from dipops.operators.resampling import lanczos_kernel

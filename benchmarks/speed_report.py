@@ -28,7 +28,7 @@ from benchmarks.speed import (
     TASKS,
 )
 from dipops import Descent
-from dipops.files import write_whole
+from dipops._tools.files import write_whole
 
 
 def main() -> None:

@@ -35,8 +35,8 @@ from dipops import (
     recipes,
     solve,
 )
+from dipops._tools.files import write_whole
 from dipops.commands.runs import PriorName, convex_recipe
-from dipops.files import write_whole
 from dipops.monitor import Tolerance
 from dipops.tune import SURE, Discrepancy, Oracle, tune
 

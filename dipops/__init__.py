@@ -3,6 +3,7 @@
 from importlib.metadata import PackageNotFoundError, version
 
 from dipops import images, metrics, monitor, plot, preimages, recipes, tune
+from dipops._tools.precision import Precision
 from dipops.compare import Comparison, compare
 from dipops.consistency import consistency, project
 from dipops.errors import BadFile, BadType, BadValue, DipopsError, Diverged, LawError, NotLinear
@@ -11,7 +12,6 @@ from dipops.laws import Report, check
 from dipops.methods.conjugate_gradient import ConjugateGradient
 from dipops.methods.descent import Descent
 from dipops.methods.langevin import Langevin
-from dipops.methods.precision import Precision
 from dipops.methods.primal_dual import PrimalDual
 from dipops.operators.alexnet import AlexNet, AlexNetLayout
 from dipops.operators.differences import FiniteDifferences

@@ -16,9 +16,9 @@ from typing import Any
 
 import torch
 
-from dipops.descriptions import described, digest_of
+from dipops._tools.files import package_version, write_whole
+from dipops._tools.fingerprints import described, digest_of
 from dipops.errors import BadFile, BadType
-from dipops.files import package_version, write_whole
 from dipops.methods.interface import Method
 from dipops.priors.interface import Prior
 from dipops.problem import Problem

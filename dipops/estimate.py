@@ -13,12 +13,12 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from dipops.memory import reused_memory
+from dipops._tools.allocator import reused_memory
+from dipops._tools.seeds import stream
 from dipops.methods.default import default_method
 from dipops.methods.interface import Iteration, Method, Slowing
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
-from dipops.seeds import stream
 from dipops.solver import require_solvable
 
 _PROBES = 5

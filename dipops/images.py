@@ -10,10 +10,10 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from dipops._tools.files import write_whole
+from dipops._tools.seeds import stream
 from dipops.arguments import require_number
 from dipops.errors import BadFile, BadType, BadValue
-from dipops.files import write_whole
-from dipops.seeds import stream
 
 MAX_PIXELS = 64 * 1024 * 1024
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP"}

@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dipops._tools.batches import power, weighted_mean
+from dipops._tools.seeds import stream
 from dipops.arguments import require_integer, require_number
-from dipops.batches import power, weighted_mean
 from dipops.errors import BadType, BadValue
 from dipops.operators.checks import kind, require_batch
 from dipops.operators.elementary import is_mask
 from dipops.operators.interface import LinearOrDifferentiableOperator
-from dipops.seeds import stream
 
 
 @dataclass(frozen=True)

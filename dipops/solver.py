@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dipops._tools.allocator import reused_memory
+from dipops._tools.batches import per_image
+from dipops._tools.seeds import stream
 from dipops.arguments import require_integer
-from dipops.batches import per_image
 from dipops.checkpoint import Checkpoint, fingerprint
 from dipops.consistency import consistency
 from dipops.errors import BadFile, BadType, BadValue, Diverged
 from dipops.faults import LOOK_BACK, MOST_FAILURES, SLOWER, Faults, Health
-from dipops.memory import reused_memory
 from dipops.methods.default import default_method
 from dipops.methods.interface import Method, Slowing
 from dipops.monitor.averages import Average
@@ -26,7 +27,6 @@ from dipops.monitor.trace import Trace, progress_bar
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
 from dipops.result import Result
-from dipops.seeds import stream
 
 
 def solve(

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dipops._tools.seeds import stream
 from dipops.arguments import require_positive
 from dipops.errors import BadType, BadValue
 from dipops.methods.conjugate_gradient import ConjugateGradient
@@ -25,7 +26,6 @@ from dipops.priors.proximal import ProximalPrior
 from dipops.problem import Problem
 from dipops.recipes import Recipe
 from dipops.result import Result
-from dipops.seeds import stream
 from dipops.solver import solve
 
 _GRID_PER_DECADE = 3

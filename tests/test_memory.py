@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dipops import DeepImagePrior, Descent, Hourglass, Identity, NoPrior, Problem, solve
-from dipops.memory import reused_memory
+from dipops._tools.allocator import reused_memory
 from dipops.priors.interface import PixelPrior
 
 resource = pytest.importorskip("resource")

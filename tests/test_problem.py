@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dipops import BadType, BadValue, Identity, LanczosDownsampler, LinearOperator, Mask, Problem, consistency, images, metrics
-from dipops.seeds import stream
+from dipops._tools.seeds import stream
 
 IDENTITY = Identity((3, 8, 8))
 Y = torch.rand(1, 3, 8, 8)

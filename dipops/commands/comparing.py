@@ -8,12 +8,12 @@ import typer
 from torch import Tensor
 
 from dipops import images, plot, recipes
+from dipops._tools.files import environment, write_json, write_whole
 from dipops.commands.options import DeviceOption, Quiet, RecipeOption, Seed, whole
 from dipops.commands.proving import constructor
 from dipops.commands.runs import Device, PriorName, convex_recipe, draw, foretell, make_folder, place, record_of, say
 from dipops.compare import compare as compare_priors
 from dipops.errors import BadValue
-from dipops.files import environment, write_json, write_whole
 from dipops.metrics import psnr
 from dipops.operators.elementary import Identity, Mask
 from dipops.operators.interface import LinearOrDifferentiableOperator

@@ -9,10 +9,10 @@ import typer
 from torch import Tensor
 
 from dipops import images, recipes
+from dipops._tools.files import environment, write_json, write_whole
 from dipops.commands.options import DeviceOption, Output, Picture, Quiet, Seed, Steps, whole
 from dipops.commands.runs import Device, digests, draw, figure_kind, foretell, place, record_of, require_writable, say
 from dipops.errors import BadValue
-from dipops.files import environment, write_json, write_whole
 from dipops.operators.alexnet import AlexNet, AlexNetLayout
 from dipops.operators.features import Activation
 from dipops.operators.imagenet import ImageNetwork

@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from dipops import images
+from dipops._tools.files import write_whole
 from dipops.commands.options import DeviceOption, Quiet
 from dipops.commands.runs import Device, draw, figure_kind, make_folder, place, require_writable, say
 from dipops.errors import BadValue
-from dipops.files import write_whole
 from dipops.paper import figures, scoring, tables
 from dipops.paper.cluster import cluster, run_on
 from dipops.paper.experiments import EXPERIMENTS, Experiment, experiment

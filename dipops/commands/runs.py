@@ -12,10 +12,10 @@ import typer
 from torch import Tensor
 
 from dipops import images, plot
+from dipops._tools.files import environment, write_json, write_whole
 from dipops.consistency import consistency
 from dipops.errors import BadFile, BadValue
 from dipops.estimate import estimate
-from dipops.files import environment, write_json, write_whole
 from dipops.methods.default import default_method
 from dipops.metrics import psnr
 from dipops.monitor import StopRule

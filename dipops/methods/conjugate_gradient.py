@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dipops.batches import per_image, power
+from dipops._tools.batches import per_image, power
 from dipops.errors import BadType
 from dipops.methods.interface import require_steps
 from dipops.monitor.interface import Monitor

@@ -11,9 +11,9 @@ from torch.nn import Parameter
 from torch.optim import LBFGS, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from dipops._tools.precision import Precision, fastest
 from dipops.errors import BadType, BadValue
 from dipops.methods.interface import require_steps
-from dipops.methods.precision import Precision, fastest
 from dipops.monitor.interface import Monitor
 from dipops.priors.interface import Prior
 from dipops.problem import Problem

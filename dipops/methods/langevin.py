@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
+from dipops._tools.precision import Precision
 from dipops.arguments import require_positive
 from dipops.errors import BadValue
 from dipops.methods.descent import Descent, DescentIteration
 from dipops.methods.interface import require_steps
-from dipops.methods.precision import Precision
 from dipops.monitor.averages import Posterior
 from dipops.monitor.interface import Monitor
 from dipops.priors.interface import Prior

@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from dipops._tools.batches import weighted_mean
+from dipops._tools.seeds import stream
 from dipops.arguments import require_number
-from dipops.batches import weighted_mean
 from dipops.errors import BadValue
 from dipops.methods.interface import Iteration
 from dipops.monitor.interface import LowestWatch, StopRule, require_patience
 from dipops.operators.elementary import Mask, is_mask
 from dipops.problem import Problem
-from dipops.seeds import stream
 
 
 @dataclass(frozen=True)

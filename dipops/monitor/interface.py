@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from dipops._tools.batches import per_image
 from dipops.arguments import require_integer
-from dipops.batches import per_image
 from dipops.methods.interface import Iteration
 from dipops.problem import Problem
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
-from dipops.batches import power
+from dipops._tools.batches import power
 from dipops.errors import BadType, BadValue
 from dipops.methods.interface import Iteration
 from dipops.monitor.interface import StopRule, Watch

@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from dipops import images, recipes
+from dipops._tools.seeds import stream
 from dipops.errors import BadValue, nearest
 from dipops.methods.descent import ADAM, Descent
 from dipops.metrics import psnr, psnr_y
@@ -31,7 +32,6 @@ from dipops.priors.interface import NoPrior
 from dipops.priors.total_variation import TotalVariation
 from dipops.problem import Problem
 from dipops.recipes import Recipe, Variant
-from dipops.seeds import stream
 
 Score = Callable[[Tensor, Tensor], Tensor]
 MEAN_OF_RUNS, OBJECTIVE = "mean of the runs", "objective"

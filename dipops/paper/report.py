@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from dipops import images
+from dipops._tools.files import write_whole
 from dipops.errors import BadValue
-from dipops.files import write_whole
 from dipops.paper.experiments import EXPERIMENTS, Experiment
 from dipops.paper.figures import figure
 from dipops.paper.store import Store

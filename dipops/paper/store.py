@@ -10,8 +10,8 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from dipops import images
+from dipops._tools.files import write_json
 from dipops.errors import BadFile
-from dipops.files import write_json
 
 FORMAT = 2
 MARK = "store.json"

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dipops._tools.files import environment
 from dipops.errors import BadValue, nearest
-from dipops.files import environment
 from dipops.paper.contestants import ANSWER, Contestant, Effort, Outcome
 from dipops.paper.experiments import EXPERIMENTS, OBJECTIVE, Experiment, experiment
 from dipops.problem import Problem

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from dipops._tools.seeds import stream
 from dipops.arguments import require_number
 from dipops.errors import BadType, BadValue
 from dipops.priors.generators.hourglass import Hourglass
@@ -12,7 +13,6 @@ from dipops.priors.generators.interface import Generator, side_by_side
 from dipops.priors.inputs import Guide, Input, Noise
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
-from dipops.seeds import stream
 
 
 class DeepImagePrior(Prior):

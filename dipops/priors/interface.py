@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from dipops._tools.seeds import stream
 from dipops.errors import BadType, BadValue
 from dipops.problem import Problem
-from dipops.seeds import stream
 
 _START = 0.1
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from dipops.batches import power
+from dipops._tools.batches import power
 from dipops.priors.proximal import Denoising, ProximalPrior
 
 _STEPS = 1000

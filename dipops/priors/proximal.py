@@ -6,8 +6,8 @@ from copy import deepcopy
 import torch
 from torch import Tensor
 
+from dipops._tools.batches import power
 from dipops.arguments import require_number, require_positive
-from dipops.batches import power
 from dipops.errors import BadValue
 from dipops.operators.interface import LinearOperator
 from dipops.priors.interface import PixelPrior

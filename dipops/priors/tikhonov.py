@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from dipops.batches import power
+from dipops._tools.batches import power
 from dipops.errors import BadType
 from dipops.operators.elementary import Identity
 from dipops.operators.interface import LinearOperator
