@@ -12,7 +12,7 @@ import torch
 from benchmarks.core import DATA
 from benchmarks.harness import RESULTS, Task, run
 from dipops import Activation, AlexNet, NoPrior, SqueezeNet, TotalVariation, images, preimages, recipes
-from dipops.operators.imagenet import ImageNetwork
+from dipops.operators.networks.imagenet import ImageNetwork
 from dipops.preimages import TV_WEIGHT
 from dipops.priors.interface import PixelPrior
 

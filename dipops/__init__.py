@@ -13,13 +13,13 @@ from dipops.methods.conjugate_gradient import ConjugateGradient
 from dipops.methods.descent import Descent
 from dipops.methods.langevin import Langevin
 from dipops.methods.primal_dual import PrimalDual
-from dipops.operators.alexnet import AlexNet, AlexNetLayout
 from dipops.operators.differences import FiniteDifferences
 from dipops.operators.elementary import GuidedInput, Identity, Mask
 from dipops.operators.features import Activation, FeatureMap, Normalise
 from dipops.operators.interface import DifferentiableOperator, LinearOperator, LinearOrDifferentiableOperator, stack
+from dipops.operators.networks.alexnet import AlexNet, AlexNetLayout
+from dipops.operators.networks.squeezenet import SqueezeNet
 from dipops.operators.resampling import LanczosDownsampler
-from dipops.operators.squeezenet import SqueezeNet
 from dipops.priors.deep_image_prior import DeepImagePrior
 from dipops.priors.generators.deep_decoder import DeepDecoder
 from dipops.priors.generators.hourglass import EncoderDecoder, Hourglass

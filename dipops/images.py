@@ -12,8 +12,7 @@ from torch import Tensor
 
 from dipops._tools.files import write_whole
 from dipops._tools.seeds import stream
-from dipops.arguments import require_number
-from dipops.errors import BadFile, BadType, BadValue
+from dipops.errors import BadFile, BadType, BadValue, require_number
 
 MAX_PIXELS = 64 * 1024 * 1024
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP"}

@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 
 from dipops import images
-from dipops.arguments import require_positive
-from dipops.errors import BadValue
+from dipops.errors import BadValue, require_positive
 from dipops.metrics import recognition
 from dipops.operators.features import Activation
-from dipops.operators.imagenet import ImageNetwork
 from dipops.operators.interface import LinearOrDifferentiableOperator
+from dipops.operators.networks.imagenet import ImageNetwork
 from dipops.problem import Problem
 from dipops.recipes import Recipe
 from dipops.result import Result

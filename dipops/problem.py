@@ -9,8 +9,7 @@ from torch import Tensor
 
 from dipops._tools.batches import power, weighted_mean
 from dipops._tools.seeds import stream
-from dipops.arguments import require_integer, require_number
-from dipops.errors import BadType, BadValue
+from dipops.errors import BadType, BadValue, require_integer, require_number
 from dipops.operators.checks import kind, require_batch
 from dipops.operators.elementary import is_mask
 from dipops.operators.interface import LinearOrDifferentiableOperator

@@ -6,9 +6,8 @@ from enum import Enum
 from functools import partial
 from pathlib import Path
 
-from dipops.arguments import require_integer, require_number
 from dipops.consistency import consistency, project
-from dipops.errors import BadType
+from dipops.errors import BadType, require_integer, require_number
 from dipops.methods.descent import ADAM, Descent, MakeOptimizer
 from dipops.methods.interface import Method
 from dipops.methods.muon import MuonThenAdam

@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from dipops.arguments import require_integer
-from dipops.errors import BadValue
+from dipops.errors import BadValue, require_integer
 
 
 @dataclass(frozen=True)

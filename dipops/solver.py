@@ -13,10 +13,9 @@ from torch import Tensor
 from dipops._tools.allocator import reused_memory
 from dipops._tools.batches import per_image
 from dipops._tools.seeds import stream
-from dipops.arguments import require_integer
 from dipops.checkpoint import Checkpoint, fingerprint
 from dipops.consistency import consistency
-from dipops.errors import BadFile, BadType, BadValue, Diverged
+from dipops.errors import BadFile, BadType, BadValue, Diverged, require_integer
 from dipops.faults import LOOK_BACK, MOST_FAILURES, SLOWER, Faults, Health
 from dipops.methods.default import default_method
 from dipops.methods.interface import Method, Slowing

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from dipops._tools.seeds import stream
-from dipops.arguments import require_positive
-from dipops.errors import BadType, BadValue
+from dipops.errors import BadType, BadValue, require_positive
 from dipops.methods.conjugate_gradient import ConjugateGradient
 from dipops.methods.default import default_method
 from dipops.methods.interface import Method

@@ -5,7 +5,7 @@ import zlib
 import numpy as np
 import torch
 
-from dipops.arguments import require_integer
+from dipops.errors import require_integer
 
 
 def stream(seed: int, purpose: str, place: torch.device | None = None) -> torch.Generator:

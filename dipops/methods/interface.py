@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from dipops.arguments import require_integer
+from dipops.errors import require_integer
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
 

@@ -10,8 +10,7 @@ from torch.nn import Parameter
 from torch.optim import Optimizer
 
 from dipops._tools.precision import Precision
-from dipops.arguments import require_positive
-from dipops.errors import BadValue
+from dipops.errors import BadValue, require_positive
 from dipops.methods.descent import Descent, DescentIteration
 from dipops.methods.interface import require_steps
 from dipops.monitor.averages import Posterior

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Adam, Optimizer
 
-from dipops.arguments import require_integer, require_positive
+from dipops.errors import require_integer, require_positive
 
 _MOMENTUM = 0.9
 _ITERATIONS = 5

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from dipops.arguments import require_integer, require_number
-from dipops.errors import BadValue
+from dipops.errors import BadValue, require_integer, require_number
 from dipops.monitor.interface import Averaging, Mean
 
 

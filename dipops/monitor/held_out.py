@@ -7,8 +7,7 @@ from torch import Tensor
 
 from dipops._tools.batches import weighted_mean
 from dipops._tools.seeds import stream
-from dipops.arguments import require_number
-from dipops.errors import BadValue
+from dipops.errors import BadValue, require_number
 from dipops.methods.interface import Iteration
 from dipops.monitor.interface import LowestWatch, StopRule, require_patience
 from dipops.operators.elementary import Mask, is_mask

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dipops._tools.batches import per_image
-from dipops.arguments import require_integer
+from dipops.errors import require_integer
 from dipops.methods.interface import Iteration
 from dipops.problem import Problem
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dipops.arguments import require_positive
+from dipops.errors import require_positive
 from dipops.methods.interface import Iteration
 from dipops.monitor.interface import StopRule, Watch
 from dipops.problem import Problem, mean_measured

@@ -6,8 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from dipops.arguments import require_positive
-from dipops.errors import BadType, BadValue
+from dipops.errors import BadType, BadValue, require_positive
 from dipops.methods.interface import Iteration
 from dipops.monitor.interface import StopRule, Watch
 from dipops.problem import Problem

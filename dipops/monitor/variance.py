@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from dipops._tools.batches import power
-from dipops.arguments import require_integer, require_number
+from dipops.errors import require_integer, require_number
 from dipops.methods.interface import Iteration
 from dipops.monitor.interface import LowestWatch, StopRule, require_patience
 from dipops.problem import Problem

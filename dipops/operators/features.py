@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dipops.arguments import require_integer
-from dipops.errors import BadType, BadValue, nearest
+from dipops.errors import BadType, BadValue, nearest, require_integer
 from dipops.operators.interface import DifferentiableOperator, LinearOperator
 
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dipops.arguments import require_integer
-from dipops.errors import BadValue
+from dipops.errors import BadValue, require_integer
 from dipops.operators.banded import Banded
 from dipops.operators.interface import LinearOperator
 

@@ -7,10 +7,10 @@ import torch
 
 from dipops import preimages, recipes
 from dipops.errors import BadFile
-from dipops.operators.alexnet import AlexNet
 from dipops.operators.features import Activation
-from dipops.operators.imagenet import ImageNetwork
-from dipops.operators.squeezenet import SqueezeNet
+from dipops.operators.networks.alexnet import AlexNet
+from dipops.operators.networks.imagenet import ImageNetwork
+from dipops.operators.networks.squeezenet import SqueezeNet
 from dipops.paper.contestants import ANSWER, Contestant, Effort, Outcome
 from dipops.priors.interface import NoPrior, PixelPrior
 from dipops.priors.total_variation import TotalVariation

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dipops._tools.seeds import stream
-from dipops.arguments import require_number
-from dipops.errors import BadType, BadValue
+from dipops.errors import BadType, BadValue, require_number
 from dipops.priors.generators.hourglass import Hourglass
 from dipops.priors.generators.interface import Generator, side_by_side
 from dipops.priors.inputs import Guide, Input, Noise

@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dipops.arguments import require_integer, require_number, require_positive
-from dipops.errors import BadType, BadValue
+from dipops.errors import BadType, BadValue, require_integer, require_number, require_positive
 from dipops.problem import Problem
 
 MOST_OCTAVES = 20

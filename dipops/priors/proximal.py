@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from dipops._tools.batches import power
-from dipops.arguments import require_number, require_positive
-from dipops.errors import BadValue
+from dipops.errors import BadValue, require_number, require_positive
 from dipops.operators.interface import LinearOperator
 from dipops.priors.interface import PixelPrior
 from dipops.problem import Problem

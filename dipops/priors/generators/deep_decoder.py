@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from dipops.arguments import require_integer
+from dipops.errors import require_integer
 from dipops.priors.generators.interface import in_units
 from dipops.priors.generators.layers import Padding, ToImage, Upsampling, convolution, doubling, normalisation
 

@@ -7,8 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from dipops.arguments import require_integer
-from dipops.errors import BadType, BadValue
+from dipops.errors import BadType, BadValue, require_integer
 from dipops.priors.generators.interface import in_units, require_widths
 from dipops.priors.generators.joining import Join
 from dipops.priors.generators.layers import (

@@ -6,8 +6,7 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from dipops.arguments import require_integer
-from dipops.errors import BadType, BadValue
+from dipops.errors import BadType, BadValue, require_integer
 
 SMALLEST_SIDE = 16
 

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from dipops.arguments import require_integer
-from dipops.errors import BadValue
+from dipops.errors import BadValue, require_integer
 from dipops.priors.generators.interface import SMALLEST_SIDE
 from dipops.priors.generators.layers import Padding, ToImage, convolution, leaky, normalisation
 

@@ -11,8 +11,8 @@ from torch import nn
 
 from dipops.errors import BadFile, BadType
 from dipops.operators.features import Normalise
-from dipops.operators.imagenet import CLASSES, ImageNetwork
-from dipops.operators.weights import read_weights, set_weights
+from dipops.operators.networks.imagenet import CLASSES, ImageNetwork
+from dipops.operators.networks.weights import read_weights, set_weights
 
 URL = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from dipops.operators.imagenet import CLASSES, ImageNetwork
-from dipops.operators.weights import read_weights, set_weights
+from dipops.operators.networks.imagenet import CLASSES, ImageNetwork
+from dipops.operators.networks.weights import read_weights, set_weights
 
 _WIDTHS = {2: 16, 3: 16, 4: 32, 5: 32, 6: 48, 7: 48, 8: 64, 9: 64}
 
