@@ -8,7 +8,7 @@ from dipops.compare import Comparison, compare
 from dipops.consistency import consistency, project
 from dipops.errors import BadFile, BadType, BadValue, DipopsError, Diverged, LawError, NotLinear
 from dipops.estimate import Estimate, estimate
-from dipops.laws import Report, check
+from dipops.testing.laws import Report, check
 from dipops.methods.conjugate_gradient import ConjugateGradient
 from dipops.methods.descent import Descent
 from dipops.methods.langevin import Langevin

@@ -22,7 +22,7 @@ from dipops import (
     solve,
     stack,
 )
-from dipops.operators.examples import EXAMPLES
+from dipops.testing.examples import EXAMPLES
 from dipops.operators.interface import DifferentiableOperator, LinearOperator
 
 SHAPE = (2, 9, 12)

@@ -37,9 +37,9 @@ from dipops import (
     solve,
 )
 from dipops.monitor import Average, Residual, Tolerance
-from dipops.priors import laws
+from dipops.testing import prox_laws as laws
 from dipops.priors.proximal import ProximalPrior
-from dipops.testing import images as pictures
+from dipops.testing.strategies import images as pictures
 from tests.test_interface import MotionBlur
 
 quiet = partial(solve, progress=False)

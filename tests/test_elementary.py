@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dipops import BadType, BadValue, GuidedInput, LanczosDownsampler, Mask
-from dipops.laws import adjoint
+from dipops.testing.laws import adjoint
 
 SIZES = {2: (10, 14), 3: (9, 15), 4: (12, 20), 5: (15, 10), 8: (16, 24)}
 

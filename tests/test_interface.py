@@ -26,7 +26,7 @@ from dipops import (
     check,
     stack,
 )
-from dipops.testing import images
+from dipops.testing.strategies import images
 
 
 class MotionBlur(LinearOperator):

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 
 from dipops import BadType, DifferentiableOperator, Identity, LawError, LinearOperator, LinearOrDifferentiableOperator, check
-from dipops.operators.examples import EXAMPLES
-from dipops.testing import expressions
+from dipops.testing.examples import EXAMPLES
+from dipops.testing.strategies import expressions
 from tests.zoo import SHAPE, ZOO, Blur
 
 PER_EXAMPLE = 30

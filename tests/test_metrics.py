@@ -8,7 +8,7 @@ from hypothesis import given
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from dipops import BadType, BadValue, images, metrics
-from dipops.testing import generators
+from dipops.testing.strategies import generators
 
 
 @given(generators())

@@ -10,7 +10,7 @@ from torch import Tensor
 import dipops.operators.features
 import dipops.operators.resampling  # noqa: F401  (defines subclasses)
 from dipops import LinearOrDifferentiableOperator, check, stack
-from dipops.operators.examples import EXAMPLES
+from dipops.testing.examples import EXAMPLES
 from dipops.operators.interface import DifferentiableOperator, LinearOperator
 
 METHODS = ("adjoint", "vjp", "jvp")

@@ -36,7 +36,7 @@ from dipops import (
 )
 from dipops.priors.generators.interface import side_by_side
 from dipops.priors.generators.joining import Join
-from dipops.testing import images
+from dipops.testing.strategies import images
 
 NEAREST, BILINEAR = Upsampling.NEAREST, Upsampling.BILINEAR
 AVERAGE, ZEROS = Downsampling.AVERAGE, Padding.ZEROS

@@ -14,8 +14,8 @@ import typer
 import dipops
 from dipops.commands.options import whole
 from dipops.errors import BadFile, BadType, BadValue, DipopsError
-from dipops.laws import check as check_laws
-from dipops.operators.examples import EXAMPLES
+from dipops.testing.laws import check as check_laws
+from dipops.testing.examples import EXAMPLES
 from dipops.operators.interface import LinearOrDifferentiableOperator
 
 SHAPES = "3,9,13 3,10,14"

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dipops.laws import check
+from dipops.testing.laws import check
 from dipops.operators.interface import LinearOperator, LinearOrDifferentiableOperator
 
 Check = Callable[[Any], None]

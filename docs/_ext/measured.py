@@ -8,7 +8,7 @@ from written import put
 
 from dipops import DeepImagePrior, Identity, Problem, TotalVariation, recipes
 from dipops.estimate import estimate
-from dipops.laws import DERIVATIVE_LAWS, FIRST_LAWS, LINEAR_LAWS
+from dipops.testing.laws import DERIVATIVE_LAWS, FIRST_LAWS, LINEAR_LAWS
 
 _RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 _SIZES = (64, 128, 256)

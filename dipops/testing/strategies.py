@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from dipops.operators.elementary import Identity
-from dipops.operators.examples import EXAMPLES
+from dipops.testing.examples import EXAMPLES
 from dipops.operators.interface import LinearOperator, LinearOrDifferentiableOperator, stack
 
 _SIDE = 4

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dipops import probes
-from dipops.diagnosis import diagnose_adjoint, in_single_precision
+from dipops.testing import probes
+from dipops.testing.diagnosis import diagnose_adjoint, in_single_precision
 from dipops.errors import BadType, LawError, first_line
 from dipops.operators.autodiff import pullback
 from dipops.operators.interface import LinearOperator, LinearOrDifferentiableOperator
