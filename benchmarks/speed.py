@@ -25,13 +25,14 @@ from benchmarks.dip import TASK_SIZE, peak_of, problem_and_recipe, task_on
 from benchmarks.dip import noisy as noisy_crop
 from benchmarks.harness import Task, in_turn, run
 from benchmarks.pictures import CHECKING, crop
-from dipops import DeepImagePrior, Descent, Hourglass, Identity, LanczosDownsampler, Problem, estimate, images, recipes, solve
+from dipops import DeepImagePrior, Descent, Hourglass, Identity, LanczosDownsampler, Problem, images, recipes, solve
 from dipops._tools.allocator import reused_memory
-from dipops.estimate import begun
 from dipops.metrics import psnr
 from dipops.monitor import Average, Observed, StopRule
 from dipops.operators.resampling import lanczos_kernel
 from dipops.recipes import Recipe, Variant
+from dipops.solver import cost as estimate
+from dipops.solver.cost import begun
 
 PLACE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 THREADS = 2

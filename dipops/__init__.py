@@ -7,8 +7,6 @@ from dipops._tools.precision import Precision
 from dipops.compare import Comparison, compare
 from dipops.consistency import consistency, project
 from dipops.errors import BadFile, BadType, BadValue, DipopsError, Diverged, LawError, NotLinear
-from dipops.estimate import Estimate, estimate
-from dipops.testing.laws import Report, check
 from dipops.methods.conjugate_gradient import ConjugateGradient
 from dipops.methods.descent import Descent
 from dipops.methods.langevin import Langevin
@@ -31,8 +29,10 @@ from dipops.priors.interface import NoPrior, Prior
 from dipops.priors.tikhonov import Tikhonov
 from dipops.priors.total_variation import TotalVariation
 from dipops.problem import Problem
-from dipops.result import Pooled, Result
-from dipops.solver import solve
+from dipops.solver.cost import Estimate, estimate
+from dipops.solver.result import Pooled, Result
+from dipops.solver.solve import solve
+from dipops.testing.laws import Report, check
 
 try:
     __version__ = version("dipops")

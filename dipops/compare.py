@@ -13,8 +13,8 @@ from dipops.metrics import psnr, ssim
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
 from dipops.recipes import Recipe
-from dipops.result import Result
-from dipops.solver import solve
+from dipops.solver.result import Result
+from dipops.solver.solve import solve
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -15,7 +15,7 @@ from dipops.operators.interface import LinearOrDifferentiableOperator
 from dipops.operators.networks.imagenet import ImageNetwork
 from dipops.problem import Problem
 from dipops.recipes import Recipe
-from dipops.result import Result
+from dipops.solver.result import Result
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

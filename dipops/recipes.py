@@ -26,8 +26,8 @@ from dipops.priors.generators.unet import UNet
 from dipops.priors.inputs import Input, Meshgrid, Noise
 from dipops.priors.interface import PixelPrior, Prior
 from dipops.problem import Problem
-from dipops.result import Result
-from dipops.solver import solve
+from dipops.solver.result import Result
+from dipops.solver.solve import solve
 
 _PAPER = "Ulyanov, Vedaldi and Lempitsky, Deep Image Prior"
 _LIGHT = "measured on pictures outside the paper's sets, benchmarks/results/dip.md"

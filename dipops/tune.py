@@ -18,14 +18,14 @@ from dipops.methods.interface import Method
 from dipops.methods.primal_dual import PrimalDual
 from dipops.metrics import psnr
 from dipops.monitor import Monitor, Tolerance
-from dipops.monitor.trace import progress_bar
 from dipops.operators.interface import LinearOperator
 from dipops.priors.interface import PixelPrior, Prior
 from dipops.priors.proximal import ProximalPrior
 from dipops.problem import Problem
 from dipops.recipes import Recipe
-from dipops.result import Result
-from dipops.solver import solve
+from dipops.solver.result import Result
+from dipops.solver.solve import solve
+from dipops.solver.trace import progress_bar
 
 _GRID_PER_DECADE = 3
 _REFINEMENTS = 3

@@ -218,7 +218,7 @@ def test_nothing_in_a_forged_file_is_executed(saved: Path, tmp_path: Path) -> No
     """A file with a right digest whose payload is a pickle that would make a folder."""
     import io
 
-    from dipops.checkpoint import _digest
+    from dipops.solver.checkpoint import _digest
 
     class Evil:
         def __reduce__(self):

@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 
 from dipops import AlexNet, SqueezeNet, cli, images, metrics
 from dipops.commands import runs
-from dipops.estimate import Estimate
 from dipops.operators.resampling import LanczosDownsampler
+from dipops.solver.cost import Estimate
 
 
 def run(*arguments: object) -> int:

@@ -22,8 +22,8 @@ from dipops import (
     solve,
     stack,
 )
-from dipops.testing.examples import EXAMPLES
 from dipops.operators.interface import DifferentiableOperator, LinearOperator
+from dipops.testing.examples import EXAMPLES
 
 SHAPE = (2, 9, 12)
 

@@ -10,8 +10,8 @@ from torch import Tensor
 import dipops.operators.features
 import dipops.operators.resampling  # noqa: F401  (defines subclasses)
 from dipops import LinearOrDifferentiableOperator, check, stack
-from dipops.testing.examples import EXAMPLES
 from dipops.operators.interface import DifferentiableOperator, LinearOperator
+from dipops.testing.examples import EXAMPLES
 
 METHODS = ("adjoint", "vjp", "jvp")
 BASES = (LinearOrDifferentiableOperator, LinearOperator, DifferentiableOperator)

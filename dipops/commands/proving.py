@@ -14,9 +14,9 @@ import typer
 import dipops
 from dipops.commands.options import whole
 from dipops.errors import BadFile, BadType, BadValue, DipopsError
-from dipops.testing.laws import check as check_laws
-from dipops.testing.examples import EXAMPLES
 from dipops.operators.interface import LinearOrDifferentiableOperator
+from dipops.testing.examples import EXAMPLES
+from dipops.testing.laws import check as check_laws
 
 SHAPES = "3,9,13 3,10,14"
 

@@ -15,7 +15,6 @@ from dipops import images, plot
 from dipops._tools.files import environment, write_json, write_whole
 from dipops.consistency import consistency
 from dipops.errors import BadFile, BadValue
-from dipops.estimate import estimate
 from dipops.methods.default import default_method
 from dipops.metrics import psnr
 from dipops.monitor import StopRule
@@ -26,7 +25,8 @@ from dipops.priors.tikhonov import Tikhonov
 from dipops.priors.total_variation import TotalVariation
 from dipops.problem import Problem
 from dipops.recipes import Recipe, Variant
-from dipops.result import Result
+from dipops.solver.cost import estimate
+from dipops.solver.result import Result
 from dipops.tune import SURE, Limit, tune
 
 _LONG = 60.0

@@ -10,7 +10,7 @@ from dipops.course.ill_posed import Blur
 from dipops.methods.conjugate_gradient import ConjugateGradient
 from dipops.priors.interface import NoPrior
 from dipops.problem import Problem
-from dipops.solver import solve
+from dipops.solver.solve import solve
 
 _STEPS = 12
 

@@ -10,7 +10,7 @@ from dipops.operators.differences import FiniteDifferences
 from dipops.operators.elementary import Identity
 from dipops.priors.total_variation import TotalVariation
 from dipops.problem import Problem
-from dipops.solver import solve
+from dipops.solver.solve import solve
 
 _SHAPE = (3, 7, 9)
 _NEAR = 1e-3

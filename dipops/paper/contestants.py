@@ -19,7 +19,7 @@ from dipops.paper.comparators import require_packages
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
 from dipops.recipes import VARIANCE, Recipe, Variant
-from dipops.solver import solve
+from dipops.solver.solve import solve
 from dipops.tune import SURE, Limit, tune
 
 ANSWER, LAST, AVERAGE, STOPPED, PROJECTED, ORACLE = "answer", "last", "average", "stopped", "projected", "oracle"

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from dipops.errors import BadFile
-from dipops.monitor.trace import progress_bar
 from dipops.paper.experiments import experiment
 from dipops.paper.pictures import require_pictures
 from dipops.paper.store import Store
 from dipops.paper.tasks import Task, perform
+from dipops.solver.trace import progress_bar
 
 
 def require_runnable(tasks: Sequence[Task], data: Path) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dipops.testing import probes
-from dipops.testing.diagnosis import diagnose_adjoint, in_single_precision
 from dipops.errors import BadType, LawError, first_line
 from dipops.operators.autodiff import pullback
 from dipops.operators.interface import LinearOperator, LinearOrDifferentiableOperator
+from dipops.testing import probes
+from dipops.testing.diagnosis import diagnose_adjoint, in_single_precision
 
 _TOLERANCE = 1e-11
 _DENSE_ENTRIES = 10**7

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from dipops.operators.elementary import Identity
-from dipops.testing.examples import EXAMPLES
 from dipops.operators.interface import LinearOperator, LinearOrDifferentiableOperator, stack
+from dipops.testing.examples import EXAMPLES
 
 _SIDE = 4
 _SCALARS = (-2.0, -0.5, 0.25, 3.0)

@@ -7,7 +7,7 @@ import torch
 from written import put
 
 from dipops import DeepImagePrior, Identity, Problem, TotalVariation, recipes
-from dipops.estimate import estimate
+from dipops.solver.cost import estimate
 from dipops.testing.laws import DERIVATIVE_LAWS, FIRST_LAWS, LINEAR_LAWS
 
 _RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"

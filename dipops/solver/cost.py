@@ -19,7 +19,7 @@ from dipops.methods.default import default_method
 from dipops.methods.interface import Iteration, Method, Slowing
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
-from dipops.solver import require_solvable
+from dipops.solver.solve import require_solvable
 
 _PROBES = 5
 _ENOUGH = 2.0
