@@ -17,8 +17,8 @@ from benchmarks.pictures import DATA
 from dipops import Identity, NoPrior, Problem, TotalVariation, images, metrics, plot, recipes, solve
 from dipops._tools.files import write_whole
 from dipops._tools.seeds import stream
-from dipops.monitor import Average
 from dipops.priors.deep_image_prior import DeepImagePrior
+from dipops.stopping import Average
 
 SIGMA = 25 / 255
 

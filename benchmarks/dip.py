@@ -45,8 +45,8 @@ from dipops import (
 from dipops._tools.seeds import stream
 from dipops.methods.descent import ADAM, MakeOptimizer
 from dipops.methods.muon import MuonThenAdam
-from dipops.monitor import Average, ExponentialVariance, HeldOut, Observed, Residual, Step, StopRule, WindowedVariance
 from dipops.recipes import Recipe, Variant
+from dipops.stopping import Average, ExponentialVariance, HeldOut, Observed, Residual, Step, StopRule, WindowedVariance
 
 PATIENCE = {"light": 100, "paper": 200}
 _ALPHA, _WINDOW = {"light": 0.05, "paper": 0.03}, {"light": 90, "paper": 150}

@@ -28,11 +28,11 @@ from benchmarks.pictures import CHECKING, crop
 from dipops import DeepImagePrior, Descent, Hourglass, Identity, LanczosDownsampler, Problem, images, recipes, solve
 from dipops._tools.allocator import reused_memory
 from dipops.metrics import psnr
-from dipops.monitor import Average, Observed, StopRule
 from dipops.operators.resampling import lanczos_kernel
 from dipops.recipes import Recipe, Variant
 from dipops.solver import cost as estimate
 from dipops.solver.cost import begun
+from dipops.stopping import Average, Observed, StopRule
 
 PLACE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 THREADS = 2

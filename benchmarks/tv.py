@@ -37,7 +37,7 @@ from dipops import (
 )
 from dipops._tools.files import write_whole
 from dipops.commands.runs import PriorName, convex_recipe
-from dipops.monitor import Tolerance
+from dipops.stopping import Tolerance
 from dipops.tune import SURE, Discrepancy, Oracle, tune
 
 SIGMA = 25 / 255

@@ -2,7 +2,8 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from dipops import images, metrics, monitor, plot, preimages, recipes, tune
+from dipops import images, metrics, plot, preimages, recipes, tune
+from dipops import stopping as monitor
 from dipops._tools.precision import Precision
 from dipops.compare import Comparison, compare
 from dipops.consistency import consistency, project

@@ -11,10 +11,6 @@ from dipops.errors import BadType, require_integer, require_number
 from dipops.methods.descent import ADAM, Descent, MakeOptimizer
 from dipops.methods.interface import Method
 from dipops.methods.muon import MuonThenAdam
-from dipops.monitor.averages import Average
-from dipops.monitor.interface import Monitor, StopRule
-from dipops.monitor.residual import Residual
-from dipops.monitor.variance import ExponentialVariance
 from dipops.operators.features import Activation
 from dipops.operators.interface import LinearOperator
 from dipops.priors.deep_image_prior import DeepImagePrior
@@ -28,6 +24,10 @@ from dipops.priors.interface import PixelPrior, Prior
 from dipops.problem import Problem
 from dipops.solver.result import Result
 from dipops.solver.solve import solve
+from dipops.stopping.averages import Average
+from dipops.stopping.discrepancy import Residual
+from dipops.stopping.interface import Monitor, StopRule
+from dipops.stopping.variance import ExponentialVariance
 
 _PAPER = "Ulyanov, Vedaldi and Lempitsky, Deep Image Prior"
 _LIGHT = "measured on pictures outside the paper's sets, benchmarks/results/dip.md"

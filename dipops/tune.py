@@ -17,7 +17,6 @@ from dipops.methods.default import default_method
 from dipops.methods.interface import Method
 from dipops.methods.primal_dual import PrimalDual
 from dipops.metrics import psnr
-from dipops.monitor import Monitor, Tolerance
 from dipops.operators.interface import LinearOperator
 from dipops.priors.interface import PixelPrior, Prior
 from dipops.priors.proximal import ProximalPrior
@@ -26,6 +25,7 @@ from dipops.recipes import Recipe
 from dipops.solver.result import Result
 from dipops.solver.solve import solve
 from dipops.solver.trace import progress_bar
+from dipops.stopping import Monitor, Tolerance
 
 _GRID_PER_DECADE = 3
 _REFINEMENTS = 3

@@ -9,7 +9,7 @@ shows what could have been had by looking.
 import matplotlib.pyplot as plt
 
 from dipops import DeepImagePrior, Hourglass, Identity, Problem, images, solve
-from dipops.monitor import Average, ExponentialVariance, Observed, Oracle, Residual, WindowedVariance
+from dipops.stopping import Average, ExponentialVariance, Observed, Oracle, Residual, WindowedVariance
 
 x = images.portrait(64)
 problem = Problem.simulate(Identity(x.shape), x, 25 / 255, clip=True)

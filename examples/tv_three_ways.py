@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 import torch
 
 from dipops import Descent, Identity, PrimalDual, Problem, TotalVariation, images, solve
-from dipops.monitor import Tolerance
+from dipops.stopping import Tolerance
 
 x = images.portrait(128)
 problem = Problem.simulate(Identity(x.shape), x, 25 / 255)

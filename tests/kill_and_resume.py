@@ -26,7 +26,7 @@ def solve_to(checkpoint: Path, out: Path, steps: int) -> None:
     import torch
 
     from dipops import DeepImagePrior, Hourglass, Identity, Problem, images, solve
-    from dipops.monitor import Average, ExponentialVariance
+    from dipops.stopping import Average, ExponentialVariance
 
     torch.set_num_threads(1)
     problem = Problem.simulate(Identity((3, 32, 32)), images.portrait(32), 0.1)

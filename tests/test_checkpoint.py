@@ -33,7 +33,7 @@ from dipops import (
     images,
     solve,
 )
-from dipops.monitor import Average, ExponentialVariance, HeldOut, Posterior, Residual, WindowedVariance
+from dipops.stopping import Average, ExponentialVariance, HeldOut, Posterior, Residual, WindowedVariance
 from tests.kill_and_resume import solve_to
 
 TINY = Hourglass((8, 8), skips=2)

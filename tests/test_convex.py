@@ -36,8 +36,8 @@ from dipops import (
     metrics,
     solve,
 )
-from dipops.monitor import Average, Residual, Tolerance
 from dipops.priors.proximal import ProximalPrior
+from dipops.stopping import Average, Residual, Tolerance
 from dipops.testing import prox_laws as laws
 from dipops.testing.strategies import images as pictures
 from tests.test_interface import MotionBlur

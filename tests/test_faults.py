@@ -11,8 +11,8 @@ import torch
 from dipops import DeepImagePrior, Descent, Diverged, Hourglass, Identity, Mask, NoPrior, Problem, images, solve
 from dipops._tools.seeds import stream
 from dipops.methods.interface import Slowing
-from dipops.monitor import Average, ExponentialVariance
 from dipops.solver.divergence import Faults, Health
+from dipops.stopping import Average, ExponentialVariance
 
 TINY = Hourglass((8, 8), skips=2)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dipops import BadValue, DeepImagePrior, Hourglass, Identity, Langevin, Mask, NoPrior, Problem, images, metrics, solve
-from dipops.monitor import Average
+from dipops.stopping import Average
 
 
 def test_the_samples_have_the_posterior_of_a_gaussian() -> None:

@@ -16,8 +16,8 @@ from dipops import (
     UNet,
     recipes,
 )
-from dipops.monitor import Average
 from dipops.recipes import Recipe, Variant
+from dipops.stopping import Average
 
 PAPER, LIGHT = Variant.PAPER, Variant.LIGHT
 SIX = (16, 32, 64, 128, 128, 128)

@@ -28,7 +28,7 @@ from dipops import (
 )
 from dipops.methods.descent import MakeOptimizer
 from dipops.methods.muon import MuonThenAdam, orthogonalised
-from dipops.monitor import Average, ExponentialVariance, Residual, Step
+from dipops.stopping import Average, ExponentialVariance, Residual, Step
 
 TINY = Hourglass((8, 8), skips=2)
 LBFGS = partial(torch.optim.LBFGS, lr=1.0, line_search_fn="strong_wolfe", max_iter=10)

@@ -24,8 +24,8 @@ from dipops import (
     metrics,
     solve,
 )
-from dipops.monitor import ExponentialVariance, HeldOut, Observed, Oracle, Residual, WindowedVariance
-from dipops.monitor.residual import CutNoise, cut_noise_moments
+from dipops.stopping import ExponentialVariance, HeldOut, Observed, Oracle, Residual, WindowedVariance
+from dipops.stopping.discrepancy import CutNoise, cut_noise_moments
 
 SMALL = Hourglass((16, 16), skips=4)
 

@@ -17,7 +17,6 @@ from dipops.consistency import consistency
 from dipops.errors import BadFile, BadValue
 from dipops.methods.default import default_method
 from dipops.metrics import psnr
-from dipops.monitor import StopRule
 from dipops.operators.differences import FiniteDifferences
 from dipops.operators.elementary import Identity
 from dipops.priors.interface import NoPrior, Prior
@@ -27,6 +26,7 @@ from dipops.problem import Problem
 from dipops.recipes import Recipe, Variant
 from dipops.solver.cost import estimate
 from dipops.solver.result import Result
+from dipops.stopping import StopRule
 from dipops.tune import SURE, Limit, tune
 
 _LONG = 60.0

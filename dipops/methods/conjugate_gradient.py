@@ -11,13 +11,13 @@ from torch import Tensor
 from dipops._tools.batches import per_image, power
 from dipops.errors import BadType
 from dipops.methods.interface import require_steps
-from dipops.monitor.interface import Monitor
-from dipops.monitor.tolerance import Tolerance
 from dipops.operators.interface import LinearOperator, stack
 from dipops.priors.interface import NoPrior, Prior
 from dipops.priors.proximal import relative_change
 from dipops.priors.tikhonov import Tikhonov
 from dipops.problem import Problem
+from dipops.stopping.interface import Monitor
+from dipops.stopping.tolerance import Tolerance
 
 
 @dataclass(frozen=True)

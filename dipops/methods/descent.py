@@ -14,9 +14,9 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from dipops._tools.precision import Precision, fastest
 from dipops.errors import BadType, BadValue
 from dipops.methods.interface import require_steps
-from dipops.monitor.interface import Monitor
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
+from dipops.stopping.interface import Monitor
 
 MakeOptimizer = Callable[[Iterable[Parameter]], Optimizer]
 MakeSchedule = Callable[[Optimizer], LRScheduler]

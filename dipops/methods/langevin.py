@@ -13,10 +13,10 @@ from dipops._tools.precision import Precision
 from dipops.errors import BadValue, require_positive
 from dipops.methods.descent import Descent, DescentIteration
 from dipops.methods.interface import require_steps
-from dipops.monitor.averages import Posterior
-from dipops.monitor.interface import Monitor
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
+from dipops.stopping.averages import Posterior
+from dipops.stopping.interface import Monitor
 
 _MEMORY = 0.99
 _FLOOR = 1.0

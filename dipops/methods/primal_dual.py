@@ -9,13 +9,13 @@ from torch import Tensor
 
 from dipops.errors import BadType
 from dipops.methods.interface import require_steps
-from dipops.monitor.interface import Monitor
-from dipops.monitor.tolerance import Tolerance
 from dipops.operators.elementary import is_identity, is_mask
 from dipops.operators.interface import LinearOperator
 from dipops.priors.interface import NoPrior, Prior
 from dipops.priors.proximal import NORM_MARGIN, Denoising, ProximalPrior, relative_change
 from dipops.problem import Problem
+from dipops.stopping.interface import Monitor
+from dipops.stopping.tolerance import Tolerance
 
 _BALANCE = 0.1
 

@@ -10,16 +10,16 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from dipops.consistency import project
-from dipops.monitor.averages import Average
-from dipops.monitor.interface import StopRule
-from dipops.monitor.observed import Observed, Oracle
-from dipops.monitor.residual import Residual
 from dipops.operators.interface import LinearOperator
 from dipops.paper.comparators import require_packages
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
 from dipops.recipes import VARIANCE, Recipe, Variant
 from dipops.solver.solve import solve
+from dipops.stopping.averages import Average
+from dipops.stopping.discrepancy import Residual
+from dipops.stopping.interface import StopRule
+from dipops.stopping.oracle import Observed, Oracle
 from dipops.tune import SURE, Limit, tune
 
 ANSWER, LAST, AVERAGE, STOPPED, PROJECTED, ORACLE = "answer", "last", "average", "stopped", "projected", "oracle"

@@ -5,7 +5,7 @@ from enum import Enum
 import torch
 from torch import Tensor
 
-from dipops.monitor.interface import Stateful
+from dipops.stopping.interface import Stateful
 
 MOST_FAILURES = 5
 LOOK_BACK = 25

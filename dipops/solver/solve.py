@@ -17,15 +17,15 @@ from dipops.consistency import consistency
 from dipops.errors import BadFile, BadType, BadValue, Diverged, require_integer
 from dipops.methods.default import default_method
 from dipops.methods.interface import Method, Slowing
-from dipops.monitor.averages import Average
-from dipops.monitor.interface import Averaging, Callback, Monitor, Step, StopRule, Watch
-from dipops.monitor.observed import Observed
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
 from dipops.solver.checkpoint import Checkpoint, fingerprint
 from dipops.solver.divergence import LOOK_BACK, MOST_FAILURES, SLOWER, Faults, Health
 from dipops.solver.result import Result
 from dipops.solver.trace import Trace, progress_bar
+from dipops.stopping.averages import Average
+from dipops.stopping.interface import Averaging, Callback, Monitor, Step, StopRule, Watch
+from dipops.stopping.oracle import Observed
 
 
 def solve(

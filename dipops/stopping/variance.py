@@ -8,8 +8,8 @@ from torch import Tensor
 from dipops._tools.batches import power
 from dipops.errors import require_integer, require_number
 from dipops.methods.interface import Iteration
-from dipops.monitor.interface import LowestWatch, StopRule, require_patience
 from dipops.problem import Problem
+from dipops.stopping.interface import LowestWatch, StopRule, require_patience
 
 
 @dataclass(frozen=True)

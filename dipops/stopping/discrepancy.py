@@ -7,8 +7,8 @@ from torch import Tensor
 
 from dipops.errors import require_positive
 from dipops.methods.interface import Iteration
-from dipops.monitor.interface import StopRule, Watch
 from dipops.problem import Problem, mean_measured
+from dipops.stopping.interface import StopRule, Watch
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from dipops.errors import BadType, BadValue, require_positive
 from dipops.methods.interface import Iteration
-from dipops.monitor.interface import StopRule, Watch
 from dipops.problem import Problem
+from dipops.stopping.interface import StopRule, Watch
 
 _LOOK = 10
 _LONGEST = 100

@@ -7,8 +7,8 @@ from torch import Tensor
 from dipops._tools.batches import power
 from dipops.errors import BadType, BadValue
 from dipops.methods.interface import Iteration
-from dipops.monitor.interface import StopRule, Watch
 from dipops.problem import Problem
+from dipops.stopping.interface import StopRule, Watch
 
 
 class Observed(StopRule):

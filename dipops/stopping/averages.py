@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from dipops.errors import BadValue, require_integer, require_number
-from dipops.monitor.interface import Averaging, Mean
+from dipops.stopping.interface import Averaging, Mean
 
 
 @dataclass(frozen=True)

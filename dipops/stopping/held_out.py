@@ -9,9 +9,9 @@ from dipops._tools.batches import weighted_mean
 from dipops._tools.seeds import stream
 from dipops.errors import BadValue, require_number
 from dipops.methods.interface import Iteration
-from dipops.monitor.interface import LowestWatch, StopRule, require_patience
 from dipops.operators.elementary import Mask, is_mask
 from dipops.problem import Problem
+from dipops.stopping.interface import LowestWatch, StopRule, require_patience
 
 
 @dataclass(frozen=True)
