@@ -11,9 +11,10 @@ import torch
 
 from benchmarks.core import DATA
 from benchmarks.harness import RESULTS, Task, run
-from dipops import Activation, AlexNet, NoPrior, SqueezeNet, TotalVariation, images, preimages, recipes
+from dipops import Activation, AlexNet, NoPrior, SqueezeNet, TotalVariation, images, recipes
 from dipops.operators.networks.imagenet import ImageNetwork
-from dipops.preimages import TV_WEIGHT
+from dipops.paper import preimages
+from dipops.paper.preimages import TV_WEIGHT
 from dipops.priors.interface import PixelPrior
 
 NETWORKS = {"AlexNet": (AlexNet, "alexnet_bvlc_conv_q7.npz"), "SqueezeNet": (SqueezeNet, "squeezenet10_deepcompressed.npz")}

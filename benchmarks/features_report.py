@@ -20,9 +20,10 @@ from benchmarks.features import (
     picture_of,
 )
 from benchmarks.harness import RESULTS, markdown, provenance, record_of, require_measured, result_of
-from dipops import images, preimages
+from dipops import images
 from dipops._tools.files import write_whole
-from dipops.preimages import TV_WEIGHT, Preimage
+from dipops.paper import preimages
+from dipops.paper.preimages import TV_WEIGHT, Preimage
 
 
 def main() -> None:

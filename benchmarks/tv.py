@@ -36,7 +36,7 @@ from dipops import (
     solve,
 )
 from dipops._tools.files import write_whole
-from dipops.commands.runs import PriorName, convex_recipe
+from dipops.cli.runs import PriorName, convex_recipe
 from dipops.stopping import Tolerance
 from dipops.tune import SURE, Discrepancy, Oracle, tune
 

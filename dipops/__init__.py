@@ -2,16 +2,15 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from dipops import images, metrics, plot, preimages, recipes, tune
-from dipops import stopping as monitor
+from dipops import images, metrics, plot, recipes, stopping, tune
 from dipops._tools.precision import Precision
-from dipops.compare import Comparison, compare
-from dipops.consistency import consistency, project
+from dipops.comparison import Comparison, compare
 from dipops.errors import BadFile, BadType, BadValue, DipopsError, Diverged, LawError, NotLinear
 from dipops.methods.conjugate_gradient import ConjugateGradient
 from dipops.methods.descent import Descent
 from dipops.methods.langevin import Langevin
 from dipops.methods.primal_dual import PrimalDual
+from dipops.methods.projection import consistency, project
 from dipops.operators.differences import FiniteDifferences
 from dipops.operators.elementary import GuidedInput, Identity, Mask
 from dipops.operators.features import Activation, FeatureMap, Normalise
@@ -19,6 +18,7 @@ from dipops.operators.interface import DifferentiableOperator, LinearOperator, L
 from dipops.operators.networks.alexnet import AlexNet, AlexNetLayout
 from dipops.operators.networks.squeezenet import SqueezeNet
 from dipops.operators.resampling import LanczosDownsampler
+from dipops.paper import preimages
 from dipops.priors.deep_image_prior import DeepImagePrior
 from dipops.priors.generators.deep_decoder import DeepDecoder
 from dipops.priors.generators.hourglass import EncoderDecoder, Hourglass
@@ -43,10 +43,10 @@ except PackageNotFoundError:  # run from the source tree
 __all__ = [
     "Activation", "AlexNet", "AlexNetLayout", "BadFile", "BadType", "BadValue", "Comparison", "ConjugateGradient",
     "DeepDecoder", "DeepImagePrior", "Descent", "DifferentiableOperator", "DipopsError", "Distribution", "Diverged",
-    "Downsampling", "EncoderDecoder", "Estimate", "FeatureMap", "FiniteDifferences", "Fourier", "Guide", "GuidedInput",
-    "Hourglass", "Identity", "LanczosDownsampler", "Langevin", "LawError", "LinearOperator",
-    "LinearOrDifferentiableOperator", "Mask", "Meshgrid", "NoPrior", "Noise", "Normalise", "NotLinear", "Padding", "Pooled",
-    "Precision", "PrimalDual", "Prior", "Problem", "Ramp", "Report", "ResNet", "Result", "SqueezeNet", "Tikhonov",
-    "TotalVariation", "UNet", "Upsampling", "check", "compare", "consistency", "estimate", "images", "metrics", "monitor",
-    "plot", "preimages", "project", "recipes", "solve", "stack", "tune",
+    "Downsampling", "EncoderDecoder", "Estimate", "FeatureMap", "FiniteDifferences", "Fourier", "Guide",
+    "GuidedInput", "Hourglass", "Identity", "LanczosDownsampler", "Langevin", "LawError", "LinearOperator",
+    "LinearOrDifferentiableOperator", "Mask", "Meshgrid", "NoPrior", "Noise", "Normalise", "NotLinear", "Padding",
+    "Pooled", "Precision", "PrimalDual", "Prior", "Problem", "Ramp", "Report", "ResNet", "Result", "SqueezeNet",
+    "Tikhonov", "TotalVariation", "UNet", "Upsampling", "check", "compare", "consistency", "estimate", "images",
+    "metrics", "plot", "preimages", "project", "recipes", "solve", "stack", "stopping", "tune",
 ]  # fmt: skip

@@ -1,5 +1,5 @@
 """``python -m dipops``: the command line."""
 
-from dipops.cli import main
+from dipops.cli.app import main
 
 main()

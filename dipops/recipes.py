@@ -6,11 +6,11 @@ from enum import Enum
 from functools import partial
 from pathlib import Path
 
-from dipops.consistency import consistency, project
 from dipops.errors import BadType, require_integer, require_number
 from dipops.methods.descent import ADAM, Descent, MakeOptimizer
 from dipops.methods.interface import Method
 from dipops.methods.muon import MuonThenAdam
+from dipops.methods.projection import consistency, project
 from dipops.operators.features import Activation
 from dipops.operators.interface import LinearOperator
 from dipops.priors.deep_image_prior import DeepImagePrior

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from dipops import AlexNet, SqueezeNet, cli, images, metrics
-from dipops.commands import runs
+from dipops.cli import runs
 from dipops.operators.resampling import LanczosDownsampler
 from dipops.solver.cost import Estimate
 
@@ -219,7 +219,7 @@ def test_the_demo_leaves_pictures_and_a_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Of a smaller photograph than a user's."""
-    monkeypatch.setattr("dipops.commands.comparing.DEMO_SIZE", 64)
+    monkeypatch.setattr("dipops.cli.comparing.DEMO_SIZE", 64)
     assert run("demo", "--output", tmp_path / "demo", "--steps", 2) == 0
     names = {"noisy.png", "no-prior.png", "tv.png", "dip.png", "truth.png", "demo.png", "curves.png", "demo.json"}
     assert {entry.name for entry in (tmp_path / "demo").iterdir()} == names

@@ -20,8 +20,8 @@ import pytest
 import torch
 
 from dipops import BadFile, BadValue, GuidedInput, Identity, Mask, Problem, cli, images, metrics
+from dipops import classical as comparators
 from dipops.operators.interface import LinearOperator
-from dipops.paper import comparators
 from dipops.paper.cluster import cluster, run_on
 from dipops.paper.contestants import Contestant
 from dipops.paper.experiments import EXPERIMENTS, experiment

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from dipops import images
-from dipops.compare import Comparison
+from dipops.comparison import Comparison
 from dipops.course.checks import Check, lawful, made, picture, require
 from dipops.course.ill_posed import Blur
 from dipops.metrics import psnr

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from dipops.consistency import project
+from dipops.classical import require_packages
+from dipops.methods.projection import project
 from dipops.operators.interface import LinearOperator
-from dipops.paper.comparators import require_packages
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
 from dipops.recipes import VARIANCE, Recipe, Variant

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from dipops import classical as comparators
 from dipops import images, recipes
 from dipops._tools.seeds import stream
 from dipops.errors import BadValue, nearest
@@ -21,7 +22,6 @@ from dipops.methods.descent import ADAM, Descent
 from dipops.metrics import psnr, psnr_y
 from dipops.operators.elementary import GuidedInput, Identity, Mask
 from dipops.operators.resampling import LanczosDownsampler
-from dipops.paper import comparators
 from dipops.paper.contestants import ANSWER, AVERAGE, LAST, ByLibrary, ByRecipe, Contestant, Convex
 from dipops.paper.networks import EXCITATIONS, INVERSIONS
 from dipops.paper.pictures import Case, Given, Source

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import torch
 
-from dipops import preimages, recipes
+from dipops import recipes
 from dipops.errors import BadFile
 from dipops.operators.features import Activation
 from dipops.operators.networks.alexnet import AlexNet
 from dipops.operators.networks.imagenet import ImageNetwork
 from dipops.operators.networks.squeezenet import SqueezeNet
+from dipops.paper import preimages
 from dipops.paper.contestants import ANSWER, Contestant, Effort, Outcome
 from dipops.priors.interface import NoPrior, PixelPrior
 from dipops.priors.total_variation import TotalVariation

@@ -13,10 +13,10 @@ from torch import Tensor
 from dipops._tools.allocator import reused_memory
 from dipops._tools.batches import per_image
 from dipops._tools.seeds import stream
-from dipops.consistency import consistency
 from dipops.errors import BadFile, BadType, BadValue, Diverged, require_integer
 from dipops.methods.default import default_method
 from dipops.methods.interface import Method, Slowing
+from dipops.methods.projection import consistency
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
 from dipops.solver.checkpoint import Checkpoint, fingerprint

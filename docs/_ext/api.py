@@ -14,7 +14,7 @@ _PAGES = {
     "methods": ("Problems, methods and solve", ("problem", "methods", "solver", "result", "estimate", "compare")),
     "errors": ("Errors", ("errors",)),
 }
-_MODULES = ("recipes", "monitor", "tune", "preimages", "images", "metrics", "plot", "testing", "course")
+_MODULES = ("recipes", "stopping", "tune", "preimages", "images", "metrics", "plot", "testing", "course")
 
 
 def write(folder):

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from dipops.commands import comparing, grading, networks, paper, proving, restoring
+from dipops.cli import comparing, grading, networks, paper, proving, restoring
 from dipops.errors import DipopsError
 
 app = typer.Typer(

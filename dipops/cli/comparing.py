@@ -9,10 +9,10 @@ from torch import Tensor
 
 from dipops import images, plot, recipes
 from dipops._tools.files import environment, write_json, write_whole
-from dipops.commands.options import DeviceOption, Quiet, RecipeOption, Seed, whole
-from dipops.commands.proving import constructor
-from dipops.commands.runs import Device, PriorName, convex_recipe, draw, foretell, make_folder, place, record_of, say
-from dipops.compare import compare as compare_priors
+from dipops.cli.options import DeviceOption, Quiet, RecipeOption, Seed, whole
+from dipops.cli.proving import constructor
+from dipops.cli.runs import Device, PriorName, convex_recipe, draw, foretell, make_folder, place, record_of, say
+from dipops.comparison import compare as compare_priors
 from dipops.errors import BadValue
 from dipops.metrics import psnr
 from dipops.operators.elementary import Identity, Mask

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dipops.commands.runs import Device, PriorName
+from dipops.cli.runs import Device, PriorName
 from dipops.errors import BadValue
 from dipops.recipes import Variant
 

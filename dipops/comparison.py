@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from dipops import plot
-from dipops.consistency import consistency
 from dipops.errors import BadType, BadValue
+from dipops.methods.projection import consistency
 from dipops.metrics import psnr, ssim
 from dipops.priors.interface import Prior
 from dipops.problem import Problem

@@ -7,7 +7,7 @@ import typer
 from torch import Tensor
 
 from dipops import images, recipes
-from dipops.commands.options import (
+from dipops.cli.options import (
     CheckpointOption,
     DeviceOption,
     Figure,
@@ -23,7 +23,7 @@ from dipops.commands.options import (
     Weight,
     whole,
 )
-from dipops.commands.runs import Device, PriorName, Settings, restore, say
+from dipops.cli.runs import Device, PriorName, Settings, restore, say
 from dipops.errors import BadValue
 from dipops.operators.elementary import GuidedInput, Identity, Mask
 from dipops.operators.resampling import LanczosDownsampler

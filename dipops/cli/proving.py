@@ -11,8 +11,8 @@ from typing import Annotated
 import torch
 import typer
 
-import dipops
-from dipops.commands.options import whole
+from dipops._tools.files import package_version
+from dipops.cli.options import whole
 from dipops.errors import BadFile, BadType, BadValue, DipopsError
 from dipops.operators.interface import LinearOrDifferentiableOperator
 from dipops.testing.examples import EXAMPLES
@@ -51,7 +51,7 @@ def _side(text: str) -> int:
 
 def version() -> None:
     """Print the version."""
-    typer.echo(dipops.__version__)
+    typer.echo(package_version("dipops"))
 
 
 def _examples(in_shape: tuple[int, ...]) -> list[LinearOrDifferentiableOperator]:

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from dipops import images, recipes
 from dipops._tools.files import environment, write_json, write_whole
-from dipops.commands.options import DeviceOption, Output, Picture, Quiet, Seed, Steps, whole
-from dipops.commands.runs import Device, digests, draw, figure_kind, foretell, place, record_of, require_writable, say
+from dipops.cli.options import DeviceOption, Output, Picture, Quiet, Seed, Steps, whole
+from dipops.cli.runs import Device, digests, draw, figure_kind, foretell, place, record_of, require_writable, say
 from dipops.errors import BadValue
 from dipops.operators.features import Activation
 from dipops.operators.networks.alexnet import AlexNet, AlexNetLayout
 from dipops.operators.networks.imagenet import ImageNetwork
 from dipops.operators.networks.squeezenet import SqueezeNet
-from dipops.preimages import TV_WEIGHT, Preimage, excitation, figure, preimages, record, table
+from dipops.paper.preimages import TV_WEIGHT, Preimage, excitation, figure, preimages, record, table
 from dipops.priors.interface import NoPrior, PixelPrior
 from dipops.priors.total_variation import TotalVariation
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from dipops import images, plot
 from dipops._tools.files import environment, write_json, write_whole
-from dipops.consistency import consistency
 from dipops.errors import BadFile, BadValue
 from dipops.methods.default import default_method
+from dipops.methods.projection import consistency
 from dipops.metrics import psnr
 from dipops.operators.differences import FiniteDifferences
 from dipops.operators.elementary import Identity

@@ -8,8 +8,8 @@ import typer
 
 from dipops import images
 from dipops._tools.files import write_whole
-from dipops.commands.options import DeviceOption, Quiet
-from dipops.commands.runs import Device, draw, figure_kind, make_folder, place, require_writable, say
+from dipops.cli.options import DeviceOption, Quiet
+from dipops.cli.runs import Device, draw, figure_kind, make_folder, place, require_writable, say
 from dipops.errors import BadValue
 from dipops.paper import figures, scoring, tables
 from dipops.paper.cluster import cluster, run_on
