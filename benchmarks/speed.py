@@ -25,12 +25,11 @@ from benchmarks.dip import TASK_SIZE, peak_of, problem_and_recipe, task_on
 from benchmarks.dip import noisy as noisy_crop
 from benchmarks.harness import Task, in_turn, run
 from benchmarks.pictures import CHECKING, crop
-from dipops import DeepImagePrior, Descent, Hourglass, Identity, LanczosDownsampler, Problem, images, recipes, solve
+from dipops import DeepImagePrior, Descent, Hourglass, Identity, LanczosDownsampler, Problem, estimate, images, recipes, solve
 from dipops._tools.allocator import reused_memory
 from dipops.metrics import psnr
 from dipops.operators.resampling import lanczos_kernel
 from dipops.recipes import Recipe, Variant
-from dipops.solver import cost as estimate
 from dipops.solver.cost import begun
 from dipops.stopping import Average, Observed, StopRule
 

@@ -5,9 +5,8 @@ import math
 import pytest
 import torch
 
-from dipops import BadType, BadValue, Identity, LanczosDownsampler, LinearOperator, Mask, Problem, images, metrics
+from dipops import BadType, BadValue, Identity, LanczosDownsampler, LinearOperator, Mask, Problem, consistency, images, metrics
 from dipops._tools.seeds import stream
-from dipops.methods import projection as consistency
 
 IDENTITY = Identity((3, 8, 8))
 Y = torch.rand(1, 3, 8, 8)
