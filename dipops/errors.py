@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Callable, Iterable
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, get_args
 
 
 class DipopsError(Exception):
@@ -34,18 +34,18 @@ class BadFile(DipopsError, OSError):
 
 
 class NotLinear(BadType, AttributeError):
-    """A linear operator's member was asked of an operator that is not linear.
+    """A member of linear operators that an operator does not have because it is not linear.
 
     It is an AttributeError too, so that ``hasattr(A, "T")`` is False.
     """
 
 
 class Diverged(DipopsError, ArithmeticError):
-    """A solve met an objective that is not finite."""
+    """A solve whose objective was never finite, or rose at every learning rate."""
 
 
 class LawError(DipopsError, AssertionError):
-    """An operator breaks a law; ``report`` holds the verdict of every law that was tried."""
+    """An operator breaks a law; ``report`` holds the verdict on every law that was tried."""
 
     def __init__(self, came: str, expected: str, advice: str, report: object = None) -> None:
         super().__init__(came, expected, advice)
@@ -53,22 +53,17 @@ class LawError(DipopsError, AssertionError):
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
-    """The known names that are most like a wrong one, for an advice."""
+    """The known names that are most like a wrong one, for the advice."""
     return ", ".join(difflib.get_close_matches(name, list(known), n=count, cutoff=0.0))
 
 
 def first_line(error: BaseException) -> str:
-    """What an exception says, in one line; empty where it says nothing."""
+    """The first line of an exception's text, or an empty string."""
     return next(iter(str(error).splitlines()), "")
 
 
 def require_number(name: str, value: Any, fits: Callable[[float], bool], expected: str, advice: str) -> float:
-    """``value`` as a float, if it is a number that ``fits``.
-
-    Raises:
-        BadType: it is no real number.
-        BadValue: it does not fit.
-    """
+    """``value`` as a float, if it is a number that ``fits``; else BadType or BadValue."""
     if not isinstance(value, Real) or isinstance(value, bool):
         raise BadType(f"{name} = {value!r}", expected, advice)
     if not fits(float(value)):
@@ -77,19 +72,22 @@ def require_number(name: str, value: Any, fits: Callable[[float], bool], expecte
 
 
 def require_positive(name: str, value: Any, expected: str, advice: str) -> float:
-    """``value`` as a float, if it is a finite number above 0; raises as ``require_number``."""
+    """``value`` as a float, if it is a finite number above 0; else BadType or BadValue."""
     return require_number(name, value, lambda number: 0 < number < float("inf"), expected, advice)
 
 
 def require_integer(name: str, value: Any, least: int, advice: str) -> int:
-    """``value`` as an int, if it is an integer from ``least``.
-
-    Raises:
-        BadType: it is no integer.
-        BadValue: it is smaller.
-    """
+    """``value`` as an int, if it is an integer from ``least``; else BadType or BadValue."""
     if not isinstance(value, Integral) or isinstance(value, bool):
         raise BadType(f"{name} = {value!r}", f"an integer from {least}", advice)
     if value < least:
         raise BadValue(f"{name} = {value}", f"an integer from {least}", advice)
     return int(value)
+
+
+def require_choice(name: str, value: Any, literal: Any) -> None:
+    """Refuse a value that is none of a Literal's strings, with BadValue."""
+    choices = get_args(literal)
+    if value not in choices:
+        advice = f'write {name}="{nearest(str(value), choices, 1)}"'
+        raise BadValue(f"{name} = {value!r}", f"one of {', '.join(map(repr, choices))}", advice)

@@ -10,7 +10,7 @@ from dipops.errors import BadValue
 from dipops.images import to_pil
 from dipops.metrics import psnr
 from dipops.solver.result import Result
-from dipops.tune import SURE, LCurve, Tuned
+from dipops.tune import LCurve, Tuned
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -96,7 +96,7 @@ def uncertainty(mean: Tensor, spread: Tensor, truth: Tensor | None = None) -> "F
     """Where to doubt a picture: it, its spread, and on the same scale its true error where that is known.
 
     Args:
-        mean: the picture (1 or 3, H, W) or (1, 1 or 3, H, W), such as ``result.pooled().mean``.
+        mean: the picture (1 or 3, H, W) or (1, 1 or 3, H, W), such as ``result.ensemble().mean``.
         spread: its standard deviation pixel by pixel, of the same shape; the root mean square over channels is drawn.
         truth: the true picture.
 
@@ -127,26 +127,21 @@ def uncertainty(mean: Tensor, spread: Tensor, truth: Tensor | None = None) -> "F
     return figure
 
 
-def path(tuned: Tuned) -> "Figure":
-    """What ``tune`` tried: the rule's figure and, where the truth is known, the PSNR against the weight.
+def trials(tuned: Tuned) -> "Figure":
+    """What ``tune`` tried: the rule's score and, where the ground truth is known, the PSNR against the weight.
 
     Args:
         tuned: what ``tune`` returned.
 
-    Raises:
-        BadValue: there is one point only, as for Limit.
     """
     import matplotlib.pyplot as plt
 
-    points = tuned.path
-    if len(points) < 2:
-        raise BadValue("a path of one point", "a rule that tries several weights", "draw the result with plot.compare")
-    weights = [point.weight for point in points]
-    scored = points[0].psnr is not None
+    weights = [trial.weight for trial in tuned.trials]
+    scored = tuned.trials[0].psnr is not None
     figure, grid = plt.subplots(1, 1 + scored, figsize=(5.2 * (1 + scored), 3.6), squeeze=False, layout="constrained")
     _rule_curve(grid[0, 0], tuned)
     if scored:
-        grid[0, 1].semilogx(weights, [point.psnr for point in points], ".-", color="C1")
+        grid[0, 1].semilogx(weights, [trial.psnr for trial in tuned.trials], ".-", color="C1")
         grid[0, 1].set(xlabel="weight", ylabel="PSNR (dB)")
         grid[0, 1].axvline(tuned.weight, color="k", linewidth=1, linestyle=":")
     for axes in grid.flat:
@@ -156,18 +151,17 @@ def path(tuned: Tuned) -> "Figure":
 
 def _rule_curve(axes: "Axes", tuned: Tuned) -> None:
     """SURE's estimate, the L-curve, or the residual, with the chosen weight marked."""
-    points = tuned.path
     axes.set_title(repr(tuned.rule))
     if isinstance(tuned.rule, LCurve):
-        axes.loglog([point.residual for point in points], [point.penalty for point in points], ".-")
-        corner = next(point for point in points if point.weight == tuned.weight)
-        axes.loglog(corner.residual, corner.penalty, "ko", fillstyle="none", markersize=10)
-        axes.set(xlabel="residual, root mean square", ylabel="penalty / weight")
+        residuals, penalties = ([getattr(trial, name) for trial in tuned.trials] for name in ("rms_residual", "penalty"))
+        axes.loglog(residuals, penalties, ".-")
+        corner = next(trial for trial in tuned.trials if trial.weight == tuned.weight)
+        axes.loglog(corner.rms_residual, corner.penalty, "ko", fillstyle="none", markersize=10)
+        axes.set(xlabel=tuned.rule.label, ylabel="penalty / weight")
         return
-    estimated = isinstance(tuned.rule, SURE)
-    axes.semilogx([p.weight for p in points], [p.estimate if estimated else p.residual for p in points], ".-")
+    axes.semilogx([trial.weight for trial in tuned.trials], list(map(tuned.rule.drawn, tuned.trials)), ".-")
     axes.axvline(tuned.weight, color="k", linewidth=1, linestyle=":")
-    axes.set(xlabel="weight", ylabel="estimated mean squared error" if estimated else "residual, root mean square")
+    axes.set(xlabel="weight", ylabel=tuned.rule.label)
 
 
 def _notes(name: str, image: Tensor, truth: Tensor | None) -> list[str]:

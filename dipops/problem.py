@@ -1,4 +1,4 @@
-"""What is to be solved: an operator, a measurement, and what is known beside them."""
+"""What is to be solved: an operator, its measurements, and what is known about them."""
 
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dipops._tools.batches import power, weighted_mean
 from dipops._tools.seeds import stream
-from dipops.errors import BadType, BadValue, require_integer, require_number
+from dipops.errors import BadValue, require_integer, require_number
 from dipops.operators.checks import kind, require_batch
 from dipops.operators.elementary import is_mask
 from dipops.operators.interface import LinearOrDifferentiableOperator
@@ -22,12 +22,12 @@ class Problem:
     Attributes:
         operator: A.
         y: measurements (N, *out_shape), or one measurement of shape out_shape, which becomes a batch of one. What a Mask hides
-            is set to 0, whatever it was.
-        truth: the pictures (N, *in_shape) where they are known, to score results; never used to find them.
+            is set to 0.
+        truth: the ground-truth images (N, *in_shape) where they are known, to score results; never used to find them.
         sigma: standard deviation of the noise in image units, such as 25/255, or None where it is not known.
 
     Raises:
-        BadType: the operator is none, or y or truth are no real floating-point tensors.
+        BadType: y or truth are no real floating-point tensors.
         BadValue: their shapes, dtypes or devices do not fit, y is not finite, or sigma is negative.
     """
 
@@ -37,7 +37,6 @@ class Problem:
     sigma: float | None = None
 
     def __post_init__(self) -> None:
-        require_operator(self.operator)
         object.__setattr__(self, "y", self._batch(self.y, self.operator.out_shape, "y"))
         if is_mask(self.operator):
             object.__setattr__(self, "y", torch.where(self.operator.mask > 0, self.y, 0))
@@ -45,7 +44,8 @@ class Problem:
         if self.truth is not None:
             object.__setattr__(self, "truth", self._batch(self.truth, self.operator.in_shape, "truth"))
             if len(self.truth) != len(self.y):
-                raise BadValue(f"{len(self.truth)} truths for {len(self.y)} measurements", "one each", "repeat the one")
+                came = f"truth of {len(self.truth)} images for {len(self.y)} measurements"
+                raise BadValue(came, "one each", "repeat the one")
             _require_finite(self.truth, "truth")
         if len(self.y) == 0:
             raise BadValue("an empty batch", "at least one measurement", "look at y.shape")
@@ -62,16 +62,15 @@ class Problem:
 
         Args:
             operator: A.
-            x: the truth, (N, *in_shape) or in_shape.
+            x: the ground truth, (N, *in_shape) or in_shape.
             sigma: in image units.
             seed: of the noise; member k of a batch has seed + k.
-            clip: cut y to [0, 1], as 8-bit files do; the noise is then weaker than ``sigma`` near black and white.
+            clip: clip y to [0, 1], as 8-bit files do; the noise is then weaker than ``sigma`` near black and white.
 
         Raises:
             BadType, BadValue: as for the class.
         """
-        require_operator(operator)
-        if isinstance(x, Tensor) and tuple(x.shape) == operator.in_shape:
+        if tuple(x.shape) == operator.in_shape:
             x = x[None]
         with torch.no_grad():
             clean = operator(x)
@@ -80,30 +79,36 @@ class Problem:
         y = y * operator.mask if is_mask(operator) else y
         return cls(operator, y.clamp(0, 1) if clip else y, x, sigma)
 
-    def misfit(self, x: Tensor) -> Tensor:
+    def data_term(self, x: Tensor) -> Tensor:
         """½ ‖A(x) - y‖² of each image: (N, *in_shape) gives (N,)."""
         return 0.5 * power(self.operator(x) - self.y)
 
-    def residual(self, x: Tensor) -> Tensor:
+    def rms_residual(self, x: Tensor) -> Tensor:
         """Root mean square of A(x) - y over what was measured, of each image: (N, *in_shape) gives (N,), in image units.
 
         Of a masked measurement only the known pixels count.
         """
         return mean_measured(self.operator, (self.operator(x) - self.y).square()).sqrt()
 
+    def data_psnr(self, x: Tensor) -> Tensor:
+        """PSNR in dB between A(x) and y for a range of 1, of each image: (N, *in_shape) gives (N,).
+
+        It is infinite where A(x) = y. With noise of standard deviation σ the ground truth itself reaches -20 log10 σ.
+        """
+        return -20 * self.rms_residual(x).log10()
+
     def repeat(self, runs: int) -> "Problem":
         """The same problem ``runs`` times as a batch; each member of a solve starts from its own seed.
 
         Raises:
-            BadType: ``runs`` is no integer.
-            BadValue: it is not positive.
+            BadValue: ``runs`` is not positive.
         """
-        require_integer("runs", runs, 1, "4 runs of one picture are problem.repeat(4)")
+        require_integer("runs", runs, 1, "4 runs of one image are problem.repeat(4)")
         truth = None if self.truth is None else self.truth.repeat_interleave(runs, 0)
         return replace(self, y=self.y.repeat_interleave(runs, 0), truth=truth)
 
-    def relative(self) -> "Problem":
-        """The same problem in units of ‖y‖: the misfit is half the squared relative error.
+    def normalised(self) -> "Problem":
+        """The same problem in units of ‖y‖: the data term is half the squared relative error.
 
         One weight of a penalty then serves measurements of any size and unit, such as the layers of a network.
 
@@ -141,12 +146,6 @@ def _require_finite(tensor: Tensor, name: str) -> None:
     if bad:
         came = f"{name} with {bad} of {tensor.numel()} values NaN or infinite"
         raise BadValue(came, "finite values", "mask them out with Mask")
-
-
-def require_operator(operator: object) -> None:
-    """Refuse what is no operator."""
-    if not isinstance(operator, LinearOrDifferentiableOperator):
-        raise BadType(f"a {type(operator).__name__} for an operator", "one such as Identity(in_shape)", "see dipops.check")
 
 
 def _require_one_kind(operator: LinearOrDifferentiableOperator) -> None:

@@ -1,99 +1,97 @@
-"""The weight of a prior, chosen by a rule, with the whole path as data."""
+"""The weight of a prior, chosen by a rule, with every trial as data."""
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from math import log10
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from dipops._tools.progress import progress_bar
 from dipops._tools.seeds import stream
 from dipops.errors import BadType, BadValue, require_positive
-from dipops.methods.conjugate_gradient import ConjugateGradient
 from dipops.methods.default import default_method
 from dipops.methods.interface import Method
 from dipops.methods.primal_dual import PrimalDual
 from dipops.metrics import psnr
-from dipops.operators.interface import LinearOperator
+from dipops.operators.elementary import is_identity
 from dipops.priors.interface import PixelPrior, Prior
-from dipops.priors.proximal import ProximalPrior
 from dipops.problem import Problem
 from dipops.recipes import Recipe
 from dipops.solver.result import Result
 from dipops.solver.solve import solve
-from dipops.solver.trace import progress_bar
-from dipops.stopping import Monitor, Tolerance
 
 _GRID_PER_DECADE = 3
 _REFINEMENTS = 3
 _EXTENSIONS = 4
-_ALIKE = Tolerance(change=2e-6)  # SURE takes the difference of two solutions, which a gap of 1e-4 would drown
-_LIMIT_WEIGHT = 0.01  # under a constraint its size is indifferent; this one makes the dual variables alike in size
+_FINE_GAP = 1e-6
+_TINY = 1e-30
 
 
 @dataclass(frozen=True)
-class Point:
+class Trial:
     """One weight that was tried.
 
     Attributes:
         weight: of the penalty.
-        objective: the minimum that was reached, the mean over the batch; for Limit, R(x) over the weight.
-        residual: root mean square of A(x) - y over what was measured, in image units.
+        objective: the minimum that was reached, the mean over the batch.
+        rms_residual: root mean square of A(x) - y over what was measured, in image units.
         penalty: R(x) over the weight, the mean over the batch.
-        estimate: what the rule makes of it, such as SURE's estimate of the mean squared error; NaN where it makes nothing.
-        psnr: in dB, where the truth is known; only Oracle looks at it.
+        estimate: what the rule computes of it, such as SURE's estimate of the mean squared error; NaN for most rules.
+        psnr: in dB, where the ground truth is known; only Oracle uses it.
     """
 
     weight: float
     objective: float
-    residual: float
+    rms_residual: float
     penalty: float
     estimate: float
     psnr: float | None
 
 
-class Rule(Protocol):
-    """Says which of several weights is best."""
+class Rule:
+    """Chooses one of several weights.
 
-    @property
-    def uses_truth(self) -> bool:
-        """Whether it looks at the truth, and so cannot be used in earnest."""
-        ...
+    Attributes:
+        uses_truth: whether it needs the ground truth, and so is a yardstick and no method.
+        needs_pixels: whether it holds for priors on pixels alone.
+        label: what it draws of a trial, for figures.
+    """
+
+    uses_truth = False
+    needs_pixels = False
+    label = "residual, root mean square"
 
     def problem(self, problem: Problem) -> Problem:
         """The problem to solve at each weight; the first N members of its batch are the given ones."""
-        ...
+        return problem
+
+    def method(self, problem: Problem, prior: Prior) -> Method:
+        """The method to solve it by, where the user names none."""
+        return default_method(problem, prior)
 
     def estimate(self, problem: Problem, images: Tensor) -> float:
         """What to record for the solution of ``self.problem(problem)`` at one weight."""
-        ...
-
-    def scores(self, path: Sequence[Point]) -> list[float]:
-        """One figure for each point of a path of rising weights; the smallest is best."""
-        ...
-
-
-class _Plain:
-    """What most rules share: they solve the problem as it is."""
-
-    uses_truth = False
-
-    def problem(self, problem: Problem) -> Problem:
-        return problem
-
-    def estimate(self, problem: Problem, images: Tensor) -> float:
         return float("nan")
+
+    def scores(self, trials: Sequence[Trial]) -> list[float]:
+        """One score for each trial, by rising weights; the smallest is best."""
+        raise NotImplementedError
+
+    def drawn(self, trial: Trial) -> float:
+        """What a figure shows of a trial."""
+        return trial.rms_residual
 
 
 @dataclass(frozen=True)
-class SURE:
+class SURE(Rule):
     """Stein's unbiased estimate of the error of A(x), by one random direction: the fair rule where there is noise.
 
     Ramani, Blu and Unser, "Monte-Carlo SURE: a black-box optimization of regularization parameters", IEEE TIP 2008,
-    equation 11. It needs σ and no truth, and solves each weight twice, in one batch.
+    equation 11. It needs σ and no ground truth, and solves each weight twice, in one batch.
 
     Attributes:
         sigma: standard deviation of the noise in image units.
@@ -103,7 +101,9 @@ class SURE:
     """
 
     sigma: float
-    uses_truth = False
+
+    needs_pixels = True
+    label = "estimated mean squared error"
 
     def __post_init__(self) -> None:
         _require_noise(self.sigma, "SURE")
@@ -112,6 +112,12 @@ class SURE:
         truth = None if problem.truth is None else torch.cat([problem.truth] * 2)
         return replace(problem, y=torch.cat([problem.y, problem.y + self._probe(problem)]), truth=truth)
 
+    def method(self, problem: Problem, prior: Prior) -> Method:
+        """SURE takes the difference of two solutions, in which the default gap would drown."""
+        method = default_method(problem, prior)
+        fine = isinstance(method, PrimalDual) and is_identity(problem.operator)
+        return replace(method, tolerance=_FINE_GAP) if fine else method
+
     def estimate(self, problem: Problem, images: Tensor) -> float:
         """(‖Ax - y‖² + 2 σ² div) / m - σ², an estimate of the mean squared error of Ax."""
         first, second = problem.operator(images).chunk(2)
@@ -119,8 +125,11 @@ class SURE:
         divergence = float((probe * (second - first)).sum()) / float(probe[0].abs().max()) ** 2
         return (float((first - problem.y).square().sum()) + 2 * self.sigma**2 * divergence) / problem.y.numel() - self.sigma**2
 
-    def scores(self, path: Sequence[Point]) -> list[float]:
-        return [point.estimate for point in path]
+    def scores(self, trials: Sequence[Trial]) -> list[float]:
+        return [trial.estimate for trial in trials]
+
+    def drawn(self, trial: Trial) -> float:
+        return trial.estimate
 
     def _probe(self, problem: Problem) -> Tensor:
         """A direction of signs, a tenth of the noise long."""
@@ -129,7 +138,7 @@ class SURE:
 
 
 @dataclass(frozen=True)
-class Discrepancy(_Plain):
+class Discrepancy(Rule):
     """Morozov's principle: the residual is as large as the noise. It tends to smooth too much.
 
     Attributes:
@@ -144,135 +153,110 @@ class Discrepancy(_Plain):
     def __post_init__(self) -> None:
         _require_noise(self.sigma, "the discrepancy principle")
 
-    def scores(self, path: Sequence[Point]) -> list[float]:
-        return [abs(log10(max(point.residual, 1e-30) / self.sigma)) for point in path]
+    def scores(self, trials: Sequence[Trial]) -> list[float]:
+        return [abs(log10(max(trial.rms_residual, _TINY) / self.sigma)) for trial in trials]
 
 
 @dataclass(frozen=True)
-class LCurve(_Plain):
-    """The corner of the curve of log penalty against log residual. It needs neither truth nor σ.
+class LCurve(Rule):
+    """The corner of the curve of log penalty against log residual. It needs neither ground truth nor σ.
 
     Hansen, "Analysis of discrete ill-posed problems by means of the L-curve", SIAM Review 1992.
     """
 
-    def scores(self, path: Sequence[Point]) -> list[float]:
-        """Minus the curvature along the path, positive at the corner; infinite at the two ends."""
-        along = np.log([point.weight for point in path])
-        x, y = (np.log(np.maximum(values, 1e-30)) for values in ([p.residual for p in path], [p.penalty for p in path]))
+    def scores(self, trials: Sequence[Trial]) -> list[float]:
+        """Minus the curvature along the trials, positive at the corner; infinite at the two ends."""
+        along = np.log([trial.weight for trial in trials])
+        residuals, penalties = [trial.rms_residual for trial in trials], [trial.penalty for trial in trials]
+        x, y = (np.log(np.maximum(values, _TINY)) for values in (residuals, penalties))
         dx, dy = np.gradient(x, along), np.gradient(y, along)
         ddx, ddy = np.gradient(dx, along), np.gradient(dy, along)
-        curvature = (dx * ddy - dy * ddx) / np.maximum(dx**2 + dy**2, 1e-30) ** 1.5
+        curvature = (dx * ddy - dy * ddx) / np.maximum(dx**2 + dy**2, _TINY) ** 1.5
         return [float("inf"), *(-curvature[1:-1]).tolist(), float("inf")]
 
 
 @dataclass(frozen=True)
-class Oracle(_Plain):
-    """The best PSNR: it needs the truth, so it is a yardstick and no method."""
+class Oracle(Rule):
+    """The best PSNR: it needs the ground truth, so it is a yardstick and no method."""
 
     uses_truth = True
 
     def problem(self, problem: Problem) -> Problem:
         if problem.truth is None:
-            raise BadValue(
-                "Oracle without a truth", "a problem with its truth", "use SURE(sigma), Discrepancy(sigma) or LCurve()"
-            )
+            advice = "use SURE(sigma), Discrepancy(sigma) or LCurve()"
+            raise BadValue("Oracle on a problem without its ground truth", "a problem with truth", advice)
         return problem
 
-    def scores(self, path: Sequence[Point]) -> list[float]:
-        return [float("inf") if point.psnr is None else -point.psnr for point in path]
-
-
-@dataclass(frozen=True)
-class Limit:
-    """The limit of a vanishing weight, for noise-free problems: the smallest penalty among all x with Ax = y."""
-
-    uses_truth = False
-
-    def recipe(self, prior_of_weight: Callable[[float], Prior], monitors: Sequence[Monitor] = ()) -> Recipe:
-        """What solves it; there is nothing to try.
-
-        Args:
-            prior_of_weight: such as TotalVariation.
-            monitors: as for ``solve``.
-        """
-        method = PrimalDual(exact=True)
-        return Recipe(prior_of_weight(_LIMIT_WEIGHT), method, method.steps, monitors, "the limit of a vanishing weight, Ax = y")
+    def scores(self, trials: Sequence[Trial]) -> list[float]:
+        return [float("inf") if trial.psnr is None else -trial.psnr for trial in trials]
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """What ``tune`` found.
+    """What ``tune`` chose.
 
     Attributes:
-        weight: the chosen one; 0 for Limit.
-        result: of the solve at that weight.
-        path: every point that was tried, by rising weight.
+        weight: the chosen one.
+        result: of the solve at that weight. Its images are those of the trial; SURE solves each weight in a batch of twice
+            the size, and the last bits may differ from those of a solve alone.
+        trials: every weight that was tried, rising.
         rule: the rule.
-        recipe: prior, method and stop rule at that weight, for ``compare`` or another solve; its source says by which rule,
-            and whether the weight lies at an end of the path.
+        recipe: prior and method at that weight, for ``compare`` or another solve; its source says by which rule, and whether
+            the weight lies at an end of the trials.
     """
 
     weight: float
     result: Result
-    path: tuple[Point, ...]
-    rule: Rule | Limit
+    trials: tuple[Trial, ...]
+    rule: Rule
     recipe: Recipe = field(repr=False)
-
-    @property
-    def uses_truth(self) -> bool:
-        """Whether the rule looked at the truth."""
-        return self.rule.uses_truth
 
 
 def tune(
     problem: Problem,
     prior_of_weight: Callable[[float], Prior],
-    rule: Rule | Limit,
+    rule: Rule,
     *,
     method: Method | None = None,
     weights: tuple[float, float] = (1e-3, 1.0),
-    monitors: Sequence[Monitor] = (),
     seed: int = 0,
     progress: bool = True,
 ) -> Tuned:
-    """Solve a problem over a path of weights and choose one by a rule.
+    """Solve a problem with several weights and choose one by a rule.
 
     A grid of weights, three a decade, from the largest down, each started from the last; then the space around the best is
-    halved three times. Where the best lies at an end the path goes on beyond it.
+    halved three times. Where the best lies at an end the grid is extended beyond it. Without noise there is nothing to
+    choose: see ``recipes.limit``.
 
     Args:
         problem: a batch is tuned together, to one weight.
         prior_of_weight: makes the prior of a weight, such as ``TotalVariation`` itself.
-        rule: SURE(sigma), Discrepancy(sigma), LCurve(), Limit(), or Oracle() as a yardstick.
+        rule: SURE(sigma), Discrepancy(sigma), LCurve(), or Oracle() as a yardstick.
         method: as for ``solve``.
         weights: the smallest and the largest of the grid.
-        monitors: as for ``solve``.
         seed: as for ``solve``.
         progress: whether to show a bar of the weights.
 
     Raises:
-        BadValue: the weights are not positive and rising, or the rule lacks something (a truth).
-        BadType: Limit with an operator that is not linear or a prior without a prox.
+        BadValue: the weights are not positive and rising, or the rule needs a ground truth that is not there.
+        BadType: SURE with a prior that is not on pixels.
     """
     low, high = weights
     if not 0 < low < high < float("inf"):
         raise BadValue(f"weights = {weights}", "two positive numbers, rising", "the default is (1e-3, 1)")
-    if isinstance(rule, Limit):
-        if method is not None:
-            raise BadValue(f"Limit by {method!r}", "no method, for it is PrimalDual(exact=True)", "leave method out")
-        return _limit(problem, prior_of_weight, monitors, seed, progress)
     count = max(round(_GRID_PER_DECADE * log10(high / low)) + 1, 3)
-    with progress_bar(count + 2 * _REFINEMENTS + 1, progress, "weight") as bar:
-        path = _Path(problem, prior_of_weight, rule, method, monitors, seed, bar)
+    with progress_bar(count + 2 * _REFINEMENTS, progress, "weight") as bar:
+        sweep = _Sweep(problem, prior_of_weight, rule, method, seed, bar)
         for weight in np.geomspace(high, low, count):
-            path.visit(float(weight))
-        path.extend(10 ** (1 / _GRID_PER_DECADE))
+            sweep.visit(float(weight))
+        sweep.extend(10 ** (1 / _GRID_PER_DECADE))
         for _ in range(_REFINEMENTS):
-            path.halve()
-        return path.chosen()
+            sweep.halve()
+        bar.update(bar.total - bar.n)
+    return sweep.chosen()
 
 
-class _Path:
+class _Sweep:
     """The weights tried so far."""
 
     def __init__(
@@ -281,98 +265,83 @@ class _Path:
         prior_of_weight: Callable[[float], Prior],
         rule: Rule,
         method: Method | None,
-        monitors: Sequence[Monitor],
         seed: int,
         bar: Any,
     ) -> None:
         self._problem, self._solved, self._prior_of_weight, self._rule = problem, rule.problem(problem), prior_of_weight, rule
-        self._method, self._monitors, self._seed, self._bar = method, monitors, seed, bar
-        self._points: dict[float, Point] = {}
-        self._images: dict[float, Tensor] = {}
+        self._method, self._seed, self._bar = method, seed, bar
+        self._trials: dict[float, Trial] = {}
+        self._results: dict[float, Result] = {}
 
     def visit(self, weight: float) -> None:
         """Solve at one weight, from the solution at the nearest one."""
         prior = self._prior_of_weight(weight)
-        if isinstance(self._rule, SURE) and not isinstance(prior, PixelPrior):
-            raise BadType(f"SURE with {prior!r}", "a prior on pixels", "use Discrepancy(sigma) for a generator")
-        if self._images and isinstance(prior, PixelPrior):
-            nearest = min(self._images, key=lambda other: abs(log10(other / weight)))
-            prior.initial = self._images[nearest]
-        method = self._method or default_method(self._solved, prior)
-        monitors = self._monitors
-        if isinstance(self._rule, SURE) and not monitors and isinstance(method, PrimalDual | ConjugateGradient):
-            monitors = (_ALIKE,)
-        result = solve(self._solved, prior, method, monitors=monitors, seed=self._seed, progress=False)
-        self._images[weight] = result.image
-        self._points[weight] = _point(self._problem, prior, weight, result, self._rule)
+        if self._rule.needs_pixels and not isinstance(prior, PixelPrior):
+            raise BadType(f"{self._rule!r} with {prior!r}", "a prior on pixels", "use Discrepancy(sigma) for a generator")
+        if self._results and isinstance(prior, PixelPrior):
+            closest = min(self._results, key=lambda other: abs(log10(other / weight)))
+            prior.initial = self._results[closest].image
+        method = self._method or self._rule.method(self._solved, prior)
+        result = solve(self._solved, prior, method, seed=self._seed, progress=False)
+        self._results[weight] = result
+        self._trials[weight] = _trial(self._problem, prior, weight, result, self._rule)
         self._bar.update()
 
     def extend(self, ratio: float) -> None:
-        """Go on beyond an end while the best lies there."""
+        """Visit weights beyond an end while the best lies there."""
         for _ in range(_EXTENSIONS):
-            path, best = self._ranked()
-            if 0 < best < len(path) - 1:
+            trials, best = self._ranked()
+            if 0 < best < len(trials) - 1:
                 return
             self._bar.total += 1
-            self.visit(path[0].weight / ratio if best == 0 else path[-1].weight * ratio)
+            self.visit(trials[0].weight / ratio if best == 0 else trials[-1].weight * ratio)
 
     def halve(self) -> None:
-        """Try the geometric means of the best weight and its neighbours."""
-        path, best = self._ranked()
+        """Visit the geometric means of the best weight and its neighbours."""
+        trials, best = self._ranked()
         for neighbour in (best - 1, best + 1):
-            if 0 <= neighbour < len(path):
-                self.visit((path[best].weight * path[neighbour].weight) ** 0.5)
+            if 0 <= neighbour < len(trials):
+                self.visit((trials[best].weight * trials[neighbour].weight) ** 0.5)
 
     def chosen(self) -> Tuned:
-        path, best = self._ranked()
-        weight = path[best].weight
+        """The best trial and its result."""
+        trials, best = self._ranked()
+        weight = trials[best].weight
         prior = self._prior_of_weight(weight)
         method = self._method or default_method(self._problem, prior)
-        end = "" if 0 < best < len(path) - 1 else ", at the end of the path: nothing inside it is better"
-        recipe = Recipe(
-            prior,
-            method,
-            method.steps,
-            self._monitors,
-            f"weight {weight:.4g} by {self._rule!r}, residual {path[best].residual:.4g}{end}",
-        )
-        result = recipe.solve(self._problem, self._seed, progress=False)
-        self._bar.update(self._bar.total - self._bar.n)
-        return Tuned(weight, result, tuple(path), self._rule, recipe)
+        end = "" if 0 < best < len(trials) - 1 else ", at the end of the trials: nothing inside is better"
+        source = f"weight {weight:.4g} by {self._rule!r}, residual {trials[best].rms_residual:.4g}{end}"
+        recipe = Recipe(prior, method, method.steps, (), source)
+        return Tuned(weight, _members(self._results[weight], len(self._problem.y)), tuple(trials), self._rule, recipe)
 
-    def _ranked(self) -> tuple[list[Point], int]:
-        path = [self._points[weight] for weight in sorted(self._points)]
-        return path, int(np.argmin(self._rule.scores(path)))
+    def _ranked(self) -> tuple[list[Trial], int]:
+        trials = [self._trials[weight] for weight in sorted(self._trials)]
+        return trials, int(np.argmin(self._rule.scores(trials)))
 
 
-def _point(problem: Problem, prior: Prior, weight: float, result: Result, rule: Rule) -> Point:
+def _trial(problem: Problem, prior: Prior, weight: float, result: Result, rule: Rule) -> Trial:
     image = result.image[: len(problem.y)]
-    prior = deepcopy(prior).to(image)
     with torch.no_grad():
-        misfit = problem.misfit(image)
-        penalty = prior.value(image) if isinstance(prior, ProximalPrior) else prior.penalty(image)
-        return Point(
+        penalty = deepcopy(prior).to(image).value(image)
+        return Trial(
             weight=weight,
-            objective=float((misfit + penalty).mean()),
-            residual=float(problem.residual(image).square().mean().sqrt()),
+            objective=float((problem.data_term(image) + penalty).mean()),
+            rms_residual=float(problem.rms_residual(image).square().mean().sqrt()),
             penalty=float(penalty.mean()) / weight,
             estimate=rule.estimate(problem, result.image),
             psnr=None if problem.truth is None else float(psnr(image, problem.truth).mean()),
         )
 
 
-def _limit(
-    problem: Problem, prior_of_weight: Callable[[float], Prior], monitors: Sequence[Monitor], seed: int, progress: bool
-) -> Tuned:
-    if not isinstance(problem.operator, LinearOperator):
-        raise BadType(f"Limit on {problem.operator!r}", "a LinearOperator", "choose a small weight for a nonlinear one")
-    recipe = Limit().recipe(prior_of_weight, monitors)
-    result = recipe.solve(problem, seed, progress=progress)
-    point = _point(problem, recipe.prior, _LIMIT_WEIGHT, result, LCurve())
-    point = replace(point, weight=0.0, objective=point.penalty)
-    return Tuned(0.0, result, (point,), Limit(), recipe)
+def _members(result: Result, count: int) -> Result:
+    """The first members of a batch."""
+    if len(result.image) == count:
+        return result
+    tensors = {name: value[:count] for name, value in vars(result).items() if isinstance(value, Tensor)}
+    curves = {name: curve[:, :count] for name, curve in result.trace.items()}
+    return replace(result, **tensors, source=result.source[:count], trace=curves)
 
 
 def _require_noise(sigma: float, name: str) -> None:
-    advice = f"without noise use Limit() or LCurve() instead of {name}"
+    advice = f"without noise use recipes.limit or LCurve() instead of {name}"
     require_positive("sigma", sigma, "a positive standard deviation", advice)

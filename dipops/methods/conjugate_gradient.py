@@ -3,48 +3,45 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from dipops._tools.batches import per_image, power
-from dipops.errors import BadType
+from dipops._tools.precision import Precision
+from dipops._tools.state import Stateful
+from dipops.errors import BadType, require_positive
+from dipops.methods.convergence import CHANGE, Convergence, relative_change
 from dipops.methods.interface import require_steps
 from dipops.operators.interface import LinearOperator, stack
 from dipops.priors.interface import NoPrior, Prior
-from dipops.priors.proximal import relative_change
 from dipops.priors.tikhonov import Tikhonov
 from dipops.problem import Problem
-from dipops.stopping.interface import Monitor
-from dipops.stopping.tolerance import Tolerance
 
 
 @dataclass(frozen=True)
 class ConjugateGradient:
     """min over x of ½ ‖Ax - y‖² + ½ μ ‖Lx‖² for a linear A: with Tikhonov its exact minimum; with NoPrior least squares.
 
-    Björck, "Numerical Methods for Least Squares Problems", algorithm 7.4.1 (CGLS). With noise and NoPrior the picture gets
-    better and then worse: stop by ``monitor.Residual(sigma)``. It stops by Tolerance() unless it is given a stop rule.
+    Björck, "Numerical Methods for Least Squares Problems", algorithm 7.4.1 (CGLS). With noise and NoPrior the image gets
+    better and then worse: stop by ``stopping.Discrepancy(sigma)``.
 
     Attributes:
-        steps: how many steps ``solve`` makes at most where it is not told.
-        every: how many steps lie between two moments when values are read from the device.
+        tolerance: stop where the relative change ‖x_k - x_(k-1)‖ / ‖x_k‖ falls to it.
+        steps: number of steps at most where ``solve`` is not given one.
+        every: number of steps between two reads of values from the device.
 
     Raises:
-        BadType: one is no integer.
         BadValue: one is not positive.
     """
 
+    tolerance: float = CHANGE
     steps: int = 500
     every: int = 25
 
     def __post_init__(self) -> None:
         require_steps(self)
-
-    @property
-    def monitors(self) -> Sequence[Monitor]:
-        return (Tolerance(),)
+        require_positive("tolerance", self.tolerance, "a positive number", "leave it out for the default")
 
     def start(self, problem: Problem, prior: Prior, generators: Sequence[torch.Generator]) -> "ConjugateGradientIteration":
         """See :class:`dipops.methods.interface.Method`.
@@ -58,16 +55,17 @@ class ConjugateGradient:
             raise BadType(
                 f"ConjugateGradient with {prior!r}", "NoPrior or Tikhonov", "use PrimalDual for TotalVariation, else Descent"
             )
-        return ConjugateGradientIteration(problem, prior)
+        return ConjugateGradientIteration(problem, prior, self.tolerance)
 
 
-class ConjugateGradientIteration:
+class ConjugateGradientIteration(Stateful):
     """CGLS on the stack of A and √μ L, each image of the batch with its own step lengths."""
 
-    has_gap = False
-    ran = "full precision"
+    state = ("x", "residual", "slope", "direction", "power")
+    mean = None
+    precision: Precision = "full"
 
-    def __init__(self, problem: Problem, prior: NoPrior | Tikhonov) -> None:
+    def __init__(self, problem: Problem, prior: NoPrior | Tikhonov, tolerance: float = CHANGE) -> None:
         assert isinstance(problem.operator, LinearOperator)
         parts, y = [problem.operator], problem.y.flatten(1)
         if isinstance(prior, Tikhonov) and prior.weight > 0:
@@ -82,8 +80,10 @@ class ConjugateGradientIteration:
             self.slope = self._operator.adjoint(self.residual)
             self.direction = self.slope.clone()
             self.power = power(self.slope)
+        self.convergence = Convergence(lambda: relative_change(self.x, self._old), tolerance, "relative change", costly=False)
 
     def step(self, measure: bool) -> tuple[Tensor, Tensor | None]:
+        """One step, whose objective costs nothing."""
         with torch.no_grad():
             image = self._operator(self.direction)
             length = _ratio(self.power, power(image))
@@ -94,16 +94,6 @@ class ConjugateGradientIteration:
             self.direction = self.slope + per_image(_ratio(steepness, self.power), self.x) * self.direction
             self.power = steepness
             return self.x, 0.5 * power(self.residual)
-
-    def change(self) -> Tensor:
-        return relative_change(self.x, self._old)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("x", "residual", "slope", "direction", "power")}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name, tensor in state.items():
-            setattr(self, name, tensor.to(self.x.device, copy=True))
 
 
 def _ratio(a: Tensor, b: Tensor) -> Tensor:

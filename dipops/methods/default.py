@@ -6,16 +6,16 @@ from dipops.methods.interface import Method
 from dipops.methods.primal_dual import PrimalDual
 from dipops.operators.interface import LinearOperator
 from dipops.priors.interface import Prior
+from dipops.priors.proximal import ProximalPrior
 from dipops.priors.tikhonov import Tikhonov
-from dipops.priors.total_variation import TotalVariation
 from dipops.problem import Problem
 
 
 def default_method(problem: Problem, prior: Prior) -> Method:
-    """PrimalDual for TotalVariation and ConjugateGradient for Tikhonov on a linear operator; else Descent with Adam at 0.01."""
+    """ConjugateGradient for Tikhonov and PrimalDual for other priors with a prox on a linear operator; else Descent."""
     if isinstance(problem.operator, LinearOperator):
-        if isinstance(prior, TotalVariation):
-            return PrimalDual()
         if isinstance(prior, Tikhonov):
             return ConjugateGradient()
+        if isinstance(prior, ProximalPrior):
+            return PrimalDual()
     return Descent()

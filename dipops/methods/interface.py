@@ -6,19 +6,26 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from dipops._tools.precision import Precision
 from dipops.errors import require_integer
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
+from dipops.stopping.averages import Mean
+from dipops.stopping.interface import StopRule
 
 
 class Iteration(Protocol):
     """A method at work on one problem.
 
     Attributes:
-        ran: how its steps are computed, for the result.
+        mean: the average of the outputs that is the answer, or None where the last output is.
+        convergence: the rule that ends the solve where the user gives no other, or None.
+        precision: of the prior's networks.
     """
 
-    ran: str
+    mean: Mean | None
+    convergence: StopRule | None
+    precision: Precision
 
     def step(self, measure: bool) -> tuple[Tensor, Tensor | None]:
         """One step: the images (N, *in_shape), detached, and the objective (N,) there. Nothing is read from the device.
@@ -32,19 +39,20 @@ class Iteration(Protocol):
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what ``state_dict`` gave; the iteration may keep and change what is in it."""
+        """Continue from what ``state_dict`` gave; the iteration may keep and change what is in it."""
         ...
 
 
 @runtime_checkable
 class Slowing(Protocol):
-    """An iteration whose steps can be made smaller, and whose faults ``solve`` therefore undoes.
+    """An iteration whose steps can be made smaller, and which ``solve`` therefore rolls back where it diverges.
 
     Attributes:
-        usual: an objective that it may well rise to from below: of a sampler, that of the truth; of a descent, 0.
+        reference_level: an objective that it may well rise to from below: of a sampler, that of the ground truth; of a
+            descent, 0.
     """
 
-    usual: float
+    reference_level: float
 
     def slow_down(self, factor: float) -> None:
         """Multiply the learning rate by ``factor``."""
@@ -55,17 +63,14 @@ class Method(Protocol):
     """A way to solve min over θ of ½ ‖A(g(θ)) - y‖² + R(g(θ)).
 
     Attributes:
-        steps: how many steps ``solve`` makes where it is not told.
-        every: how many steps lie between two moments when values are read from the device.
-        monitors: the average and the stop rules that suit it, used where the user gives none of that kind.
+        steps: number of steps where ``solve`` is not given one.
+        every: number of steps between two reads of values from the device.
     """
 
     @property
     def steps(self) -> int: ...
     @property
     def every(self) -> int: ...
-    @property
-    def monitors(self) -> Sequence[Any]: ...
 
     def start(self, problem: Problem, prior: Prior, generators: Sequence[torch.Generator]) -> Iteration:
         """Begin on a prior that has been started for the problem; the generators are one for each member of the batch."""
@@ -74,5 +79,5 @@ class Method(Protocol):
 
 def require_steps(method: Method) -> None:
     """Refuse a method whose ``steps`` or ``every`` is no positive integer."""
-    require_integer("steps", method.steps, 1, "leave it out for the default")
-    require_integer("every", method.every, 1, "leave it out for the default")
+    for name in ("steps", "every"):
+        require_integer(name, getattr(method, name), 1, "leave it out for the default")

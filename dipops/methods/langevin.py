@@ -9,14 +9,12 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
-from dipops._tools.precision import Precision
-from dipops.errors import BadValue, require_positive
+from dipops.errors import BadValue, require_integer, require_positive
 from dipops.methods.descent import Descent, DescentIteration
 from dipops.methods.interface import require_steps
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
-from dipops.stopping.averages import Posterior
-from dipops.stopping.interface import Monitor
+from dipops.stopping.averages import PosteriorMean
 
 _MEMORY = 0.99
 _FLOOR = 1.0
@@ -29,13 +27,13 @@ class Langevin:
     Welling and Teh, "Bayesian Learning via Stochastic Gradient Langevin Dynamics", ICML 2011; with the preconditioner of Li
     et al., "Preconditioned Stochastic Gradient Langevin Dynamics", AAAI 2016, equations 4 to 6 without Γ, one gain a layer;
     on the deep image prior Cheng et al., "A Bayesian Perspective on the Deep Image Prior", CVPR 2019. After ``burn_in`` steps
-    the mean of the outputs is ``Result.average`` and their standard deviation ``Result.spread``.
+    the mean of the outputs is ``Result.average`` and their standard deviation ``Result.std``.
 
     Attributes:
         rate: ε of a step; the gradient alone moves a weight by about half of it.
-        burn_in: steps that are left out of mean and spread.
-        steps: how many steps ``solve`` makes where it is not told.
-        every: how many steps lie between two moments when values are read from the device.
+        burn_in: number of steps that are left out of mean and standard deviation.
+        steps: number of steps where ``solve`` is not given one.
+        every: number of steps between two reads of values from the device.
 
     Raises:
         BadValue: the rate is not positive, or burn_in negative; on start, no two steps after burn_in, a problem whose σ is
@@ -50,11 +48,7 @@ class Langevin:
     def __post_init__(self) -> None:
         require_positive("rate", self.rate, "a positive number", "leave it out for 0.02")
         require_steps(self)
-        Posterior(self.burn_in)
-
-    @property
-    def monitors(self) -> Sequence[Monitor]:
-        return (Posterior(self.burn_in),)
+        require_integer("burn_in", self.burn_in, 0, "leave out the steps before the fit is good")
 
     def start(self, problem: Problem, prior: Prior, generators: Sequence[torch.Generator]) -> DescentIteration:
         """See :class:`dipops.methods.interface.Method`."""
@@ -63,9 +57,9 @@ class Langevin:
                 f"Langevin with sigma = {problem.sigma}", "the σ of the noise", "write Problem(A, y, sigma=25 / 255)"
             )
         sampler = partial(_Sampler, rate=self.rate, temperature=problem.sigma**2, generators=generators)
-        descent = Descent(sampler, steps=self.steps, every=self.every, precision=Precision.FULL)
-        iteration = DescentIteration(descent, problem, prior, generators)
-        iteration.usual = 0.5 * problem.sigma**2 * problem.y[0].numel()
+        descent = Descent(sampler, steps=self.steps, every=self.every, precision="full")
+        iteration = DescentIteration(descent, problem, prior, generators, PosteriorMean(self.burn_in))
+        iteration.reference_level = 0.5 * problem.sigma**2 * problem.y[0].numel()
         return iteration
 
 
@@ -73,7 +67,7 @@ class _Sampler(Optimizer):
     """θ ← θ - ε/2 G ∇U + √(εG) n with U = objective / temperature, G = 1 / (λ + √V) and λ = 1.
 
     V is the running mean of (∇U)² over a whole tensor of weights of one member: a V of each weight would follow that weight and
-    bend the distribution. λ bounds the steps where there is no slope, as at a start that explains y wholly.
+    bend the distribution. λ bounds the steps where there is no slope, as at a start that satisfies Ax = y.
     """
 
     def __init__(

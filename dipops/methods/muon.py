@@ -19,20 +19,19 @@ class MuonThenAdam(Optimizer):
     """Adam, but for the weights of convolutions in the first steps, which go along orthogonalised momentum.
 
     Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024: every direction of a weight moves equally
-    far, those of coarse shapes and of noise alike. A picture appears in few steps, and so does its noise; Adam goes on at a
-    pace at which the two can be told apart. Parameters of four dimensions are taken for weights of convolutions.
+    far, those of coarse shapes and of noise alike. An image appears in few steps, and so does its noise; Adam continues at a
+    pace at which the image is fitted before the noise. Parameters of four dimensions are taken for weights of convolutions.
 
     Args:
-        params: parameters of one network, or of several side by side along their first dimension.
+        params: parameters of one network, or of several that are grouped along their first dimension.
         lr, betas: of Adam.
         muon_lr: how far the weights move in a step of the start, times √(out / (in k²)) for those (out, in, k, k) where that
             is above 1.
-        muon_steps: how many steps the start has.
-        smooth: whether Adam gathers its moments from the first step and so goes on without a jolt, which is best where y has
-            no noise. Otherwise its own first steps shake the picture, and noise is kept out for longer.
+        muon_steps: number of steps of the start.
+        smooth: whether Adam gathers its moments from the first step and so continues without a jolt, which is best where y
+            has no noise. Otherwise its own first steps disturb the image, and noise is kept out for longer.
 
     Raises:
-        BadType: a rate is no number, or ``muon_steps`` no integer.
         BadValue: a rate is not positive, or ``muon_steps`` is below 0.
     """
 
@@ -69,7 +68,7 @@ class MuonThenAdam(Optimizer):
             self._start(group)
         else:
             self.state.clear()
-        for part in self._adam.param_groups:
+        for part in self._adam.param_groups:  # at a rate of 0 Adam gathers moments and moves nothing
             part["lr"] = 0.0 if starts and part["params"][0].ndim == 4 else group["lr"]
         self._adam.step()
         return loss
@@ -84,11 +83,11 @@ class MuonThenAdam(Optimizer):
 
     def _start(self, group: dict[str, Any]) -> None:
         """Move the weights, those of one shape together."""
-        alike: dict[torch.Size, list[Parameter]] = {}
+        by_shape: dict[torch.Size, list[Parameter]] = {}
         for weight in self._weights:
             if weight.grad is not None:
-                alike.setdefault(weight.shape, []).append(weight)
-        for shape, weights in alike.items():
+                by_shape.setdefault(weight.shape, []).append(weight)
+        for shape, weights in by_shape.items():
             matrices = torch.stack([self._direction(weight) for weight in weights])
             matrices = matrices.reshape(len(weights) * group["members"], shape[0] // group["members"], -1)
             rows, columns = matrices.shape[1:]
@@ -96,7 +95,7 @@ class MuonThenAdam(Optimizer):
             for weight, move in zip(weights, moves, strict=True):
                 weight.add_(move, alpha=-group["muon_lr"])
                 if not self._smooth:
-                    weight.grad = None  # Adam passes it over
+                    weight.grad = None  # Adam then skips the weight, moments included
 
     def _direction(self, weight: Parameter) -> Tensor:
         """The gradient and what it was, as Nesterov looks ahead."""

@@ -1,4 +1,4 @@
-"""The deep image prior: a picture is what an untrained network makes of a fixed input."""
+"""The deep image prior: an image is the output of an untrained network for a fixed input."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from dipops._tools.seeds import stream
-from dipops.errors import BadType, BadValue, require_number
+from dipops.errors import BadValue, require_number
 from dipops.priors.generators.hourglass import Hourglass
-from dipops.priors.generators.interface import Generator, side_by_side
+from dipops.priors.generators.interface import Generator, grouped_copies
 from dipops.priors.inputs import Guide, Input, Noise
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
@@ -17,8 +17,8 @@ from dipops.problem import Problem
 class DeepImagePrior(Prior):
     """x = network(z + noise) with θ the weights of a network that starts random and is fitted to this one measurement.
 
-    Ulyanov, Vedaldi and Lempitsky, "Deep Image Prior", CVPR 2018, equation 2. A batch of N images is N networks side by
-    side, which do not influence each other. Pictures of any size from 16 pixels: z is padded for the network and its
+    Ulyanov, Vedaldi and Lempitsky, "Deep Image Prior", CVPR 2018, equation 2. A batch of N images is N networks, grouped in
+    one, which do not influence each other. Images may have any size from 16 pixels: z is padded for the network and its
     output cropped.
 
     Args:
@@ -29,7 +29,6 @@ class DeepImagePrior(Prior):
         learn_input: whether z is fitted too.
 
     Raises:
-        BadType: generator or input is of another kind, or the perturbation is no number.
         BadValue: the perturbation is negative; on start, an image that is not (C, H, W) or too small.
     """
 
@@ -37,7 +36,7 @@ class DeepImagePrior(Prior):
     network: nn.Module
     z: Tensor
     noise: Tensor
-    refreshed: Tensor
+    resampled: Tensor
 
     def __init__(
         self,
@@ -49,46 +48,48 @@ class DeepImagePrior(Prior):
         super().__init__()
         if not callable(perturbation):
             _require_deviation(perturbation)
-        for thing, method, kind in ((generator, "build", "Hourglass()"), (input, "sample", "Noise(32)")):
-            if thing is not None and (isinstance(thing, type) or not hasattr(thing, method)):
-                raise BadType(f"{thing!r} in a DeepImagePrior", f"one such as {kind}", f"write {kind}, with parentheses")
         self.generator: Generator = Hourglass() if generator is None else generator
         self.input, self.perturbation, self.learn_input = input, perturbation, learn_input
+        self.recompute = isinstance(self.generator, Hourglass) and self.generator.recompute
 
     def start(self, problem: Problem, seeds: Sequence[int]) -> None:
         in_shape = problem.operator.in_shape
         if len(in_shape) != 3:
             raise BadValue(f"images of shape {in_shape}", "(C, H, W)", "reshape inside your operator's forward")
-        source = self.input or (Noise() if problem.operator.guide is None else Guide())
-        size = self.generator.input_size(in_shape[1:])
-        inputs = [source.sample(problem, size, stream(seed, "input")) for seed in seeds]
-        for made in inputs:
-            if made.ndim != 3 or tuple(made.shape[1:]) != tuple(size):
-                came = f"an input of shape {tuple(made.shape)} from {source!r}"
-                raise BadValue(came, f"(channels, {size[0]}, {size[1]})", "make it of the size that sample is given")
-        channels = len(inputs[0])
+        inputs = self._inputs(problem, seeds)
         streams = [stream(seed, "weights").initial_seed() for seed in seeds]
-        self.network = side_by_side(self.generator, channels, in_shape[0], streams).to(problem.y)
+        self.network = grouped_copies(self.generator, len(inputs[0]), in_shape[0], streams).to(problem.y)
         z = torch.stack(inputs).to(problem.y)
         if self.learn_input:
             self.z = nn.Parameter(z)
         else:
             self.register_buffer("z", z)
         self.register_buffer("noise", torch.zeros_like(z), persistent=False)
-        self.register_buffer("refreshed", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("resampled", torch.zeros((), dtype=torch.int64))
         self._shape = in_shape
 
-    def refresh(self, generators: Sequence[torch.Generator]) -> None:
+    def resample_noise(self, generators: Sequence[torch.Generator]) -> None:
         deviation = self.perturbation
         if callable(deviation):
-            deviation = _require_deviation(deviation(int(self.refreshed)))
-            self.refreshed += 1
+            deviation = _require_deviation(deviation(int(self.resampled)))
+            self.resampled += 1
         for part, generator in zip(self.noise, generators, strict=True):
             part.normal_(std=deviation, generator=generator) if deviation else part.zero_()
 
     def forward(self) -> Tensor:
         images = self.network((self.z + self.noise).flatten(0, 1)[None]).unflatten(1, (len(self.z), -1))[0]
         return images[..., : self._shape[1], : self._shape[2]]
+
+    def _inputs(self, problem: Problem, seeds: Sequence[int]) -> list[Tensor]:
+        """z of each member (channels, h, w)."""
+        source = self.input or (Noise() if problem.operator.guide is None else Guide())
+        size = self.generator.input_size(problem.operator.in_shape[1:])
+        inputs = [source.sample(problem, size, stream(seed, "input")) for seed in seeds]
+        for z in inputs:
+            if z.ndim != 3 or tuple(z.shape[1:]) != tuple(size):
+                came = f"an input of shape {tuple(z.shape)} from {source!r}"
+                raise BadValue(came, f"(channels, {size[0]}, {size[1]})", "make it of the size that sample is given")
+        return inputs
 
     def __repr__(self) -> str:
         source = "" if self.input is None else f", {self.input!r}"

@@ -1,15 +1,14 @@
-"""What a generator is fed with: the fixed z of g(θ) = network(z)."""
+"""The input z of a generator."""
 
 import math
 from dataclasses import dataclass
-from enum import Enum
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dipops.errors import BadType, BadValue, require_integer, require_number, require_positive
+from dipops.errors import BadValue, require_choice, require_integer, require_number, require_positive
 from dipops.problem import Problem
 
 MOST_OCTAVES = 20
@@ -23,11 +22,7 @@ class Input(Protocol):
         ...
 
 
-class Distribution(Enum):
-    """What noise is drawn from."""
-
-    UNIFORM = "uniform"
-    NORMAL = "normal"
+Distribution = Literal["uniform", "normal"]
 
 
 @dataclass(frozen=True)
@@ -35,22 +30,20 @@ class Noise:
     """Noise, uniform between 0 and ``scale`` (the paper's default) or normal with standard deviation ``scale``.
 
     Raises:
-        BadValue: ``channels`` or ``scale`` is not positive.
-        BadType: one is no number, or the distribution no member of Distribution.
+        BadValue: ``channels`` or ``scale`` is not positive, or the distribution unknown.
     """
 
     channels: int = 32
     scale: float = 0.1
-    distribution: Distribution = Distribution.UNIFORM
+    distribution: Distribution = "uniform"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.distribution, Distribution):
-            raise BadType(f"distribution = {self.distribution!r}", "a Distribution", "write Distribution.NORMAL, say")
+        require_choice("distribution", self.distribution, Distribution)
         require_integer("channels", self.channels, 1, "the paper's is Noise(32, 0.1)")
         require_positive("scale", self.scale, "a positive number", "the paper's is Noise(32, 0.1)")
 
     def sample(self, problem: Problem, size: tuple[int, int], generator: torch.Generator) -> Tensor:
-        draw = torch.rand if self.distribution is Distribution.UNIFORM else torch.randn
+        draw = torch.rand if self.distribution == "uniform" else torch.randn
         return self.scale * draw(self.channels, *size, generator=generator)
 
 
@@ -64,20 +57,19 @@ class Meshgrid:
 
 
 @dataclass(frozen=True)
-class Fourier:
+class FourierFeatures:
     """Sines and cosines of the coordinates u in [0, 1]: sin 2^k π u and cos 2^k π u for k below ``octaves``, across and down.
 
     Tancik et al., "Fourier Features Let Networks Learn High Frequency Functions", NeurIPS 2020. 4 × ``octaves`` channels.
 
     Raises:
-        BadType: ``octaves`` is no integer.
         BadValue: there is no octave, or more than float32 resolves.
     """
 
     octaves: int = 8
 
     def __post_init__(self) -> None:
-        advice = "Fourier(8) reaches details of two pixels at 256 pixels"
+        advice = "FourierFeatures(8) reaches details of two pixels at 256 pixels"
         if require_integer("octaves", self.octaves, 1, advice) > MOST_OCTAVES:
             raise BadValue(f"octaves = {self.octaves}", f"up to {MOST_OCTAVES}, which float32 resolves", advice)
 
@@ -93,7 +85,7 @@ class Guide:
 
     Raises:
         BadValue: on sampling, the operator has no guide, or one of another size than its images, or the generator takes
-            an input smaller than the picture.
+            an input smaller than the image.
     """
 
     def sample(self, problem: Problem, size: tuple[int, int], generator: torch.Generator) -> Tensor:
@@ -106,7 +98,7 @@ class Guide:
         height, width = guide.shape[1:]
         if size[0] < height or size[1] < width:
             came = f"a guide of {height} x {width} for a generator with an input of {size[0]} x {size[1]}"
-            raise BadValue(came, "an input of the picture's size", "use Hourglass, or another input")
+            raise BadValue(came, "an input of the image's size", "use Hourglass, or another input")
         return F.pad(guide.cpu(), (0, size[1] - width, 0, size[0] - height), mode="replicate")
 
 
@@ -117,7 +109,6 @@ class Ramp:
     Let it fall: a rise that lifts the objective by 5 dB is taken for a fault of the descent.
 
     Raises:
-        BadType: one is no number.
         BadValue: a standard deviation is negative, or there is no step.
     """
 

@@ -1,4 +1,4 @@
-"""What a prior is, the prior that knows nothing, and the sum of priors."""
+"""What a prior is, pixels without a penalty, and the sum of priors."""
 
 from collections.abc import Sequence
 
@@ -19,17 +19,19 @@ class Prior(nn.Module):
 
     Attributes:
         average_decay: decay of the exponential average that is the answer by default, or None for the last image.
-        box: whether values are held in [0, 1], which takes a method that can.
+        box: whether values are held in [0, 1], which needs a method that can.
+        recompute: whether its network saves memory at the cost of time; ``solve`` then keeps no freed memory.
     """
 
     average_decay: float | None = None
     box = False
+    recompute = False
 
     def start(self, problem: Problem, seeds: Sequence[int]) -> None:
         """Set θ for a problem, member k of the batch from ``seeds[k]``, on the problem's device and in its dtype."""
         raise NotImplementedError
 
-    def refresh(self, generators: Sequence[torch.Generator]) -> None:
+    def resample_noise(self, generators: Sequence[torch.Generator]) -> None:
         """Draw what is random in a step, once a step; member k from ``generators[k]`` on the problem's device."""
 
     def forward(self) -> Tensor:
@@ -40,14 +42,18 @@ class Prior(nn.Module):
         """R of each image, differentiable: (N, *in_shape) to (N,)."""
         return x.new_zeros(len(x))
 
+    def value(self, x: Tensor) -> Tensor:
+        """R of each image, without what makes the penalty differentiable: (N, *in_shape) to (N,)."""
+        return self.penalty(x)
+
     def __add__(self, other: "Prior") -> "Prior":
         """Add penalties: one of the two may have a generator.
 
         Raises:
-            BadType: both have a generator, or ``other`` is no prior.
+            BadType: both have a generator.
         """
         if not isinstance(other, Prior):
-            raise BadType(f"a prior + a {type(other).__name__}", "two priors", "add TotalVariation(weight), say")
+            return NotImplemented
         if isinstance(other, PixelPrior):
             return PenalisedPrior(self, other)
         if isinstance(self, PixelPrior):
@@ -102,20 +108,23 @@ class PenalisedPrior(Prior):
     def __init__(self, parametrisation: Prior, penalty: PixelPrior) -> None:
         super().__init__()
         self.parametrisation, self.added = parametrisation, penalty
-        self.average_decay = parametrisation.average_decay
+        self.average_decay, self.recompute = parametrisation.average_decay, parametrisation.recompute
         self.box = parametrisation.box or penalty.box
 
     def start(self, problem: Problem, seeds: Sequence[int]) -> None:
         self.parametrisation.start(problem, seeds)
 
-    def refresh(self, generators: Sequence[torch.Generator]) -> None:
-        self.parametrisation.refresh(generators)
+    def resample_noise(self, generators: Sequence[torch.Generator]) -> None:
+        self.parametrisation.resample_noise(generators)
 
     def forward(self) -> Tensor:
         return self.parametrisation()
 
     def penalty(self, x: Tensor) -> Tensor:
         return self.parametrisation.penalty(x) + self.added.penalty(x)
+
+    def value(self, x: Tensor) -> Tensor:
+        return self.parametrisation.value(x) + self.added.value(x)
 
     def __repr__(self) -> str:
         return f"{self.parametrisation!r} + {self.added!r}"

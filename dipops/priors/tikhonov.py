@@ -1,11 +1,10 @@
-"""Tikhonov's prior: a picture, or its derivative, is small in the square."""
+"""Tikhonov's prior: the square of an image, or of its derivative, is small."""
 
 from collections.abc import Sequence
 
 from torch import Tensor
 
 from dipops._tools.batches import power
-from dipops.errors import BadType
 from dipops.operators.elementary import Identity
 from dipops.operators.interface import LinearOperator
 from dipops.priors.proximal import ProximalPrior, require_weight
@@ -23,13 +22,10 @@ class Tikhonov(ProximalPrior):
 
     Raises:
         BadValue: the weight is negative or not finite.
-        BadType: ``operator`` is not linear.
     """
 
     def __init__(self, weight: float, operator: LinearOperator | None = None, initial: Tensor | None = None) -> None:
         super().__init__(initial)
-        if operator is not None and not isinstance(operator, LinearOperator):
-            raise BadType(f"L = {operator!r}", "a LinearOperator", "use FiniteDifferences(in_shape), or leave it out")
         self.weight, self.operator = require_weight(weight), operator
 
     def analysis(self, in_shape: Sequence[int]) -> LinearOperator:
@@ -38,9 +34,6 @@ class Tikhonov(ProximalPrior):
     def value(self, x: Tensor) -> Tensor:
         """½ μ ‖Lx‖² of each image: (N, *in_shape) to (N,)."""
         return 0.5 * self.weight * power(x if self.operator is None else self.operator(x))
-
-    def penalty(self, x: Tensor) -> Tensor:
-        return self.value(x)
 
     def prox_conjugate(self, p: Tensor, step: float) -> Tensor:
         """μ p / (μ + step)."""

@@ -1,4 +1,4 @@
-"""Total variation: the prior of pictures that are flat between edges."""
+"""Total variation: the prior of images that are flat between edges."""
 
 from collections.abc import Sequence
 
@@ -63,11 +63,11 @@ class TotalVariation(ProximalPrior):
     def conjugate_of_prox(self, p: Tensor) -> Tensor:
         return p.new_zeros(len(p))
 
-    def ascend(self, p: Tensor, x: Tensor, step: float) -> None:
+    def dual_step_(self, p: Tensor, x: Tensor, step: float) -> None:
         add_differences(p, x, step)
         self._project(p)
 
-    def pull(self, image: Tensor, p: Tensor, step: float) -> None:
+    def add_adjoint_(self, image: Tensor, p: Tensor, step: float) -> None:
         add_adjoint_differences(image, p, step)
 
     def _project(self, p: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""A solve laid down in a file, and taken up again.
+"""A solve saved in a file, and resumed from it.
 
 The file is one line of JSON, the digest and the fingerprint of what is solved, and the state as PyTorch writes it, read with
 ``weights_only=True``: nothing in it is executed.
@@ -15,18 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from dipops._tools.files import package_version, write_whole
-from dipops._tools.fingerprints import described, digest_of
+from dipops._tools.fingerprints import description, digest_of
 from dipops.errors import BadFile, BadType
-from dipops.methods.interface import Method
+from dipops.methods.interface import Iteration, Method
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
 
 FORMAT = 1
 Fingerprint = dict[str, str]
 _PACE = 50
-_ELSEWHERE = "name another checkpoint, or delete this one to begin anew"
+_ELSEWHERE = "name another checkpoint, or delete this one to start again"
 
 
 class Checkpoint:
@@ -51,7 +52,7 @@ class Checkpoint:
         """Whether so long a time has passed that saving costs about a fiftieth of it."""
         return time.perf_counter() >= self._next
 
-    def load(self) -> dict[str, Any] | None:
+    def load(self, like: Tensor) -> dict[str, Any] | None:
         """The state in the file, which must be of the same solve, or None where there is no file.
 
         Raises:
@@ -63,14 +64,14 @@ class Checkpoint:
         header = _header(self.path, line)
         if header["dipops checkpoint"] != FORMAT:
             raise BadFile(f"{self.path} has format {header['dipops checkpoint']}", f"format {FORMAT}", _ELSEWHERE)
-        found = header["fingerprint"]
-        if header["digest"] != _digest(found, payload):
+        saved = header["fingerprint"]
+        if header["digest"] != _digest(saved, payload):
             raise BadFile(f"{self.path} is cut off or was changed", "the digest in its first line", _ELSEWHERE)
         for name, expected in self.fingerprint.items():
-            if found.get(name) != expected:
-                raise BadFile(f"{self.path} has {name} {found.get(name)}", f"{name} {expected}", _ELSEWHERE)
+            if saved.get(name) != expected:
+                raise BadFile(f"{self.path} has {name} {saved.get(name)}", f"{name} {expected}", _ELSEWHERE)
         try:
-            return torch.load(io.BytesIO(payload), weights_only=True, map_location="cpu")
+            return torch.load(io.BytesIO(payload), weights_only=True, map_location=like.device)
         except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
             raise BadFile(f"{self.path} holds no plain tensors", "what this version writes", _ELSEWHERE) from error
 
@@ -81,12 +82,12 @@ class Checkpoint:
             BadFile: the file cannot be written.
             BadType: the state holds what could not be read back.
         """
-        begun = time.perf_counter()
+        started = time.perf_counter()
         try:
             self._write(state)
         finally:
             now = time.perf_counter()
-            self._next = now + _PACE * (now - begun)
+            self._next = now + _PACE * (now - started)
 
     def _write(self, state: dict[str, Any]) -> None:
         buffer = io.BytesIO()
@@ -101,16 +102,20 @@ class Checkpoint:
 
 
 def fingerprint(
-    problem: Problem, started: Prior, prior: Prior, method: Method, monitors: Sequence[object], seed: int
+    problem: Problem, iteration: Iteration, prior: Prior, method: Method, callbacks: Sequence[object], seed: int
 ) -> Fingerprint:
-    """What must be the same for a solve to go on: all that its steps depend on but their number."""
+    """What must be the same for a solve to continue: all that its steps depend on but their number.
+
+    The iteration is that before the first step: its state holds the weights, rates and random states of the start.
+    """
     truth = {} if problem.truth is None else {"truth": problem.truth}
+    start = hashlib.sha256(description(iteration.state_dict()).encode()).hexdigest()[:16]
     return {
-        "operator": f"{described(problem.operator)} {digest_of(problem.operator.state_dict())}",
+        "operator": description(problem.operator),
         "measurement": f"{tuple(problem.y.shape)} σ = {problem.sigma} {digest_of({'y': problem.y, **truth})}",
-        "prior": f"{described(prior)} {digest_of(started.state_dict())}",
-        "method": described(method),
-        "monitors": described(list(monitors)),
+        "prior": description(prior),
+        "method": f"{description(method)} from {start}",
+        "callbacks": description(list(callbacks)),
         "seed": str(seed),
         "versions": f"dipops {package_version('dipops')}, torch {torch.__version__}",
         "device": problem.y.device.type,

@@ -1,11 +1,25 @@
 """What a solve gives."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from enum import Enum
+from typing import Literal, NamedTuple
 
 from torch import Tensor
 
+from dipops._tools.precision import Precision
 from dipops.errors import BadValue, require_integer
+from dipops.stopping.interface import Observed
+
+Source = Literal["stopped", "kept", "average", "last"]
+
+
+class Status(Enum):
+    """Why a solve ended."""
+
+    CONVERGED = "a convex method reached its tolerance"
+    STOPPED = "stopping rules or a callback ended it"
+    MAX_STEPS = "all steps are done"
+    ROLLED_BACK = "it diverged at ever lower learning rates, and went back to its last good step"
 
 
 @dataclass(frozen=True)
@@ -13,64 +27,68 @@ class Result:
     """What a solve gives.
 
     Attributes:
-        image: the answer, (N, *in_shape); which one it is, ``answer`` says.
-        answer: "stopped" for what a stop rule kept that was done, "kept" for what one held that was not done yet, "average"
-            for the average of the outputs, "last" for the last output; of a batch whose members differ in that, how many are
-            which. A recipe may add ", projected".
+        image: the answer, (N, *in_shape).
+        status: why the solve ended, and
+        message: the same in words.
+        source: which image the answer of each member is: "stopped" for what a rule kept that stopped, "kept" for what one
+            kept that did not stop yet, "average" for the average of the outputs, "last" for the last output.
+        projected: whether the answer was then moved to the nearest image that satisfies Ax = y.
+        image_steps: the steps that the members of ``image`` are from, (N,).
         last: the last output.
         average: the average at the end, or None where there was none.
-        kept: of each member what the stop rule kept that was done first, else the average or last; None without a rule.
-        at: the steps that the members of ``image`` are from, (N,).
-        spread: standard deviation of the outputs, pixel by pixel, where a Posterior kept it, as with Langevin; else None.
-        consistency: PSNR in dB between A(image) and y, (N,).
+        std: standard deviation of the outputs, pixel by pixel, where Langevin computed it; else None.
+        objective: data term + R of the answer, (N,).
+        data_psnr: PSNR in dB between A(image) and y, (N,).
+        observed: what each observed rule kept, in the order of the callbacks.
         trace: curves of shape (steps, N): "objective" (NaN in steps where a method did not compute it), and with a known
-            truth "psnr" of the output and "psnr_average".
-        steps: how many steps were made.
-        undone: how often a fault sent the solve back to an earlier step.
-        stopped: why the solve ended.
-        ran: how the steps were computed, such as "mixed precision".
-        seconds: how long it took, in all if it was taken up again.
+            ground truth "psnr" of the output and "psnr_average".
+        steps: number of steps.
+        rollbacks: how often the solve diverged and went back to an earlier step.
+        precision: of the networks in the prior.
+        seconds: duration, in all if the solve was resumed.
         seed: where it started from; member k of the batch from seed + k.
     """
 
     image: Tensor = field(repr=False)
-    answer: str
+    status: Status
+    message: str
+    source: tuple[Source, ...]
+    image_steps: Tensor = field(repr=False)
     last: Tensor = field(repr=False)
     average: Tensor | None = field(repr=False)
-    kept: Tensor | None = field(repr=False)
-    at: Tensor = field(repr=False)
-    spread: Tensor | None = field(repr=False)
-    consistency: Tensor
+    std: Tensor | None = field(repr=False)
+    objective: Tensor
+    data_psnr: Tensor
+    observed: tuple[Observed, ...] = field(repr=False)
     trace: dict[str, Tensor] = field(repr=False)
     steps: int
-    undone: int
-    stopped: str
-    ran: str
+    rollbacks: int
+    precision: Precision
     seconds: float
     seed: int
+    projected: bool = False
 
-    def pooled(self, runs: int | None = None) -> "Pooled":
-        """The runs of ``problem.repeat(runs)`` taken together; by default all members are runs of one image.
+    def ensemble(self, runs: int | None = None) -> "Ensemble":
+        """Mean and standard deviation of the runs of ``problem.repeat(runs)``; by default all members are runs of one image.
 
         Raises:
-            BadType: runs is no integer.
             BadValue: fewer than two runs, or the batch is no multiple of them.
         """
-        runs = len(self.image) if runs is None else require_integer("runs", runs, 2, "solve problem.repeat(4), then pooled(4)")
+        advice = "solve problem.repeat(4), then ensemble(4)"
+        runs = len(self.image) if runs is None else require_integer("runs", runs, 2, advice)
         if len(self.image) < 2 or len(self.image) % runs:
-            came = f"{runs} runs in a batch of {len(self.image)}"
-            raise BadValue(came, "at least two, and a divisor of the batch", "solve problem.repeat(4), then pooled(4)")
+            raise BadValue(f"{runs} runs in a batch of {len(self.image)}", "at least two, and a divisor of the batch", advice)
         members = self.image.unflatten(0, (-1, runs))
-        return Pooled(members.mean(1), members.std(1))
+        return Ensemble(members.mean(1), members.std(1))
 
 
-class Pooled(NamedTuple):
+class Ensemble(NamedTuple):
     """Several runs of one image: their mean, which is better than each, and their spread, which shows where to doubt it.
 
     Attributes:
         mean: (N, *in_shape).
-        spread: standard deviation over the runs, pixel by pixel.
+        std: standard deviation over the runs, pixel by pixel.
     """
 
     mean: Tensor
-    spread: Tensor
+    std: Tensor

@@ -1,7 +1,4 @@
-"""The curves of a solve, and the bar that shows how far it is."""
-
-import sys
-from typing import Any
+"""The curves of a solve."""
 
 from torch import Tensor
 
@@ -10,7 +7,7 @@ from dipops.problem import Problem
 
 
 class Trace:
-    """The curves of a solve, kept on the device: objective, and PSNR where the truth is known, of shape (steps, N)."""
+    """The curves of a solve, on the device: objective, and PSNR where the ground truth is known, of shape (steps, N)."""
 
     def __init__(self, problem: Problem, steps: int, averages: bool) -> None:
         names = ["objective"]
@@ -20,7 +17,7 @@ class Trace:
         self._curves = {name: problem.y.new_full((steps, len(problem.y)), float("nan")) for name in names}
 
     def record(self, index: int, objective: Tensor | None, image: Tensor, average: Tensor | None) -> None:
-        """Take in step ``index``, counted from 1. What was not measured stays NaN."""
+        """Add step ``index``, counted from 1. What was not measured stays NaN."""
         if objective is not None:
             self._curves["objective"][index - 1] = objective
         if self._truth is not None:
@@ -29,22 +26,10 @@ class Trace:
                 self._curves["psnr_average"][index - 1] = psnr(average, self._truth)
 
     def load(self, curves: dict[str, Tensor]) -> None:
-        """Take in the first entries of every curve, as ``window(0, steps)`` gave them."""
+        """Set the first entries of every curve to what ``window(0, steps)`` gave."""
         for name, values in curves.items():
-            self._curves[name][: len(values)] = values.to(self._curves[name].device)
+            self._curves[name][: len(values)] = values
 
     def window(self, start: int, stop: int) -> dict[str, Tensor]:
         """Entries ``start`` to ``stop`` of every curve, on the CPU."""
-        return {name: curve[start:stop].cpu().clone() for name, curve in self._curves.items()}
-
-
-def progress_bar(steps: int, shown: bool, unit: str = "step", done: int = 0) -> Any:
-    """A tqdm bar for a terminal or a notebook, or a silent one; into a file it writes a line every half minute at most.
-
-    Beneath another bar it goes when it is full.
-    """
-    from tqdm.auto import tqdm
-
-    watched = sys.stderr.isatty() or "ipykernel" in sys.modules
-    looks = {"dynamic_ncols": True, "mininterval": 0.1 if watched else 30, "leave": None}
-    return tqdm(total=steps, initial=done, disable=not shown, unit=unit, **looks)
+        return {name: curve[max(start, 0) : stop].cpu().clone() for name, curve in self._curves.items()}

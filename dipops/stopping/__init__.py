@@ -1,14 +1,12 @@
-"""What watches a solve: averages, stop rules, callbacks, the trace and the progress bar."""
+"""Stopping rules that need no ground truth, the oracle that they are compared with, and what a callback is told."""
 
-from dipops.stopping.averages import Average, Posterior
-from dipops.stopping.discrepancy import Residual
+from dipops.stopping.discrepancy import Discrepancy
 from dipops.stopping.held_out import HeldOut
-from dipops.stopping.interface import Callback, Monitor, Step, StopRule, Watch
-from dipops.stopping.oracle import Observed, Oracle
-from dipops.stopping.tolerance import Tolerance
+from dipops.stopping.interface import Callback, Observe, Observed, Step, StopRule
+from dipops.stopping.oracle import Oracle
 from dipops.stopping.variance import ExponentialVariance, WindowedVariance
 
 __all__ = [
-    "Average", "Callback", "ExponentialVariance", "HeldOut", "Monitor", "Observed", "Oracle", "Posterior",
-    "Residual", "Step", "StopRule", "Tolerance", "Watch", "WindowedVariance",
+    "Callback", "Discrepancy", "ExponentialVariance", "HeldOut", "Observe", "Observed", "Oracle", "Step", "StopRule",
+    "WindowedVariance",
 ]  # fmt: skip

@@ -1,34 +1,40 @@
 """Averages of the outputs of a solve."""
 
-from dataclasses import dataclass
-
 from torch import Tensor
 
-from dipops.errors import BadValue, require_integer, require_number
-from dipops.stopping.interface import Averaging, Mean
+from dipops._tools.state import Stateful
+from dipops.errors import BadValue
 
 
-@dataclass(frozen=True)
-class Average(Averaging):
-    """The exponential average of the outputs: a ← decay a + (1 - decay) x. The paper's decay is 0.99.
+class Mean(Stateful):
+    """An average of the outputs.
 
-    Raises:
-        BadType: the decay is no number.
-        BadValue: it is not in [0, 1).
+    Attributes:
+        average: of the outputs so far (N, *in_shape), or None before the first.
+        lag: how many steps old its outputs are on average.
     """
 
-    decay: float = 0.99
+    state = ("average",)
+    lag = 0
 
-    def __post_init__(self) -> None:
-        wanted = ("at least 0 and below 1", "0.99 averages about the last 100 outputs")
-        require_number("decay", self.decay, lambda decay: 0 <= decay < 1, *wanted)
+    def __init__(self) -> None:
+        self.average: Tensor | None = None
 
-    def start(self, steps: int) -> "ExponentialMean":
-        return ExponentialMean(self.decay)
+    def start(self, steps: int) -> None:
+        """Begin a solve of at most ``steps`` steps."""
+
+    def update(self, image: Tensor) -> None:
+        """Add the output of a step."""
+        raise NotImplementedError
+
+    @property
+    def std(self) -> Tensor | None:
+        """The standard deviation of the outputs, pixel by pixel, or None where it is not computed."""
+        return None
 
 
 class ExponentialMean(Mean):
-    """An exponential average at work."""
+    """The exponential average a ← decay a + (1 - decay) x, which begins with the first output."""
 
     def __init__(self, decay: float) -> None:
         super().__init__()
@@ -38,50 +44,35 @@ class ExponentialMean(Mean):
         self.average = image.clone() if self.average is None else self.average.lerp_(image, 1 - self._decay)
 
 
-@dataclass(frozen=True)
-class Posterior(Averaging):
-    """Mean and standard deviation of the outputs after ``burn_in`` steps: of the posterior, if Langevin makes them.
+class PosteriorMean(Mean):
+    """Mean and standard deviation of the outputs after ``burn_in`` steps, by Welford's update.
 
     Until then the last output is the average.
-
-    Raises:
-        BadType: burn_in is no integer.
-        BadValue: it is negative; on start, it leaves fewer than two steps.
     """
 
-    burn_in: int = 1000
-
-    def __post_init__(self) -> None:
-        require_integer("burn_in", self.burn_in, 0, "leave out the steps before the fit is good")
-
-    def start(self, steps: int) -> "PlainMean":
-        if self.burn_in > steps - 2:
-            came = f"burn_in = {self.burn_in} in a solve of {steps} steps"
-            raise BadValue(came, "at least two steps after it", "lower burn_in or raise steps")
-        return PlainMean(self.burn_in)
-
-
-class PlainMean(Mean):
-    """Mean and spread at work, by Welford's update."""
-
-    state = ("average", "_seen", "_squares")
+    state = ("average", "_count", "_squares")
 
     def __init__(self, burn_in: int) -> None:
         super().__init__()
-        self._burn_in, self._seen = burn_in, 0
+        self._burn_in, self._count = burn_in, 0
         self._squares: Tensor | None = None
 
+    def start(self, steps: int) -> None:
+        if self._burn_in > steps - 2:
+            came = f"burn_in = {self._burn_in} in a solve of {steps} steps"
+            raise BadValue(came, "at least two steps after it", "lower burn_in or raise steps")
+
     def update(self, image: Tensor) -> None:
-        self._seen += 1
-        count = self._seen - self._burn_in
+        self._count += 1
+        count = self._count - self._burn_in
         if count <= 1 or self.average is None or self._squares is None:
             self.average, self._squares = image.clone(), image.new_zeros(image.shape)
             return
-        before = image - self.average
-        self.average = self.average + before / count
-        self._squares = self._squares + before * (image - self.average)
+        difference = image - self.average
+        self.average = self.average + difference / count
+        self._squares = self._squares + difference * (image - self.average)
 
     @property
-    def spread(self) -> Tensor | None:
-        degrees = self._seen - self._burn_in - 1
+    def std(self) -> Tensor | None:
+        degrees = self._count - self._burn_in - 1
         return None if self._squares is None or degrees < 1 else (self._squares / degrees).sqrt()

@@ -6,48 +6,39 @@ import torch
 from torch import Tensor
 
 from dipops.errors import require_positive
-from dipops.methods.interface import Iteration
 from dipops.problem import Problem, mean_measured
-from dipops.stopping.interface import StopRule, Watch
+from dipops.stopping.interface import StopRule, list_steps
 
 
-@dataclass(frozen=True)
-class Residual(StopRule):
-    """The discrepancy principle: stop once the residual of the raw image, root mean square, is that of the noise.
+@dataclass
+class Discrepancy(StopRule):
+    """The discrepancy principle: stop once the residual of the output, root mean square, is that of the noise.
 
-    An average lags behind: the one that is kept comes so many steps later that its outputs centre on that moment. Where all of
-    y lies in [0, 1] the noise is taken to be cut there, as in 8-bit files. Near black and white it is then weaker than σ and no
-    longer of mean zero, and least squares lead to the mean of y instead of the truth: the residual is compared with the
-    deviation of cut noise around such a mean, value by value.
+    An average lags behind: the one that is kept comes so many steps later that its outputs centre on that step. Where all of
+    y lies in [0, 1] the noise is taken to be clipped there, as in 8-bit files. Near black and white it is then weaker than σ
+    and no longer of mean zero, and least squares lead to the mean of y instead of the ground truth: the residual is compared
+    with the standard deviation of clipped noise around such a mean, value by value.
 
     Attributes:
-        sigma: standard deviation of the noise in y before it was cut, in image units.
+        sigma: standard deviation of the noise in y before it was clipped, in image units.
 
     Raises:
-        BadType: sigma is no number.
-        BadValue: it is not positive.
+        BadValue: sigma is not positive.
     """
 
     sigma: float
 
+    state = (*StopRule.state, "_reached")
+
     def __post_init__(self) -> None:
         require_positive("sigma", self.sigma, "a positive standard deviation", "without noise, stop by steps")
 
-    def start(self, problem: Problem, iteration: Iteration, lag: int = 0) -> "ResidualWatch":
-        return ResidualWatch(self.sigma, problem, lag)
-
-
-class ResidualWatch(Watch):
-    """The discrepancy principle at work."""
-
-    state = (*Watch.state, "_reached")
-
-    def __init__(self, sigma: float, problem: Problem, lag: int) -> None:
-        super().__init__(problem)
-        self._problem, self._sigma, self._lag = problem, sigma, lag
-        self._reached = torch.zeros_like(self.at)
-        self._cut = ((problem.y >= 0) & (problem.y <= 1)).flatten(1).all(1)
-        self._cut_noise = CutNoise(sigma, problem.y) if self._cut.any() else None
+    def start(self, problem: Problem, lag: int = 0) -> None:
+        super().start(problem, lag)
+        self._problem, self._lag = problem, lag
+        self._reached = torch.zeros_like(self.image_steps)
+        self._clipped = ((problem.y >= 0) & (problem.y <= 1)).flatten(1).all(1)
+        self._clipped_noise = ClippedNoise(self.sigma, problem.y) if self._clipped.any() else None
 
     def update(self, index: int, image: Tensor, answer: Tensor) -> None:
         low = self._excess(image) <= 1
@@ -57,23 +48,23 @@ class ResidualWatch(Watch):
         self.end(new, index)
 
     def reason(self) -> str:
-        cut = ", cut to [0, 1]," if bool(self._cut.all()) else ""
-        steps = ", ".join(map(str, self._reached[self.done].tolist()))
-        fell = f"the residual fell to noise of σ = {self._sigma:.4g}{cut} at step {steps}"
-        return f"{fell}; the image kept is of {self.steps_kept()}" if self._lag else fell
+        clipped = ", clipped to [0, 1]," if bool(self._clipped.all()) else ""
+        reached, kept = (list_steps(steps[self.done]) for steps in (self._reached, self.image_steps))
+        fell = f"the residual fell to noise of σ = {self.sigma:.4g}{clipped} at step {reached}"
+        return f"{fell}; the image is from step {kept}" if self._lag else fell
 
     def _excess(self, image: Tensor) -> Tensor:
         """Mean square of the residual over what the noise would leave, (N,)."""
         with torch.no_grad():
             measured = self._problem.operator(image)
-        found = mean_measured(self._problem.operator, (measured - self._problem.y).square())
-        if self._cut_noise is None:
-            return found / self._sigma**2
-        cut = mean_measured(self._problem.operator, self._cut_noise.variance(measured))
-        return found / torch.where(self._cut, cut, self._sigma**2)
+        residual = mean_measured(self._problem.operator, (measured - self._problem.y).square())
+        if self._clipped_noise is None:
+            return residual / self.sigma**2
+        variance = mean_measured(self._problem.operator, self._clipped_noise.variance(measured))
+        return residual / torch.where(self._clipped, variance, self.sigma**2)
 
 
-class CutNoise:
+class ClippedNoise:
     """clip(v + n, 0, 1) for values v in [0, 1] and normal n, whose moments are known in closed form.
 
     Args:
@@ -84,7 +75,7 @@ class CutNoise:
     _VALUES = 1025
 
     def __init__(self, sigma: float, like: Tensor) -> None:
-        means, variances = cut_noise_moments(torch.linspace(0, 1, self._VALUES, dtype=torch.float64), sigma)
+        means, variances = clipped_noise_moments(torch.linspace(0, 1, self._VALUES, dtype=torch.float64), sigma)
         self._means, self._variances = means.to(like), variances.to(like)
 
     def variance(self, mean: Tensor) -> Tensor:
@@ -95,10 +86,10 @@ class CutNoise:
         return torch.lerp(self._variances[above - 1], self._variances[above], part)
 
 
-def cut_noise_moments(clean: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+def clipped_noise_moments(clean: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
     """Mean and variance of clip(v + n, 0, 1) for normal n of standard deviation ``sigma``, for each value v in [0, 1].
 
-    The noise is cut to [-v, 1 - v]; with φ, Φ of the normal distribution the integrals are in closed form.
+    The noise is clipped to [-v, 1 - v]; with φ, Φ of the normal distribution the integrals are in closed form.
     """
     low, high = -clean / sigma, (1 - clean) / sigma
     density_low, density_high = (torch.exp(-0.5 * edge.square()) / (2 * torch.pi) ** 0.5 for edge in (low, high))

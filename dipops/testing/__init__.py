@@ -1,1 +1,5 @@
 """Tests of operators and priors: the laws, their diagnoses, and what they are tried on."""
+
+from dipops.testing.laws import Report, Verdict, check
+
+__all__ = ["Report", "Verdict", "check"]

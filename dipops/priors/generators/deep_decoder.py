@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from torch import nn
 
 from dipops.errors import require_integer
-from dipops.priors.generators.interface import in_units
-from dipops.priors.generators.layers import Padding, ToImage, Upsampling, convolution, doubling, normalisation
+from dipops.priors.generators.interface import padded_blocks
+from dipops.priors.generators.layers import ToImage, convolution, doubling, normalisation
 
 
 @dataclass(frozen=True)
 class DeepDecoder:
     """Heckel and Hand, "Deep Decoder", ICLR 2019: 1 x 1 convolutions and bilinear upsampling, and nothing else.
 
-    Its input is small: 1 / 2^doublings of the picture. With ``Noise(128)`` the default has the authors' 100 224 parameters
+    Its input is small: 1 / 2^doublings of the image. With ``Noise(128)`` the default has the authors' 100 224 parameters
     for three channels. It hardly overfits, and its best is below the hourglass's.
 
     Attributes:
@@ -21,7 +21,6 @@ class DeepDecoder:
         doublings: how often the map is doubled; a layer at full resolution follows.
 
     Raises:
-        BadType: a number is no integer.
         BadValue: one is not positive.
     """
 
@@ -36,7 +35,7 @@ class DeepDecoder:
         """See :class:`Generator`; the network ends in a sigmoid."""
 
         def layer(source: int, target: int) -> nn.Conv2d:
-            return convolution(source, target, 1, Padding.ZEROS, copies, bias=False)
+            return convolution(source, target, 1, "zeros", copies, bias=False)
 
         def block(source: int, *between: nn.Module) -> list[nn.Module]:
             rest = (nn.ReLU(inplace=True), normalisation(self.channels, copies))
@@ -44,9 +43,9 @@ class DeepDecoder:
 
         layers = []
         for source in (in_channels, *(self.channels,) * (self.doublings - 1)):
-            layers += block(source, doubling(Upsampling.BILINEAR))
+            layers += block(source, doubling("bilinear"))
         return nn.Sequential(*layers, *block(self.channels), ToImage(layer(self.channels, out_channels)))
 
     def input_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """See :class:`Generator`: the sides over 2^doublings, rounded up."""
-        return in_units(size, self.doublings, 1, lambda fitting: f"DeepDecoder(doublings={fitting})")
+        return padded_blocks(size, self.doublings, 1, lambda fitting: f"DeepDecoder(doublings={fitting})")

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import TypeVar
 
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from dipops.errors import BadType, BadValue, require_integer
-from dipops.priors.generators.interface import in_units, require_widths
+from dipops.errors import BadValue, require_choice, require_integer
+from dipops.priors.generators.interface import padded_blocks, require_widths
 from dipops.priors.generators.joining import Join
 from dipops.priors.generators.layers import (
     Downsampling,
@@ -20,65 +20,61 @@ from dipops.priors.generators.layers import (
     normalisation,
 )
 
+T = TypeVar("T")
+PerScale = int | tuple[int, ...]
+
 
 @dataclass(frozen=True)
 class Hourglass:
     """The encoder-decoder with skip branches of Ulyanov, Vedaldi and Lempitsky, "Deep Image Prior".
 
-    Kernels, skips and upsampling can be one for all scales or one for each, from the finest. The defaults are the paper's
+    Kernels, skips and upsampling can be one value for all scales or one for each, from the finest. The defaults are the paper's
     network of 2 217 831 parameters for three channels.
 
     Attributes:
         channels: width of each scale, on the way down and up; their number is the number of scales.
         skips: channels of the skip branch at each scale, 0 for none.
-        down_kernels: sides of the convolutions on the way down, odd.
-        up_kernels: sides of the convolutions on the way up, odd.
-        upsampling: nearest or bilinear.
-        downsampling: by stride or by averages.
-        padding: reflection or zeros.
+        kernels: sides of the convolutions on the way down and on the way up, odd.
+        upsampling: "nearest" or "bilinear".
+        downsampling: "stride" for strided convolutions, "average" for 2 x 2 means after them.
+        padding: "reflect" or "zeros".
         pointwise: whether a 1 x 1 convolution ends each scale.
-        recompute: make the maps inside each block anew on the way back instead of keeping them: the same bits from less memory,
-            in more time; ``estimate`` tells both.
+        recompute: compute the maps inside each block again in the backward pass instead of keeping them: the same bits with
+            less memory, in more time; ``estimate`` gives both.
 
     Raises:
-        BadValue: a tuple has another length than ``channels``, or a number is out of range.
-        BadType: a mode is no member of its enum, a number no integer, or a choice neither True nor False.
+        BadValue: a tuple has another length than ``channels``, a number is out of range, or a mode is unknown.
     """
 
     channels: tuple[int, ...] = (128,) * 5
-    skips: int | tuple[int, ...] = 4
-    down_kernels: int | tuple[int, ...] = 3
-    up_kernels: int | tuple[int, ...] = 3
-    upsampling: Upsampling | tuple[Upsampling, ...] = Upsampling.BILINEAR
-    downsampling: Downsampling = Downsampling.STRIDE
-    padding: Padding = Padding.REFLECT
+    skips: PerScale = 4
+    kernels: tuple[PerScale, PerScale] = (3, 3)
+    upsampling: Upsampling | tuple[Upsampling, ...] = "bilinear"
+    downsampling: Downsampling = "stride"
+    padding: Padding = "reflect"
     pointwise: bool = True
     recompute: bool = False
 
     def __post_init__(self) -> None:
-        kinds = {"upsampling": Upsampling, "downsampling": Downsampling, "padding": Padding}
-        for name, kind in kinds.items():
-            value = getattr(self, name)
-            if not all(isinstance(part, kind) for part in (value if isinstance(value, tuple) else (value,))):
-                raise BadType(f"{name} = {value!r}", f"a member of {kind.__name__}", f"write {next(iter(kind))}")
-        for name in ("pointwise", "recompute"):
-            if not isinstance(getattr(self, name), bool):
-                raise BadType(f"{name} = {getattr(self, name)!r}", "True or False", f"write {name}=True")
         require_widths(self.channels, 1)
-        for name in ("skips", "down_kernels", "up_kernels", "upsampling"):
-            values = self.per_scale(name)
-            if len(values) != len(self.channels):
-                came = f"{len(values)} {name} for {len(self.channels)} scales"
+        settings = {"skips": self.skips, "down kernels": self.kernels[0], "up kernels": self.kernels[1]}
+        for name, setting in {**settings, "upsampling": self.upsampling}.items():
+            if len(self.per_scale(setting)) != len(self.channels):
+                came = f"{len(self.per_scale(setting))} {name} for {len(self.channels)} scales"
                 raise BadValue(came, "one for all or one each", "match channels")
-            for value in values if name != "upsampling" else ():
-                require_integer(name, value, 0 if name == "skips" else 1, "give one number for all scales, or a tuple")
-        if any(kernel % 2 == 0 for kernel in self.per_scale("down_kernels") + self.per_scale("up_kernels")):
-            raise BadValue(f"{self}", "odd kernels", "use 3 or 5")
+        for skip in self.per_scale(self.skips):
+            require_integer("skips", skip, 0, "0 leaves the branch out")
+        for kernel in self.per_scale(self.kernels[0]) + self.per_scale(self.kernels[1]):
+            if require_integer("kernels", kernel, 1, "use 3 or 5") % 2 == 0:
+                raise BadValue(f"kernels = {self.kernels}", "odd sides", "use 3 or 5")
+        require_choice("downsampling", self.downsampling, Downsampling)
+        require_choice("padding", self.padding, Padding)
+        for mode in self.per_scale(self.upsampling):
+            require_choice("upsampling", mode, Upsampling)
 
-    def per_scale(self, name: str) -> tuple[Any, ...]:
+    def per_scale(self, setting: T | tuple[T, ...]) -> tuple[T, ...]:
         """A setting as one value for each scale."""
-        value = getattr(self, name)
-        return value if isinstance(value, tuple) else (value,) * len(self.channels)
+        return setting if isinstance(setting, tuple) else (setting,) * len(self.channels)
 
     def build(self, in_channels: int, out_channels: int, copies: int = 1) -> nn.Module:
         """See :class:`Generator`; the network ends in a sigmoid, so values lie in (0, 1)."""
@@ -96,15 +92,15 @@ class Hourglass:
             BadValue: a side is under 16 pixels and the network has too many scales for it.
         """
         scales = len(self.channels)
-        height, width = in_units(size, scales, self._least_units(), lambda fitting: f"a network of {fitting} scales")
+        height, width = padded_blocks(size, scales, self._least_blocks(), lambda fitting: f"a network of {fitting} scales")
         return height * 2**scales, width * 2**scales
 
-    def _least_units(self) -> int:
+    def _least_blocks(self) -> int:
         """The smallest side of the deepest map."""
         scales, needed = len(self.channels), 2
-        if self.padding is Padding.ZEROS:
+        if self.padding == "zeros":
             return needed
-        kernels = zip(self.per_scale("down_kernels"), self.per_scale("up_kernels"), strict=True)
+        kernels = zip(*map(self.per_scale, self.kernels), strict=True)
         for scale, (down, up) in enumerate(kernels):
             needed = max(needed, (down // 2) // 2 ** (scales - scale - 1) + 1, (up // 2) // 2 ** (scales - scale) + 1)
         return needed
@@ -121,7 +117,6 @@ class EncoderDecoder:
         channels: width of each scale, from the finest.
 
     Raises:
-        BadType: ``channels`` is no tuple of integers.
         BadValue: there is no scale, or a width is not positive.
     """
 
@@ -139,7 +134,7 @@ class EncoderDecoder:
         return self._hourglass().input_size(size)
 
     def _hourglass(self) -> Hourglass:
-        return Hourglass(self.channels, 0, down_kernels=5, up_kernels=3, upsampling=Upsampling.NEAREST, pointwise=False)
+        return Hourglass(self.channels, 0, kernels=(5, 3), upsampling="nearest", pointwise=False)
 
 
 class _Scale(nn.Module):
@@ -147,8 +142,8 @@ class _Scale(nn.Module):
 
     def __init__(self, config: Hourglass, scale: int, in_channels: int, inner: nn.Module | None, copies: int) -> None:
         super().__init__()
-        width, skip = config.channels[scale], config.per_scale("skips")[scale]
-        down, up = config.per_scale("down_kernels")[scale], config.per_scale("up_kernels")[scale]
+        width, skip = config.channels[scale], config.per_scale(config.skips)[scale]
+        down, up = (config.per_scale(kernels)[scale] for kernels in config.kernels)
         deeper = config.channels[scale + 1] if inner is not None else width
 
         def block(source: int, target: int, kernel: int, stride: int = 1) -> list[nn.Module]:
@@ -156,7 +151,7 @@ class _Scale(nn.Module):
             return [*layers, normalisation(target, copies), leaky()]
 
         def reducing() -> list[nn.Module]:
-            if config.downsampling is Downsampling.STRIDE:
+            if config.downsampling == "stride":
                 return block(in_channels, width, down, stride=2)
             first, *rest = block(in_channels, width, down)
             return [first, nn.AvgPool2d(2), *rest]
@@ -164,7 +159,7 @@ class _Scale(nn.Module):
         self.skip = nn.Sequential(*block(in_channels, skip, 1)) if skip else None
         self.down = nn.Sequential(*reducing(), *block(width, width, down))
         self.inner = inner
-        mode: Upsampling = config.per_scale("upsampling")[scale]
+        mode = config.per_scale(config.upsampling)[scale]
         self.join = Join(skip, deeper, width, up, mode, config.padding, copies)
         self.last = nn.Sequential(
             *(normalisation(width, copies), leaky()), *(block(width, width, 1) if config.pointwise else [])

@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from dipops.errors import BadType, BadValue, require_integer
+from dipops.errors import BadValue, require_integer
 
 SMALLEST_SIDE = 16
 
@@ -19,15 +19,15 @@ class Generator(Protocol):
         ...
 
     def input_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """The (h, w) of z from which the network makes a picture of at least ``size`` = (H, W).
+        """The (h, w) of z from which the network makes a image of at least ``size`` = (H, W).
 
         Raises:
-            BadValue: the picture is too small for the network.
+            BadValue: the image is too small for the network.
         """
         ...
 
 
-def side_by_side(config: Generator, in_channels: int, out_channels: int, seeds: list[int]) -> nn.Module:
+def grouped_copies(config: Generator, in_channels: int, out_channels: int, seeds: list[int]) -> nn.Module:
     """One network of len(seeds) independent copies, copy k initialised as a single network is from ``seeds[k]``.
 
     Built on the CPU; the global random state is left as it was.
@@ -46,20 +46,18 @@ def side_by_side(config: Generator, in_channels: int, out_channels: int, seeds: 
 
 
 def require_widths(channels: tuple[int, ...], least: int) -> None:
-    """Refuse what is no tuple of at least ``least`` positive integers."""
-    if not isinstance(channels, tuple):
-        raise BadType(f"channels = {channels!r}", "a tuple, one width a scale", "write (64,) * 5, say")
+    """Refuse fewer than ``least`` widths, and a width that is no positive integer."""
     if len(channels) < least:
         raise BadValue(f"channels = {channels}", f"at least {least} of them", "write (64,) * 5, say")
     for width in channels:
         require_integer("a width in channels", width, 1, "write (64,) * 5, say")
 
 
-def in_units(size: tuple[int, int], halvings: int, least: int, smaller: Callable[[int], str]) -> tuple[int, int]:
-    """How many blocks of 2^halvings pixels cover each side of a picture, ``least`` at least.
+def padded_blocks(size: tuple[int, int], halvings: int, least: int, smaller: Callable[[int], str]) -> tuple[int, int]:
+    """How many blocks of 2^halvings pixels cover each side of a image, ``least`` at least.
 
     Args:
-        size: (H, W) of the picture.
+        size: (H, W) of the image.
         halvings: how often the network halves a map.
         least: blocks that its deepest map has to be wide.
         smaller: names the network with another number of halvings, for the advice.
@@ -72,6 +70,6 @@ def in_units(size: tuple[int, int], halvings: int, least: int, smaller: Callable
     if smallest < needed:
         fitting = max(smallest.bit_length() - 2, 0)
         advice = f"{smaller(fitting)} would fit" if fitting else "enlarge it"
-        raise BadValue(f"a picture of {size[0]} x {size[1]}", f"sides from {needed} pixels", advice)
+        raise BadValue(f"a image of {size[0]} x {size[1]}", f"sides from {needed} pixels", advice)
     height, width = (max(-(-side // unit), least) for side in size)
     return height, width

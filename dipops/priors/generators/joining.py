@@ -1,4 +1,4 @@
-"""Where two branches of an hourglass meet: the coarser one is doubled in size and laid beside the skip branch."""
+"""Where two branches of an hourglass meet: the coarser one is doubled in size and joined with the skip branch."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -7,12 +7,12 @@ from dipops.priors.generators.layers import Padding, Upsampling, convolution, do
 
 
 class Join(nn.Module):
-    """Doubles the coarser map, lays the skip branch beside it, normalises both, and convolves.
+    """Doubles the coarser map, joins it with the skip branch, normalises both, and convolves.
 
-    Each branch meets its own part of the weights and the results are added: no map is copied to lie beside another, and wide
-    branches keep widths at which convolutions are fast. Where the doubling repeats pixels it is never carried out: each pixel
-    meets sums of the weights instead, as a transposed convolution of stride 2, and normalisation sees the same mean and
-    variance before it. Both leave the function as it was. Only wide kernels that reflect at the border cannot be folded so.
+    Each branch is convolved with its own part of the weights and the results are added: no map is copied for a concatenation,
+    and wide branches keep widths at which convolutions are fast. Where the doubling repeats pixels it is never carried out:
+    each pixel is multiplied by sums of the weights instead, as a transposed convolution of stride 2, and normalisation has the
+    same mean and variance before it. Both compute the same function. Only wide kernels with reflection cannot be folded so.
 
     Args:
         skip, deeper: channels of the two branches; skip may be 0.
@@ -20,7 +20,7 @@ class Join(nn.Module):
         kernel: side of the convolution.
         mode: of the doubling.
         padding: of the convolution.
-        copies: how many independent networks lie side by side.
+        copies: number of independent networks.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Join(nn.Module):
         self.norm = normalisation(skip + deeper, copies)
         self.conv = convolution(skip + deeper, target, kernel, padding, copies)
         self.doubling = doubling(mode)
-        self.folds = mode is Upsampling.NEAREST and (kernel <= 3 or padding is Padding.ZEROS)
+        self.folds = mode == "nearest" and (kernel <= 3 or padding == "zeros")
 
     def forward(self, deeper: Tensor, skip: Tensor | None) -> Tensor:
         """Maps (1, copies * deeper, h, w) and (1, copies * skip, 2h, 2w) to (1, copies * target, 2h, 2w)."""
@@ -45,14 +45,14 @@ class Join(nn.Module):
     def _convolved(self, x: Tensor, channels: slice, bias: Tensor | None = None) -> Tensor:
         border = self.conv.kernel_size[0] // 2
         x = self._normalised(x, channels)
-        if self.padding is Padding.REFLECT and border:
+        if self.padding == "reflect" and border:
             x, border = F.pad(x, (border,) * 4, mode="reflect"), 0
         return F.conv2d(x, self.conv.weight[:, channels], bias, padding=border, groups=self.copies)
 
     def _doubled_and_convolved(self, deeper: Tensor, channels: slice) -> Tensor:
         border = self.conv.kernel_size[0] // 2
         deeper = self._normalised(deeper, channels)
-        if self.padding is Padding.REFLECT and border:  # what lies next to the border after doubling is the border pixel
+        if self.padding == "reflect" and border:  # what lies next to the border after doubling is the border pixel
             deeper, border = F.pad(deeper, (1,) * 4, mode="replicate"), border + 2
         weight = _summed_for_doubling(self.conv.weight[:, channels])
         weight = weight.unflatten(0, (self.copies, -1)).transpose(1, 2).flatten(0, 1)

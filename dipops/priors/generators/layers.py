@@ -1,30 +1,15 @@
-"""The layers that the generators share, each for independent copies side by side."""
+"""The layers that the generators share, each for independent grouped copies."""
 
-from enum import Enum
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-
-class Upsampling(Enum):
-    """How a map is doubled in size."""
-
-    NEAREST = "nearest"
-    BILINEAR = "bilinear"
-
-
-class Downsampling(Enum):
-    """How a map is halved: by the stride of a convolution, or by a 2 x 2 mean after one."""
-
-    STRIDE = "stride"
-    AVERAGE = "average"
-
-
-class Padding(Enum):
-    """What lies beyond the border of a map."""
-
-    REFLECT = "reflect"
-    ZEROS = "zeros"
+Upsampling = Literal["nearest", "bilinear"]
+Downsampling = Literal["stride", "average"]
+"""How a map is halved: by the stride of a convolution, or by a 2 x 2 mean after one."""
+Padding = Literal["reflect", "zeros"]
+"""What lies beyond the border of a map."""
 
 
 def convolution(
@@ -35,7 +20,7 @@ def convolution(
     return nn.Conv2d(
         *(copies * source, copies * target, kernel, stride, border),
         groups=copies,
-        padding_mode=padding.value if border else "zeros",  # nn.Conv2d would copy the map to reflect nothing
+        padding_mode=padding if border else "zeros",  # nn.Conv2d would copy the map to reflect nothing
         bias=bias,
     )
 
@@ -64,4 +49,4 @@ class ToImage(nn.Module):
 
 def doubling(mode: Upsampling) -> nn.Upsample:
     """Twice the size."""
-    return nn.Upsample(scale_factor=2, mode=mode.value, align_corners=False if mode is Upsampling.BILINEAR else None)
+    return nn.Upsample(scale_factor=2, mode=mode, align_corners=False if mode == "bilinear" else None)

@@ -6,21 +6,20 @@ from torch import Tensor, nn
 
 from dipops.errors import BadValue, require_integer
 from dipops.priors.generators.interface import SMALLEST_SIDE
-from dipops.priors.generators.layers import Padding, ToImage, convolution, leaky, normalisation
+from dipops.priors.generators.layers import ToImage, convolution, leaky, normalisation
 
 
 @dataclass(frozen=True)
 class ResNet:
     """He et al., "Deep Residual Learning", CVPR 2016, as in the architecture study of the deep image prior.
 
-    All maps have the picture's own size. The default has 158 979 parameters for one channel in and three out.
+    All maps have the image's own size. The default has 158 979 parameters for one channel in and three out.
 
     Attributes:
         channels: width of every layer.
         blocks: residual blocks of two 3 x 3 convolutions each.
 
     Raises:
-        BadType: a number is no integer.
         BadValue: one is not positive.
     """
 
@@ -44,9 +43,9 @@ class ResNet:
         )
 
     def input_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """See :class:`Generator`: the picture's own size."""
+        """See :class:`Generator`: the image's own size."""
         if min(size) < SMALLEST_SIDE:
-            raise BadValue(f"a picture of {size[0]} x {size[1]}", f"sides from {SMALLEST_SIDE} pixels", "enlarge it")
+            raise BadValue(f"a image of {size[0]} x {size[1]}", f"sides from {SMALLEST_SIDE} pixels", "enlarge it")
         return size
 
 
@@ -68,4 +67,4 @@ class _Block(nn.Module):
 
 
 def _convolution(source: int, target: int, copies: int, bias: bool = True) -> nn.Conv2d:
-    return convolution(source, target, 3, Padding.REFLECT, copies, bias=bias)
+    return convolution(source, target, 3, "reflect", copies, bias=bias)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dipops.priors.generators.interface import in_units, require_widths
-from dipops.priors.generators.layers import Padding, ToImage, convolution
+from dipops.priors.generators.interface import padded_blocks, require_widths
+from dipops.priors.generators.layers import ToImage, convolution
 
 _LEAST = 2
 
@@ -22,7 +22,6 @@ class UNet:
         channels: width of each level, from the finest; at least two.
 
     Raises:
-        BadType: ``channels`` is no tuple of integers.
         BadValue: there are fewer than two levels, or a width is not positive.
     """
 
@@ -33,13 +32,13 @@ class UNet:
 
     def build(self, in_channels: int, out_channels: int, copies: int = 1) -> nn.Module:
         """See :class:`Generator`; the network ends in a sigmoid."""
-        last = convolution(self.channels[0], out_channels, 1, Padding.ZEROS, copies)
+        last = convolution(self.channels[0], out_channels, 1, "zeros", copies)
         return nn.Sequential(_Level(in_channels, self.channels, copies), ToImage(last))
 
     def input_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """See :class:`Generator`: the next multiple of 2^(levels - 1) whose deepest map is larger than 1 x 1."""
         halvings = len(self.channels) - 1
-        height, width = in_units(size, halvings, _LEAST, lambda fitting: f"a UNet of {fitting + 1} levels")
+        height, width = padded_blocks(size, halvings, _LEAST, lambda fitting: f"a UNet of {fitting + 1} levels")
         return height * 2**halvings, width * 2**halvings
 
 
@@ -64,7 +63,7 @@ class _Level(nn.Module):
 
 
 def _beside(a: Tensor, b: Tensor, copies: int) -> Tensor:
-    """Channels of a and b side by side within each copy."""
+    """Channels of a and b in groups within each copy."""
     if copies == 1:
         return torch.cat([a, b], dim=1)
     return torch.cat([a.unflatten(1, (copies, -1)), b.unflatten(1, (copies, -1))], dim=2).flatten(1, 2)
@@ -72,7 +71,7 @@ def _beside(a: Tensor, b: Tensor, copies: int) -> Tensor:
 
 def _pair(source: int, target: int, copies: int) -> nn.Sequential:
     def block(source: int) -> list[nn.Module]:
-        layer = convolution(source, target, 3, Padding.ZEROS, copies)
+        layer = convolution(source, target, 3, "zeros", copies)
         return [layer, nn.InstanceNorm2d(copies * target), nn.ReLU(inplace=True)]
 
     return nn.Sequential(*block(source), *block(target))

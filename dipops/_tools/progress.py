@@ -1,0 +1,23 @@
+"""The progress bar."""
+
+import sys
+from typing import Any
+
+
+def progress_bar(steps: int, shown: bool, unit: str = "step", done: int = 0) -> Any:
+    """A tqdm bar for a terminal or a notebook, or a silent one; into a file it writes a line every half minute at most.
+
+    A bar below another one disappears when it is full.
+    """
+    from tqdm.auto import tqdm
+
+    interactive = sys.stderr.isatty() or "ipykernel" in sys.modules
+    return tqdm(
+        total=steps,
+        initial=done,
+        disable=not shown,
+        unit=unit,
+        dynamic_ncols=True,
+        mininterval=0.1 if interactive else 30,
+        leave=None,
+    )

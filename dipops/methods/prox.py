@@ -1,0 +1,27 @@
+"""The prox of a prior."""
+
+from copy import deepcopy
+
+from torch import Tensor
+
+from dipops.errors import require_positive
+from dipops.methods.primal_dual import SeparableIteration
+from dipops.priors.proximal import ProximalPrior
+
+_STEPS = 2000
+_EVERY = 10
+
+
+def prox(prior: ProximalPrior, x: Tensor, step: float = 1.0, gap: float = 1e-6) -> Tensor:
+    """argmin over u of ½ ‖u - x‖² + step R(u), to a relative primal-dual gap, each image of (N, *in_shape) by itself.
+
+    Raises:
+        BadValue: ``step`` is not positive.
+    """
+    require_positive("step", step, "a positive number", "the prox of step 0 is x itself")
+    iteration = SeparableIteration(deepcopy(prior).to(x), x, scale=step)
+    for index in range(1, _STEPS + 1):
+        iteration.step()
+        if index % _EVERY == 0 and bool((iteration.gap() <= gap).all()):
+            break
+    return iteration.x
