@@ -115,8 +115,9 @@ class SURE(Rule):
     def method(self, problem: Problem, prior: Prior) -> Method:
         """SURE takes the difference of two solutions, in which the default gap would drown."""
         method = default_method(problem, prior)
-        fine = isinstance(method, PrimalDual) and is_identity(problem.operator)
-        return replace(method, tolerance=_FINE_GAP) if fine else method
+        if isinstance(method, PrimalDual) and is_identity(problem.operator):
+            return replace(method, tolerance=_FINE_GAP)
+        return method
 
     def estimate(self, problem: Problem, images: Tensor) -> float:
         """(‖Ax - y‖² + 2 σ² div) / m - σ², an estimate of the mean squared error of Ax."""
@@ -308,7 +309,7 @@ class _Sweep:
         trials, best = self._ranked()
         weight = trials[best].weight
         prior = self._prior_of_weight(weight)
-        method = self._method or default_method(self._problem, prior)
+        method = self._method or self._rule.method(self._problem, prior)
         end = "" if 0 < best < len(trials) - 1 else ", at the end of the trials: nothing inside is better"
         source = f"weight {weight:.4g} by {self._rule!r}, residual {trials[best].rms_residual:.4g}{end}"
         recipe = Recipe(prior, method, method.steps, (), source)

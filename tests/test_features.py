@@ -15,24 +15,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from dipops import (
-    Activation,
-    AlexNet,
-    AlexNetLayout,
-    BadFile,
-    BadType,
-    BadValue,
-    FeatureMap,
-    NoPrior,
-    Normalise,
-    SqueezeNet,
-    TotalVariation,
-    images,
-    laws,
-    metrics,
-    preimages,
-    recipes,
-)
+from dipops import FeatureMap, NoPrior, TotalVariation, images, laws, metrics, preimages, recipes
+from dipops.operators import Activation, Normalise
+from dipops.operators.networks import AlexNet, SqueezeNet
+from dipops.errors import BadFile, BadType, BadValue
 
 CAFFE, TORCHVISION = AlexNetLayout.CAFFE, AlexNetLayout.TORCHVISION
 CAFFE_LAYERS = [name for name, _ in AlexNet(CAFFE, complete=False).named_children()]

@@ -12,8 +12,6 @@ from torch import Tensor
 from torch.func import vmap
 
 from dipops import (
-    BadType,
-    BadValue,
     DifferentiableOperator,
     FeatureMap,
     FiniteDifferences,
@@ -22,10 +20,10 @@ from dipops import (
     LanczosDownsampler,
     LinearOperator,
     Mask,
-    NotLinear,
     check,
     stack,
 )
+from dipops.errors import BadType, BadValue, NotLinear
 from dipops.testing.strategies import images
 
 

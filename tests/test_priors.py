@@ -8,38 +8,15 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dipops import (
-    BadType,
-    BadValue,
-    DeepDecoder,
-    DeepImagePrior,
-    Descent,
-    Distribution,
-    Downsampling,
-    EncoderDecoder,
-    Fourier,
-    Guide,
-    GuidedInput,
-    Hourglass,
-    Identity,
-    Meshgrid,
-    Noise,
-    NoPrior,
-    Padding,
-    Problem,
-    Ramp,
-    ResNet,
-    Tikhonov,
-    TotalVariation,
-    UNet,
-    Upsampling,
-)
-from dipops.priors.generators.interface import side_by_side
+from dipops import DeepImagePrior, Descent, GuidedInput, Hourglass, Identity, NoPrior, Problem, Tikhonov, TotalVariation
+from dipops.errors import BadType, BadValue
+from dipops.priors.generators import DeepDecoder, EncoderDecoder, ResNet, UNet
+from dipops.priors.generators.interface import grouped_copies
 from dipops.priors.generators.joining import Join
+from dipops.priors.generators.layers import Padding, Upsampling
+from dipops.priors.inputs import FourierFeatures, Guide, Meshgrid, Noise, Ramp
 from dipops.testing.strategies import images
 
-NEAREST, BILINEAR = Upsampling.NEAREST, Upsampling.BILINEAR
-AVERAGE, ZEROS = Downsampling.AVERAGE, Padding.ZEROS
 SIX = (16, 32, 64, 128, 128, 128)
 TINY = Hourglass((4, 6), skips=(2, 0))
 
@@ -47,16 +24,16 @@ PAPER = {
     "default": (Hourglass(), 32, 3, 2_217_831),
     "JPEG": (Hourglass((8, 16, 32, 64, 128), (0, 0, 0, 4, 4)), 3, 3, 572_827),
     "zebra": (Hourglass(), 3, 3, 2_184_307),
-    "text": (Hourglass(skips=128, upsampling=NEAREST), 32, 3, 3_002_627),
+    "text": (Hourglass(skips=128, upsampling="nearest"), 32, 3, 3_002_627),
     "50% missing": (Hourglass(), 32, 1, 2_217_573),
-    "98% missing": (Hourglass((16, 32, 64, 128, 128), 0, downsampling=AVERAGE), 32, 3, 1_027_379),
-    "vase": (Hourglass(skips=0, upsampling=NEAREST), 2, 3, 2_157_955),
-    "pre-image": (Hourglass(SIX, 4, (7, 7, 5, 5, 3, 3), (7, 7, 5, 5, 3, 3), NEAREST, AVERAGE, ZEROS), 32, 3, 2_606_763),
+    "98% missing": (Hourglass((16, 32, 64, 128, 128), 0, downsampling="average"), 32, 3, 1_027_379),
+    "vase": (Hourglass(skips=0, upsampling="nearest"), 2, 3, 2_157_955),
+    "pre-image": (Hourglass(SIX, 4, ((7, 7, 5, 5, 3, 3),) * 2, "nearest", "average", "zeros"), 32, 3, 2_606_763),
     "activation": (
-        Hourglass(SIX, (0, 4, 4, 4, 4, 4), (5, 3, 5, 5, 3, 5), (5, 3, 5, 3, 5, 3), BILINEAR, AVERAGE),
+        Hourglass(SIX, (0, 4, 4, 4, 4, 4), ((5, 3, 5, 5, 3, 5), (5, 3, 5, 3, 5, 3)), "bilinear", "average"),
         *(32, 3, 2_948_567),
     ),
-    "flash": (Hourglass(upsampling=(NEAREST, NEAREST, BILINEAR, BILINEAR, BILINEAR)), 3, 3, 2_184_307),
+    "flash": (Hourglass(upsampling=("nearest", "nearest", "bilinear", "bilinear", "bilinear")), 3, 3, 2_184_307),
 }
 
 OTHERS = {
@@ -92,14 +69,14 @@ def test_the_padded_size_is_the_smallest_that_works(row: str) -> None:
     assert height % unit == width % unit == 0
     with torch.no_grad():
         assert config.build(inputs, outputs)(torch.rand(1, inputs, height, width)).shape == (1, outputs, height, width)
-        if height // unit > -(-16 // unit) and config.padding is Padding.REFLECT:
+        if height // unit > -(-16 // unit) and config.padding == "reflect":
             with pytest.raises((RuntimeError, ValueError)):
                 config.build(inputs, outputs)(torch.rand(1, inputs, height - unit, height - unit))
 
 
 def test_the_hourglass_is_what_the_paper_describes() -> None:
     """Two scales written out with functions, from the weights in the order in which they are used."""
-    network = Hourglass((4, 6), skips=(2, 0), upsampling=(NEAREST, BILINEAR)).build(3, 1).double()
+    network = Hourglass((4, 6), skips=(2, 0), upsampling=("nearest", "bilinear")).build(3, 1).double()
     z = torch.rand(1, 3, 16, 24, dtype=torch.float64)
     weights = iter(network.parameters())
 
@@ -125,8 +102,11 @@ def test_the_hourglass_is_what_the_paper_describes() -> None:
     assert next(weights, None) is None
 
 
-@given(st.sampled_from([0, 2]), st.sampled_from([1, 2]), st.integers(2, 6), st.integers(2, 6), st.sampled_from(Upsampling))
-@pytest.mark.parametrize(("kernel", "padding"), [(1, Padding.REFLECT), (3, Padding.REFLECT), (3, ZEROS), (5, ZEROS)])
+MODES = ("nearest", "bilinear")
+
+
+@given(st.sampled_from([0, 2]), st.sampled_from([1, 2]), st.integers(2, 6), st.integers(2, 6), st.sampled_from(MODES))
+@pytest.mark.parametrize(("kernel", "padding"), [(1, "reflect"), (3, "reflect"), (3, "zeros"), (5, "zeros")])
 def test_a_join_is_doubling_then_concatenation_then_normalisation_then_convolution(
     kernel: int, padding: Padding, skip: int, copies: int, height: int, width: int, mode: Upsampling
 ) -> None:
@@ -136,8 +116,8 @@ def test_a_join_is_doubling_then_concatenation_then_normalisation_then_convoluti
         torch.nn.init.normal_(parameter)
     deeper = torch.rand(1, copies * 3, height, width, dtype=torch.float64, requires_grad=True)
     side = torch.rand(1, copies * skip, 2 * height, 2 * width, dtype=torch.float64, requires_grad=True)
-    corners = False if mode is BILINEAR else None
-    doubled = F.interpolate(deeper, scale_factor=2, mode=mode.value, align_corners=corners)
+    corners = False if mode == "bilinear" else None
+    doubled = F.interpolate(deeper, scale_factor=2, mode=mode, align_corners=corners)
     parts = zip(side.chunk(copies, 1) if skip else [side] * copies, doubled.chunk(copies, 1), strict=True)
     expected = join.conv(join.norm(torch.cat([part for pair in parts for part in pair], 1)))
     found = join(deeper, side if skip else None)
@@ -159,7 +139,7 @@ def test_pictures_of_any_size_channels_and_batch(name: str, height: int, width: 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_every_generator_refuses_a_picture_too_small(name: str) -> None:
-    with pytest.raises(BadValue, match=r"a picture of 40 x 3; expected sides from \d+ pixels"):
+    with pytest.raises(BadValue, match=r"a image of 40 x 3; expected sides from \d+ pixels"):
         SMALL[name].input_size((40, 3))
 
 
@@ -236,11 +216,11 @@ def test_the_advised_number_of_scales_fits() -> None:
 def test_members_are_what_single_networks_are(name: str, device: torch.device) -> None:
     """K networks side by side: the same outputs as alone, and no gradient from one to another."""
     config, seeds = SMALL[name], [5, 6, 7]
-    together = side_by_side(config, 4, 3, seeds).double().to(device)
+    together = grouped_copies(config, 4, 3, seeds).double().to(device)
     z = torch.rand(1, 12, 16, 24, dtype=torch.float64, device=device)
     out = together(z).unflatten(1, (3, 3))
     for k, seed in enumerate(seeds):
-        alone = side_by_side(config, 4, 3, [seed]).double().to(device)
+        alone = grouped_copies(config, 4, 3, [seed]).double().to(device)
         torch.testing.assert_close(out[:, k], alone(z[:, 4 * k : 4 * k + 4]), rtol=1e-10, atol=1e-10)
     out[:, 1].square().sum().backward()
     for parameter in together.parameters():
@@ -252,7 +232,7 @@ def test_members_are_what_single_networks_are(name: str, device: torch.device) -
 
 def test_building_leaves_the_global_random_state() -> None:
     before = torch.get_rng_state()
-    side_by_side(TINY, 4, 3, [0, 1])
+    grouped_copies(TINY, 4, 3, [0, 1])
     assert torch.get_rng_state().equal(before)
 
 
@@ -280,7 +260,7 @@ def test_a_meshgrid_holds_coordinates() -> None:
 def test_noise_is_uniform_or_normal() -> None:
     problem, generator = Problem(Identity((1, 16, 16)), torch.rand(1, 1, 16, 16)), torch.Generator().manual_seed(0)
     uniform = Noise(32, 0.2).sample(problem, (32, 32), generator)
-    normal = Noise(32, 0.2, Distribution.NORMAL).sample(problem, (32, 32), generator)
+    normal = Noise(32, 0.2, "normal").sample(problem, (32, 32), generator)
     assert uniform.shape == normal.shape == (32, 32, 32)
     assert 0 <= float(uniform.min()) < 0.001 < 0.199 < float(uniform.max()) <= 0.2
     assert float(uniform.mean()) == pytest.approx(0.1, rel=0.02)
@@ -289,7 +269,7 @@ def test_noise_is_uniform_or_normal() -> None:
 
 
 def test_fourier_features_are_octaves_of_the_coordinates() -> None:
-    z = Fourier(3).sample(Problem(Identity((1, 16, 20)), torch.rand(1, 1, 16, 20)), (16, 21), torch.Generator())
+    z = FourierFeatures(3).sample(Problem(Identity((1, 16, 20)), torch.rand(1, 1, 16, 20)), (16, 21), torch.Generator())
     assert z.shape == (12, 16, 21)
     across, down = torch.linspace(0, 1, 21), torch.linspace(0, 1, 16)
     torch.testing.assert_close(z[0, 5], (torch.pi * across).sin())
@@ -304,14 +284,14 @@ def test_a_perturbation_follows_its_schedule() -> None:
     prior.start(Problem(Identity((1, 32, 32)), torch.rand(1, 1, 32, 32)), [0])
     stds = []
     for _ in range(6):
-        prior.refresh([torch.Generator().manual_seed(0)])
+        prior.resample_noise([torch.Generator().manual_seed(0)])
         stds.append(float(prior.noise.std()))
     assert stds == pytest.approx([0.2, 0.15, 0.1, 0.05, 0, 0], rel=0.02)
     wrong = DeepImagePrior(TINY, perturbation=lambda step: 0.1 - step)
     wrong.start(Problem(Identity((1, 32, 32)), torch.rand(1, 1, 32, 32)), [0])
-    wrong.refresh([torch.Generator()])
+    wrong.resample_noise([torch.Generator()])
     with pytest.raises(BadValue, match=r"perturbation = -0\.9"):
-        wrong.refresh([torch.Generator()])
+        wrong.resample_noise([torch.Generator()])
 
 
 @pytest.mark.parametrize("learned", [True, False])
@@ -335,7 +315,7 @@ def test_fresh_noise_comes_with_refresh_only() -> None:
     generator = torch.Generator().manual_seed(0)
     first = prior().detach()
     assert prior().equal(first)
-    prior.refresh([generator])
+    prior.resample_noise([generator])
     assert not prior().equal(first)
     assert float(prior.noise.std()) == pytest.approx(1 / 30, rel=0.05)
 
@@ -380,8 +360,6 @@ def test_priors_add_penalties_and_only_one_generator() -> None:
     assert (tv + tv).penalty(x).equal(2 * tv.penalty(x))
     with pytest.raises(BadType, match="two generators for one image"):
         dip + deepcopy(dip)
-    with pytest.raises(BadType, match="a prior \\+ a int"):
-        dip + 1  # pyright: ignore[reportOperatorIssue]
 
 
 def test_the_start_is_small_noise_or_the_given_image() -> None:
@@ -425,26 +403,20 @@ def _started(operator, generator, source=None) -> None:
         (lambda: Noise(2.5), "channels = 2.5; expected an integer"),
         (lambda: Noise(3, 0), "scale = 0; expected a positive"),
         (lambda: Noise(3, "0.1"), "scale = '0.1'; expected a positive"),
-        (lambda: Noise(3, 0.1, "normal"), "a Distribution"),
-        (lambda: Fourier(0), "octaves = 0"),
-        (lambda: Fourier(2000), "octaves = 2000; expected up to 20"),
+        (lambda: FourierFeatures(0), "octaves = 0"),
+        (lambda: FourierFeatures(2000), "octaves = 2000; expected up to 20"),
         (lambda: Ramp(-0.1, 0, 5), "at least 0"),
         (lambda: Ramp(0.1, 0, 0), "steps = 0"),
         (lambda: Ramp("a", 0, 10), "first = 'a'; expected a standard deviation"),
         (lambda: DeepImagePrior(perturbation=-0.1), r"perturbation = -0\.1"),
-        (lambda: DeepImagePrior("unet"), r"'unet' in a DeepImagePrior; .*write Hourglass\(\), with parentheses"),
-        (lambda: DeepImagePrior(UNet), "with parentheses"),
-        (lambda: DeepImagePrior(input=torch.rand(3)), r"write Noise\(32\)"),
         (lambda: DeepImagePrior(perturbation="0.1"), "or a function that gives one"),
         (lambda: UNet((8,)), "at least 2 of them"),
-        (lambda: UNet(8), "channels = 8; expected a tuple"),
-        (lambda: Hourglass(128), "channels = 128; expected a tuple"),
         (lambda: Hourglass(skips=1.5), "skips = 1.5; expected an integer from 0"),
         (lambda: UNet((8, 0)), "a width in channels = 0"),
         (lambda: ResNet(0), "channels = 0"),
         (lambda: DeepDecoder(8, 2.5), "doublings = 2.5"),
         (lambda: EncoderDecoder(()), "at least 1 of them"),
-        (lambda: _started(GuidedInput(torch.rand(3, 32, 32)), DeepDecoder(8, 2)), "an input of the picture's size"),
+        (lambda: _started(GuidedInput(torch.rand(3, 32, 32)), DeepDecoder(8, 2)), "an input of the image's size"),
         (lambda: _started(_Misguided((3, 32, 32)), TINY), r"a guide of shape \(3, 16, 32\)"),
         (lambda: _started(Identity((3, 32)), TINY), r"expected \(C, H, W\)"),
         (lambda: _started(Identity((3, 40, 15)), Hourglass()), "a network of 2 scales would fit"),
@@ -453,11 +425,12 @@ def _started(operator, generator, source=None) -> None:
         (lambda: _started(Identity((3, 32, 32)), TINY, _Short()), r"an input of shape \(2, 8, 8\)"),
         (lambda: Tikhonov(0.1, Identity((3, 8, 8))).penalty(torch.rand(1, 3, 32, 32)), r"shape \(1, 3, 32, 32\)"),
         (lambda: Hourglass((8, 8), skips=(4,)), "1 skips for 2 scales"),
-        (lambda: Hourglass((8, 8), down_kernels=4), "odd kernels"),
+        (lambda: Hourglass((8, 8), kernels=(3, 4)), "odd sides"),
         (lambda: Hourglass((8, 0)), "a width in channels = 0"),
-        (lambda: Hourglass(recompute="no"), "recompute = 'no'; expected True or False"),
-        (lambda: Hourglass(downsampling="stride"), "write Downsampling.STRIDE"),
-        (lambda: Hourglass(upsampling=("nearest",) * 5), "write Upsampling.NEAREST"),
+        (lambda: Hourglass(downsampling="strided"), 'write downsampling="stride"'),
+        (lambda: Hourglass(upsampling=("nearest", "nearest", "cubic", "nearest", "nearest")), "upsampling = 'cubic'"),
+        (lambda: Hourglass(padding="reflection"), 'write padding="reflect"'),
+        (lambda: Noise(distribution="gaussian"), "one of 'uniform', 'normal'"),
         (lambda: DeepImagePrior(TINY).start(Problem(Identity((16,)), torch.rand(1, 16)), [0]), r"\(C, H, W\)"),
         (
             lambda: DeepImagePrior(TINY, Guide()).start(Problem(Identity((1, 16, 16)), torch.rand(1, 1, 16, 16)), [0]),

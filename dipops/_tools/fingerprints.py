@@ -21,9 +21,9 @@ def description(thing: object) -> str:
         return f"partial({description(thing.func)}, {description(thing.args)}, {description(thing.keywords)})"
     if isinstance(thing, FunctionType):
         return thing.__qualname__
-    if type(thing) is dict:
+    if isinstance(thing, dict) and type(thing) is dict:
         return f"{{{', '.join(f'{description(key)}: {description(value)}' for key, value in thing.items())}}}"
-    if type(thing) in (list, tuple):
+    if isinstance(thing, list | tuple) and type(thing) in (list, tuple):
         return f"({', '.join(map(description, thing))})"
     return _plain(thing)
 

@@ -23,9 +23,12 @@ class Iteration(Protocol):
         precision: of the prior's networks.
     """
 
-    mean: Mean | None
-    convergence: StopRule | None
-    precision: Precision
+    @property
+    def mean(self) -> Mean | None: ...
+    @property
+    def convergence(self) -> StopRule | None: ...
+    @property
+    def precision(self) -> Precision: ...
 
     def step(self, measure: bool) -> tuple[Tensor, Tensor | None]:
         """One step: the images (N, *in_shape), detached, and the objective (N,) there. Nothing is read from the device.

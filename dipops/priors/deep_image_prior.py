@@ -53,12 +53,10 @@ class DeepImagePrior(Prior):
         self.recompute = isinstance(self.generator, Hourglass) and self.generator.recompute
 
     def start(self, problem: Problem, seeds: Sequence[int]) -> None:
-        in_shape = problem.operator.in_shape
-        if len(in_shape) != 3:
-            raise BadValue(f"images of shape {in_shape}", "(C, H, W)", "reshape inside your operator's forward")
         inputs = self._inputs(problem, seeds)
         streams = [stream(seed, "weights").initial_seed() for seed in seeds]
-        self.network = grouped_copies(self.generator, len(inputs[0]), in_shape[0], streams).to(problem.y)
+        channels, *self._size = problem.operator.in_shape
+        self.network = grouped_copies(self.generator, len(inputs[0]), channels, streams).to(problem.y)
         z = torch.stack(inputs).to(problem.y)
         if self.learn_input:
             self.z = nn.Parameter(z)
@@ -66,7 +64,6 @@ class DeepImagePrior(Prior):
             self.register_buffer("z", z)
         self.register_buffer("noise", torch.zeros_like(z), persistent=False)
         self.register_buffer("resampled", torch.zeros((), dtype=torch.int64))
-        self._shape = in_shape
 
     def resample_noise(self, generators: Sequence[torch.Generator]) -> None:
         deviation = self.perturbation
@@ -78,12 +75,15 @@ class DeepImagePrior(Prior):
 
     def forward(self) -> Tensor:
         images = self.network((self.z + self.noise).flatten(0, 1)[None]).unflatten(1, (len(self.z), -1))[0]
-        return images[..., : self._shape[1], : self._shape[2]]
+        return images[..., : self._size[0], : self._size[1]]
 
     def _inputs(self, problem: Problem, seeds: Sequence[int]) -> list[Tensor]:
         """z of each member (channels, h, w)."""
+        in_shape = problem.operator.in_shape
+        if len(in_shape) != 3:
+            raise BadValue(f"images of shape {in_shape}", "(C, H, W)", "reshape inside your operator's forward")
         source = self.input or (Noise() if problem.operator.guide is None else Guide())
-        size = self.generator.input_size(problem.operator.in_shape[1:])
+        size = self.generator.input_size((in_shape[1], in_shape[2]))
         inputs = [source.sample(problem, size, stream(seed, "input")) for seed in seeds]
         for z in inputs:
             if z.ndim != 3 or tuple(z.shape[1:]) != tuple(size):

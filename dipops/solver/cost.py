@@ -80,9 +80,10 @@ def start(problem: Problem, prior: Prior, method: Method) -> tuple[Prior, Iterat
 def _step_bytes(problem: Problem, prior: Prior, iteration: Iteration) -> int:
     """Bytes that a step holds at its peak."""
     if problem.y.is_cuda:
+        others = torch.cuda.memory_allocated(problem.y.device) - _size(iteration.state_dict()) - problem.y.nbytes
         torch.cuda.reset_peak_memory_stats(problem.y.device)
         iteration.step(True)
-        return torch.cuda.max_memory_allocated(problem.y.device)
+        return torch.cuda.max_memory_allocated(problem.y.device) - others
     storages: dict[int, int] = {}
 
     def count(tensor: Tensor) -> Tensor:

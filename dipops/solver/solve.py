@@ -152,7 +152,7 @@ def _result(run: Run, prior: Prior, seed: int) -> Result:
 
 def _chosen(run: Run) -> tuple[Tensor, Tensor, tuple[Source, ...]]:
     """Of each member the image of the rule that stopped first, or else of the first that keeps one, or the answer so far."""
-    image, otherwise = run.answer, "last" if run.average is None else "average"
+    image = run.answer
     steps = torch.full((len(image),), run.index, device=image.device)
     undecided, nothing = torch.iinfo(torch.int64).max - 1, torch.iinfo(torch.int64).max
     first = torch.full_like(steps, nothing)
@@ -161,5 +161,5 @@ def _chosen(run: Run) -> tuple[Tensor, Tensor, tuple[Source, ...]]:
         sooner = when < first
         image = torch.where(per_image(sooner, image), rule.image, image)
         steps, first = torch.where(sooner, rule.image_steps, steps), torch.where(sooner, when, first)
-    sources = {nothing: otherwise, undecided: "kept"}
+    sources: dict[int, Source] = {nothing: "last" if run.average is None else "average", undecided: "kept"}
     return image, steps, tuple(sources.get(when, "stopped") for when in first.tolist())

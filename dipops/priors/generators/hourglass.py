@@ -159,7 +159,7 @@ class _Scale(nn.Module):
         self.skip = nn.Sequential(*block(in_channels, skip, 1)) if skip else None
         self.down = nn.Sequential(*reducing(), *block(width, width, down))
         self.inner = inner
-        mode = config.per_scale(config.upsampling)[scale]
+        mode: Upsampling = config.per_scale(config.upsampling)[scale]
         self.join = Join(skip, deeper, width, up, mode, config.padding, copies)
         self.last = nn.Sequential(
             *(normalisation(width, copies), leaky()), *(block(width, width, 1) if config.pointwise else [])

@@ -1,4 +1,4 @@
-"""Faults of a descent: undone wholly, retried at half the rate, and given up with the best state so far."""
+"""A descent that diverges: rolled back wholly, retried at half the rate, and ended with the best state so far."""
 
 from copy import deepcopy
 from functools import partial
@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from dipops import DeepImagePrior, Descent, Diverged, Hourglass, Identity, Mask, NoPrior, Problem, images, solve
+from dipops import DeepImagePrior, Descent, Hourglass, Identity, Mask, NoPrior, Problem, images, solve
 from dipops._tools.seeds import stream
+from dipops.errors import Diverged
 from dipops.methods.interface import Slowing
-from dipops.solver.divergence import Faults, Health
-from dipops.stopping import Average, ExponentialVariance
+from dipops.solver.divergence import DivergenceGuard, Health
+from dipops.solver.result import Status
+from dipops.stopping import ExponentialVariance
 
 TINY = Hourglass((8, 8), skips=2)
 
@@ -25,7 +27,7 @@ class Calls(list):
 
 
 class Breaking(torch.optim.Adam):
-    """Adam that spoils the weights in the calls that ``at`` counts; the count lives outside of what is undone."""
+    """Adam that spoils the weights in the calls that ``at`` counts; the count lives outside of what is rolled back."""
 
     def __init__(self, parameters, lr, at, calls, factor) -> None:
         super().__init__(parameters, lr=lr, fused=True)
@@ -45,36 +47,34 @@ def noisy() -> Problem:
     return Problem.simulate(Identity((3, 32, 32)), images.portrait(32), 0.1)
 
 
-def breaking(at: set[int], calls: list, factor: float = float("nan"), schedule=None) -> Descent:
-    return Descent(partial(Breaking, lr=0.01, at=at, calls=calls, factor=factor), schedule)
+def breaking(at: set[int], calls: list, factor: float = float("nan"), schedule=None, average: float | None = None) -> Descent:
+    return Descent(partial(Breaking, lr=0.01, at=at, calls=calls, factor=factor), schedule, average)
 
 
 @pytest.mark.parametrize("factor", [float("nan"), -30.0])
-def test_a_fault_is_undone_wholly_and_retried_at_half_the_rate(factor: float) -> None:
-    """As if the solve had stood at step 25, its rate had been halved, and it had gone on: 50 was not known to be well."""
+def test_a_divergence_is_rolled_back_wholly_and_retried_at_half_the_rate(factor: float) -> None:
+    """As if the solve had halved its rate at step 25 and continued: the state of step 50 was only a candidate."""
     problem, calls, rule = noisy(), [], ExponentialVariance(0.3, patience=500)
-    monitors = (Average(0.99), rule)
-    result = solve(problem, DeepImagePrior(TINY), breaking({60}, calls, factor), steps=100, monitors=monitors, progress=False)
-    assert result.undone == 1
+    result = solve(problem, DeepImagePrior(TINY), breaking({60}, calls, factor), steps=100, callbacks=[rule], progress=False)
+    assert result.rollbacks == 1
     assert result.steps == 100
     prior = DeepImagePrior(TINY)
     prior.start(problem, [0])
     reference = Descent().start(problem, prior, [stream(0, "perturbation")])
     objectives, average, image = [], torch.empty(0), torch.empty(0)
-    watch = rule.start(problem, reference)
+    rule.start(problem)
     for index in range(1, 101):
         image, objective = reference.step(True)
         objectives.append(objective)
         average = image.clone() if index == 1 else average.lerp_(image, 0.01)
-        watch.update(index, image, average)
+        rule.update(index, image, average)
         if index == 25:
             reference.slow_down(0.5)
     assert result.last.equal(image)
     assert result.average is not None
     assert result.average.equal(average)
-    assert result.kept is not None
-    assert result.kept.equal(watch.kept)
-    assert result.at.equal(watch.at)
+    assert result.image.equal(rule.image)
+    assert result.image_steps.equal(rule.image_steps)
     assert result.trace["objective"].equal(torch.stack(objectives))
     assert set(calls[:60]) == {0.01}
     assert calls[-1] == 0.005
@@ -82,17 +82,17 @@ def test_a_fault_is_undone_wholly_and_retried_at_half_the_rate(factor: float) ->
 
 @pytest.mark.parametrize("factor", [float("nan"), -30.0])
 @pytest.mark.parametrize("at", [25, 50, 75, 76, 99])
-def test_a_fault_in_the_very_step_after_which_the_state_is_taken_is_undone(at: int, factor: float) -> None:
+def test_a_divergence_in_the_very_step_after_which_the_state_is_taken_is_rolled_back(at: int, factor: float) -> None:
     result = solve(noisy(), DeepImagePrior(TINY), breaking({at}, [], factor), steps=101, progress=False)
-    assert result.undone == 1
+    assert result.rollbacks == 1
     assert result.steps == 101
     assert float(result.trace["objective"][-1]) < 50
 
 
-def test_a_slow_rise_is_a_fault_too() -> None:
+def test_a_slow_rise_is_a_divergence_too() -> None:
     """SGD at a rate just above 2 makes ½‖x - y‖² grow by 2% a step."""
     result = solve(noisy(), NoPrior(), Descent(partial(torch.optim.SGD, lr=2.01)), steps=500, progress=False)
-    assert result.undone >= 1
+    assert result.rollbacks >= 1
     assert float(result.trace["objective"][-1]) < 1e-6
 
 
@@ -100,7 +100,7 @@ def test_a_schedule_goes_on_at_the_lower_rate() -> None:
     calls = []
     schedule = partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=0.01, total_steps=100)
     result = solve(noisy(), DeepImagePrior(TINY), breaking({60}, calls, schedule=schedule), steps=100, progress=False)
-    assert result.undone == 1
+    assert result.rollbacks == 1
     assert calls[-1] == pytest.approx(0.5 * calls[25 - 1] * _cycle(99) / _cycle(24), rel=1e-5)
 
 
@@ -113,40 +113,39 @@ def _cycle(index: int) -> float:
     return optimizer.param_groups[0]["lr"]
 
 
-def test_after_five_faults_in_a_row_the_last_good_state_is_returned() -> None:
+def test_after_five_divergences_in_a_row_the_last_good_state_is_returned() -> None:
     problem = noisy()
-    monitors = (Average(0.9), ExponentialVariance(patience=50))
-    result = solve(
-        problem, DeepImagePrior(TINY), breaking(set(range(60, 999)), []), steps=100, monitors=monitors, progress=False
-    )
-    clean = solve(problem, DeepImagePrior(TINY), steps=25, monitors=monitors, progress=False)
-    assert result.undone == 5
+    prior, rules = DeepImagePrior(TINY), [ExponentialVariance(patience=50)]
+    result = solve(problem, prior, breaking(set(range(60, 999)), [], average=0.9), steps=100, callbacks=rules, progress=False)
+    clean = solve(problem, prior, Descent(average=0.9), steps=25, callbacks=rules, progress=False)
+    assert result.status is Status.ROLLED_BACK
+    assert result.rollbacks == 5
     assert result.steps == 25
-    assert "5 times at ever lower rates: back at step 25" in result.stopped
+    assert "5 times at ever lower rates: back at step 25" in result.message
     assert result.last.equal(clean.last)
     assert result.image.equal(clean.image)
     assert result.trace["objective"].shape == (25, 1)
 
 
-def test_faults_are_counted_on_after_an_interruption(tmp_path: Path) -> None:
+def test_rollbacks_are_counted_across_an_interruption(tmp_path: Path) -> None:
     calls = Calls()
     method = breaking({60, 110}, calls)
     whole = solve(noisy(), DeepImagePrior(TINY), method, steps=150, progress=False)
     calls.clear()
     for steps in (75, 150):
         result = solve(noisy(), DeepImagePrior(TINY), method, steps=steps, checkpoint=tmp_path / "run.pt", progress=False)
-    assert whole.undone == result.undone == 2
+    assert whole.rollbacks == result.rollbacks == 2
     assert result.image.equal(whole.image)
 
 
 def test_a_jump_in_the_last_stretch_is_not_the_answer(tmp_path: Path) -> None:
     result = solve(noisy(), DeepImagePrior(TINY), breaking({95}, Calls(), -30.0), steps=100, progress=False)
     objective = result.trace["objective"][:, 0]
-    assert result.undone == 1
+    assert result.rollbacks == 1
     assert float(objective[-1]) < 2 * float(objective[70:75].mean())
 
 
-def test_a_solve_that_was_never_well_is_an_error() -> None:
+def test_a_solve_that_never_converged_is_an_error() -> None:
     with pytest.raises(Diverged, match=r"not finite at step \d+; .*lower the learning rate"):
         solve(noisy(), NoPrior(), Descent(partial(torch.optim.SGD, lr=1e12)), steps=100, progress=False)
 
@@ -154,55 +153,55 @@ def test_a_solve_that_was_never_well_is_an_error() -> None:
 def test_a_rate_that_is_too_high_at_first_is_lowered_until_it_works() -> None:
     """SGD on ½‖x - y‖² diverges from a rate of 2: 10 is halved three times."""
     result = solve(noisy(), NoPrior(), Descent(partial(torch.optim.SGD, lr=10.0)), steps=2000, progress=False)
-    assert result.undone >= 3
+    assert result.rollbacks >= 3
     assert float(result.trace["objective"][-1]) < 1e-6
 
 
-def test_a_spike_that_passes_is_no_fault_and_a_lasting_jump_is() -> None:
-    faults, looks = Faults(), count(25, 25)
+def test_a_spike_that_passes_is_no_divergence_and_a_lasting_jump_is() -> None:
+    guard, looks = DivergenceGuard(), count(25, 25)
 
     def judge(objectives: torch.Tensor) -> Health:
-        return faults.judge(objectives, next(looks))
+        return guard.judge(objectives, next(looks))
 
     level = torch.ones(25, 2)
-    assert judge(level) is Health.WELL
+    assert judge(level) is Health.OK
     spike = level.clone()
     spike[10] = 50
-    assert judge(spike) is Health.WELL
+    assert judge(spike) is Health.OK
     beginning = level.clone()
     beginning[20:, 1] = 50
-    assert judge(beginning) is Health.DOUBTFUL
-    assert deepcopy(faults).judge(beginning, 75, last=True) is Health.FAULTY
-    assert judge(torch.where(torch.tensor([False, True]), 50.0, level)) is Health.FAULTY
-    assert (faults.failures, faults.undone) == (1, 1)
-    assert faults.judge(level, 75) is Health.WELL
-    assert (faults.failures, faults.undone) == (1, 1)
-    assert judge(level) is Health.WELL
-    assert (faults.failures, faults.undone) == (0, 1)
-    assert judge(1e-9 * level) is Health.WELL
-    assert judge(1e-7 * level) is Health.WELL
+    assert judge(beginning) is Health.SUSPECT
+    assert deepcopy(guard).judge(beginning, 75, last=True) is Health.DIVERGED
+    assert judge(torch.where(torch.tensor([False, True]), 50.0, level)) is Health.DIVERGED
+    assert (guard.failures, guard.rollbacks) == (1, 1)
+    assert guard.judge(level, 75) is Health.OK
+    assert (guard.failures, guard.rollbacks) == (1, 1)
+    assert judge(level) is Health.OK
+    assert (guard.failures, guard.rollbacks) == (0, 1)
+    assert judge(1e-9 * level) is Health.OK
+    assert judge(1e-7 * level) is Health.OK
     for rise in (2e-6, 2.5e-6, 3e-6):
-        assert judge(rise * level) is Health.WELL
-    assert judge(4e-6 * level) is Health.FAULTY
+        assert judge(rise * level) is Health.OK
+    assert judge(4e-6 * level) is Health.DIVERGED
 
 
 def test_a_jump_in_the_first_stretch_or_in_a_long_one_is_found() -> None:
     falling = torch.linspace(10, 1, 25).view(25, 1)
     falling[20:] = 30
-    assert Faults().judge(falling, 25) is Health.DOUBTFUL
+    assert DivergenceGuard().judge(falling, 25) is Health.SUSPECT
     long = torch.linspace(10, 1, 100).view(100, 1)
     long[60:] = 50
-    assert Faults().judge(long, 100) is Health.FAULTY
+    assert DivergenceGuard().judge(long, 100) is Health.DIVERGED
 
 
 def test_a_level_is_not_where_a_first_fall_shot_through_the_target() -> None:
     """A single number that is fitted is met exactly on the way past it, and only then settles."""
-    faults = Faults()
+    guard = DivergenceGuard()
     falling = torch.linspace(1, -0.25, 25).view(25, 1).square()
     assert float(falling.min()) < 1e-3
-    assert faults.judge(falling, 25) is Health.WELL
-    assert faults.judge(torch.full((25, 1), 0.05), 50) is Health.WELL
-    assert faults.judge(torch.full((25, 1), 4.0), 75) is Health.FAULTY
+    assert guard.judge(falling, 25) is Health.OK
+    assert guard.judge(torch.full((25, 1), 0.05), 50) is Health.OK
+    assert guard.judge(torch.full((25, 1), 4.0), 75) is Health.DIVERGED
 
 
 def test_a_rise_that_comes_back_at_every_rate_ends_the_solve() -> None:
@@ -210,9 +209,9 @@ def test_a_rise_that_comes_back_at_every_rate_ends_the_solve() -> None:
     problem = Problem.simulate(Mask(images.random_mask(32, 32, keep=0.5), channels=3), images.portrait(32))
     prior = DeepImagePrior(TINY, perturbation=_rising)
     result = solve(problem, prior, steps=300, progress=False)
-    assert result.undone == 5
+    assert result.rollbacks == 5
     assert result.steps < 150
-    assert "5 times at ever lower rates" in result.stopped
+    assert "5 times at ever lower rates" in result.message
 
 
 def _rising(step: int) -> float:

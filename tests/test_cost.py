@@ -7,18 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from dipops import (
-    DeepImagePrior,
-    Hourglass,
-    Identity,
-    LinearOperator,
-    NoPrior,
-    Precision,
-    Problem,
-    TotalVariation,
-    estimate,
-    solve,
-)
+from dipops import DeepImagePrior, Hourglass, Identity, LinearOperator, NoPrior, Problem, TotalVariation, estimate, solve
 from dipops.errors import DipopsError
 from dipops.methods.descent import Descent
 from dipops.recipes import denoise
@@ -38,17 +27,17 @@ class Slow(LinearOperator):
 
 def test_seconds_are_those_of_the_steps() -> None:
     slow = Problem(Slow((1, 16, 16)), torch.rand(1, 1, 16, 16))
-    found = estimate(slow, NoPrior(), Descent(), steps=1000)
-    assert 50 <= found.seconds < 100
-    assert found.steps == 1000
-    assert str(found).startswith("up to 1000 steps, ")
+    cost = estimate(slow, NoPrior(), Descent(), steps=1000)
+    assert 50 <= cost.seconds < 100
+    assert cost.steps == 1000
+    assert str(cost).startswith("up to 1000 steps, ")
 
 
 def test_bytes_are_those_of_the_tensors_alive(device: torch.device) -> None:
-    """θ, its gradient and two moments of Adam, the image, the residual: at least six pictures at once, and few more."""
-    picture = 4 * 3 * 256**2
-    found = estimate(problem(256).to(device), NoPrior(), Descent())
-    assert 6 * picture <= found.bytes < 25 * picture
+    """θ, its gradient and two moments of Adam, the image, the residual: at least six images at once, and few more."""
+    image = 4 * 3 * 256**2
+    cost = estimate(problem(256).to(device), NoPrior(), Descent())
+    assert 6 * image <= cost.bytes < 25 * image
 
 
 def test_bytes_grow_with_pixels_and_members() -> None:
@@ -64,19 +53,17 @@ def test_an_estimate_changes_nothing() -> None:
     assert not list(SMALL.parameters())
 
 
-def test_an_estimate_takes_the_default_method_and_holds_no_states_that_a_solve_would_not() -> None:
-    found = estimate(problem(32), TotalVariation(0.1))
-    assert found.steps == 5000
-    assert found.bytes < 10 * 4 * 3 * 32**2
+def test_an_estimate_uses_the_default_method_and_holds_no_states_that_a_solve_would_not() -> None:
+    cost = estimate(problem(32), TotalVariation(0.1))
+    assert cost.steps == 5000
+    assert cost.bytes < 10 * 4 * 3 * 32**2
 
 
 @pytest.mark.parametrize(
     "given",
     [
         (problem(4), SMALL, None, None),
-        ("picture", SMALL, None, None),
         (problem(32), denoise(0.1), None, None),
-        (problem(32), SMALL, Descent, None),
         *((problem(32), SMALL, None, steps) for steps in (-5, 0, 2.5, "9")),
     ],
     ids=lambda given: ", ".join(str(part)[:20] for part in given),
@@ -90,10 +77,10 @@ def test_an_estimate_refuses_what_solve_refuses(given: tuple[Any, Any, Any, Any]
 
 
 def test_recomputation_holds_less_and_changes_no_bit() -> None:
-    """The networks' blocks are made anew on the way back: same curves, same picture, fewer bytes at once."""
+    """The networks' blocks are made anew on the way back: same curves, same image, fewer bytes at once."""
     given = problem(64)
     kept, anew = (DeepImagePrior(Hourglass((32, 32, 32), recompute=recompute)) for recompute in (False, True))
-    results = [solve(given, prior, Descent(precision=Precision.FULL), steps=4, progress=False) for prior in (kept, anew)]
+    results = [solve(given, prior, Descent(precision="full"), steps=4, progress=False) for prior in (kept, anew)]
     assert results[0].last.equal(results[1].last)
     assert results[0].trace["objective"].equal(results[1].trace["objective"])
     assert estimate(given, anew, steps=1).bytes < 0.8 * estimate(given, kept, steps=1).bytes
