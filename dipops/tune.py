@@ -27,7 +27,7 @@ from dipops.solver.solve import solve
 _GRID_PER_DECADE = 3
 _REFINEMENTS = 3
 _EXTENSIONS = 4
-_FINE_GAP = 1e-6
+_FINE_GAP = 3e-5
 _TINY = 1e-30
 
 
