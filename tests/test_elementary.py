@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from dipops import BadType, BadValue, GuidedInput, LanczosDownsampler, Mask
+from dipops import GuidedInput, LanczosDownsampler, Mask
+from dipops.errors import BadType, BadValue
 from dipops.testing.laws import adjoint
 
 SIZES = {2: (10, 14), 3: (9, 15), 4: (12, 20), 5: (15, 10), 8: (16, 24)}

@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from dipops import BadFile, BadType, BadValue, images
+from dipops import images
+from dipops.errors import BadFile, BadType, BadValue
 
 
 @pytest.fixture

@@ -12,8 +12,6 @@ from torch import Tensor
 from torch.func import vmap
 
 from dipops import (
-    BadType,
-    BadValue,
     DifferentiableOperator,
     FeatureMap,
     FiniteDifferences,
@@ -22,10 +20,10 @@ from dipops import (
     LanczosDownsampler,
     LinearOperator,
     Mask,
-    NotLinear,
     check,
     stack,
 )
+from dipops.errors import BadType, BadValue, NotLinear
 from dipops.testing.strategies import images
 
 
@@ -189,6 +187,7 @@ def test_guides_pass_through_the_algebra() -> None:
 
 
 BAD_CALLS = [
+    (lambda a: a(np.zeros((1, 3, 9, 13))), BadType, "x is a ndarray.*torch.as_tensor"),
     (lambda a: a(torch.zeros(1, 3, 9, 13, dtype=torch.uint8)), BadType, r"x.float\(\) / 255"),
     (lambda a: a(torch.zeros(1, 3, 9, 13, dtype=torch.complex64)), BadType, "real and imaginary"),
     (lambda a: a(torch.zeros(3, 9, 13)), BadValue, r"add a batch dimension: x\[None\]"),

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 
-from dipops import BadType, DifferentiableOperator, Identity, LawError, LinearOperator, LinearOrDifferentiableOperator, check
+from dipops import DifferentiableOperator, Identity, LinearOperator, LinearOrDifferentiableOperator, check
+from dipops.errors import BadType, LawError
 from dipops.testing.examples import EXAMPLES
 from dipops.testing.strategies import expressions
 from tests.zoo import SHAPE, ZOO, Blur

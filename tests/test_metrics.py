@@ -7,7 +7,8 @@ import torch
 from hypothesis import given
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from dipops import BadType, BadValue, images, metrics
+from dipops import images, metrics
+from dipops.errors import BadType, BadValue
 from dipops.testing.strategies import generators
 
 

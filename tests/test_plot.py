@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from dipops import BadValue, Identity, NoPrior, Problem, plot, solve
+from dipops import Identity, NoPrior, Problem, plot, solve
+from dipops.errors import BadValue
 
 X = torch.rand(3, 12, 16, generator=torch.Generator().manual_seed(0))
 

@@ -21,6 +21,8 @@ def image_shape(in_shape: Sequence[int]) -> Shape:
 
 def require_batch(x: Tensor, shape: Shape, like: Tensor, name: str, owner: str) -> None:
     """Raise unless ``x`` is a real tensor (N, *shape) with the dtype and device of ``like``."""
+    if not isinstance(x, Tensor):
+        raise BadType(f"{name} is a {type(x).__name__}", "a tensor", "use torch.as_tensor, or images.load for a file")
     if not x.is_floating_point():
         advice = "treat its real and imaginary parts" if x.is_complex() else "convert 8-bit values with x.float() / 255"
         raise BadType(f"{name} is a tensor of {x.dtype}", "real floating-point values", advice)

@@ -200,9 +200,9 @@ class LinearOperator(LinearOrDifferentiableOperator):
         from scipy.sparse.linalg import LinearOperator as ScipyOperator
 
         def flat(function: Callable[[Tensor], Tensor], shape: Shape) -> Callable[[Any], Any]:
+            @torch.no_grad()
             def product(vector: Any) -> Any:
-                with torch.no_grad():
-                    return function(torch.as_tensor(vector).to(self._like).view(1, *shape)).flatten().cpu().numpy()
+                return function(torch.as_tensor(vector).to(self._like).view(1, *shape)).flatten().cpu().numpy()
 
             return product
 

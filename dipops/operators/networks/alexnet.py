@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from dipops.errors import BadFile, BadValue
+from dipops.errors import BadFile, require_choice
 from dipops.operators.features import Normalise
 from dipops.operators.networks.imagenet import CLASSES, ImageNetwork
 from dipops.operators.networks.weights import read_weights, set_weights
@@ -59,8 +59,7 @@ class AlexNet(ImageNetwork):
     """
 
     def __init__(self, layout: Layout = "caffe", complete: bool = True) -> None:
-        if layout not in _CONVOLUTIONS:
-            raise BadValue(f"layout = {layout!r}", '"caffe" or "torchvision"', "choose the one of your weights")
+        require_choice("layout", layout, Layout)
         super().__init__(OrderedDict(_convolutions(layout) | (_classifier(layout) if complete else {})))
         self.layout: Layout = layout
         self.complete = complete
