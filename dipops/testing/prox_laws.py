@@ -1,10 +1,12 @@
-"""The laws of a prox, each as the amount by which it is broken, relative and at most about the gap the prox was solved to."""
+"""The laws of a prox. Each gives the relative amount by which it is broken, at most about the gap of the prox."""
 
 import torch
 from torch import Tensor
 
 from dipops._tools.batches import power
-from dipops.priors.proximal import Denoising, ProximalPrior
+from dipops.methods.primal_dual import SeparableIteration
+from dipops.methods.prox import prox
+from dipops.priors.proximal import ProximalPrior
 
 _STEPS = 1000
 _GAP = 1e-11
@@ -16,13 +18,13 @@ def moreau(prior: ProximalPrior, x: Tensor) -> float:
     Moreau, "Proximité et dualité dans un espace hilbertien", 1965. Fenchel's equality is what makes the two parts proxes;
     R*(q) is h*(p) for the dual variable with Kᵀp = q.
     """
-    work = Denoising(prior, x)
+    iteration = SeparableIteration(prior, x)
     for _ in range(_STEPS):
-        work.step()
-    pulled = torch.zeros_like(x)
-    prior.pull(pulled, work.p, 1.0)
-    u = x - pulled
-    broken = prior.value(u) + prior.conjugate(work.p) - (u * pulled).flatten(1).sum(1)
+        iteration.step()
+    q = torch.zeros_like(x)
+    prior.add_adjoint_(q, iteration.p, 1.0)
+    u = x - q
+    broken = prior.value(u) + prior.conjugate(iteration.p) - (u * q).flatten(1).sum(1)
     return float(broken.abs().max() / (0.5 * power(x)).min())
 
 
@@ -31,7 +33,7 @@ def firm_nonexpansiveness(prior: ProximalPrior, x: Tensor, y: Tensor) -> float:
 
     Bauschke and Combettes, "Convex Analysis and Monotone Operator Theory in Hilbert Spaces", proposition 12.28.
     """
-    moved = prior.prox(x, gap=_GAP) - prior.prox(y, gap=_GAP)
+    moved = prox(prior, x, gap=_GAP) - prox(prior, y, gap=_GAP)
     excess = (moved * moved - moved * (x - y)).flatten(1).sum(1)
     return float((excess / power(x - y)).clamp(min=0).max())
 
