@@ -29,26 +29,27 @@ def require_batch(x: Tensor, shape: Shape, like: Tensor, name: str, owner: str) 
     if tuple(x.shape[1:]) != shape:
         advice = "add a batch dimension: x[None]" if tuple(x.shape) == shape else f"{owner} takes no other shape"
         raise BadValue(f"{name} has shape {tuple(x.shape)}", f"shape (N, {', '.join(map(str, shape))})", advice)
-    if kind(x) != kind(like):
-        raise BadValue(f"{name} is {kind(x)}", f"{kind(like)} like {owner}", "move one of them: operator.to(x) or x.to(...)")
+    if dtype_and_device(x) != dtype_and_device(like):
+        advice = "move one of them: operator.to(x) or x.to(...)"
+        raise BadValue(f"{name} is {dtype_and_device(x)}", f"{dtype_and_device(like)} like {owner}", advice)
 
 
-def same_kind(likes: Sequence[Tensor]) -> Tensor:
+def common_like(likes: Sequence[Tensor]) -> Tensor:
     """The first of the tensors, if all have one dtype and device, or BadValue."""
-    kinds = {kind(like) for like in likes}
-    if len(kinds) > 1:
-        raise BadValue(f"operators in {' and '.join(sorted(kinds))}", "one dtype and device", "move them with .to() first")
+    differing = sorted({dtype_and_device(like) for like in likes})
+    if len(differing) > 1:
+        raise BadValue(f"operators in {' and '.join(differing)}", "one dtype and device", "move them with .to() first")
     return likes[0]
 
 
-def same_guide(guides: Sequence[Tensor | None]) -> Tensor | None:
+def common_guide(guides: Sequence[Tensor | None]) -> Tensor | None:
     """The one guide among several operators, None where there is none, or BadValue."""
-    given = [guide for guide in guides if guide is not None]
-    if any(not torch.equal(given[0], other) for other in given[1:]):
-        raise BadValue(f"{len(given)} operators with different guides", "one guide", "give the guide to one of them only")
-    return given[0] if given else None
+    present = [guide for guide in guides if guide is not None]
+    if any(not torch.equal(present[0], other) for other in present[1:]):
+        raise BadValue("operators with different guides", "one guide", "give the guide to one of them only")
+    return present[0] if present else None
 
 
-def kind(t: Tensor) -> str:
-    """Dtype and device in words."""
+def dtype_and_device(t: Tensor) -> str:
+    """Such as "float32 on cpu"."""
     return f"{str(t.dtype).removeprefix('torch.')} on {t.device}"

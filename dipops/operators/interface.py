@@ -286,7 +286,7 @@ class _Composition(LinearOrDifferentiableOperator):
             shapes = f"{outer!r} @ {inner!r}, where the right gives {inner.out_shape} and the left takes {outer.in_shape}"
             raise BadValue(shapes, "equal shapes in the middle", "build the left one for the right one's out_shape")
         self.outer, self.inner = outer, inner
-        self._like, self.guide = checks.same_kind((outer._like, inner._like)), inner.guide
+        self._like, self.guide = checks.common_like((outer._like, inner._like)), inner.guide
 
     @property
     def out_shape(self) -> Shape:
@@ -326,8 +326,8 @@ class _Sum(LinearOrDifferentiableOperator):
             shapes = (f"{part!r} from {part.in_shape} to {part.out_shape}" for part in (first, second))
             raise BadValue(f"a sum of {' and '.join(shapes)}", "operators of the same shapes", "use stack(A, B)")
         self.first, self.second = first, second
-        self._like = checks.same_kind((first._like, second._like))
-        self.guide = checks.same_guide((first.guide, second.guide))
+        self._like = checks.common_like((first._like, second._like))
+        self.guide = checks.common_guide((first.guide, second.guide))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.first(x) + self.second(x)
@@ -400,8 +400,8 @@ class _Stack(LinearOrDifferentiableOperator):
         if any(part.in_shape != self.in_shape for part in operators):
             raise BadValue(f"stack of {[part.in_shape for part in operators]}", "one in_shape", "resample the image first")
         self._operators = nn.ModuleList(operators)
-        self._like = checks.same_kind([part._like for part in operators])
-        self.guide = checks.same_guide([part.guide for part in operators])
+        self._like = checks.common_like([part._like for part in operators])
+        self.guide = checks.common_guide([part.guide for part in operators])
 
     @property
     def operators(self) -> tuple[Any, ...]:
