@@ -1,4 +1,4 @@
-"""Pictures in and out: files, crops, masks, and the bundled photograph."""
+"""Images: files, crops, masks, and the bundled photograph."""
 
 import warnings
 from collections.abc import Sequence
@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from dipops._tools.files import write_whole
 from dipops._tools.seeds import stream
-from dipops.errors import BadFile, BadType, BadValue, require_number
+from dipops.errors import BadFile, BadType, BadValue
 
 MAX_PIXELS = 64 * 1024 * 1024
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP"}
@@ -22,38 +22,31 @@ _GREY_MODES = ("1", "L", "LA", "La")
 
 
 def load(path: str | Path) -> Tensor:
-    """Read a picture as float32 of shape (1 or 3, H, W), values in [0, 1].
+    """Read an image as float32 of shape (1 or 3, H, W), values in [0, 1].
 
-    Grey stays one channel; palettes and CMYK become RGB; what is transparent is laid over white; the EXIF rotation is
-    applied. 16-bit grey keeps its precision; other 16-bit pictures come with the 8 bits that Pillow reads.
+    Grey stays one channel; palettes and CMYK become RGB; transparent pixels are composited over white; the EXIF rotation is
+    applied. 16-bit grey keeps its precision; other 16-bit images come with the 8 bits that Pillow reads.
 
     Raises:
-        BadFile: the file is missing, empty, cut off or no picture, or has more than 64 million pixels.
+        BadFile: the file is missing, empty, cut off or no image, or has more than 64 million pixels.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise BadFile(f"no file at {path}", "a picture", "check the path")
-    if path.stat().st_size == 0:
-        raise BadFile(f"{path} is empty", "a picture", "save or copy it again")
     try:
-        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning), Image.open(path) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                raise _too_large(path, f"{picture.width} x {picture.height}")
-            picture.load()
-            pixels = _pixels(ImageOps.exif_transpose(picture))
-    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
-        if isinstance(error, Image.DecompressionBombError):
-            raise _too_large(path, "far too many pixels") from error
-        raise BadFile(f"{path} is no picture that can be read", "PNG, JPEG, TIFF or WebP", "convert it") from error
+        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning), Image.open(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
+            image.load()
+            pixels = _pixels(ImageOps.exif_transpose(image))
+    except Image.DecompressionBombError as error:
+        largest = f"at most {MAX_PIXELS // 2**20} x 2**20 pixels"
+        raise BadFile(f"{path} is too large: {error}", largest, "crop or reduce it first") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
-        if isinstance(error, BadFile):
-            raise
-        raise BadFile(f"{path} is cut off or damaged ({error})", "a whole picture", "copy it again") from error
+        advice = "check the path, convert the file or copy it again"
+        raise BadFile(f"{path} cannot be read: {error}", "a complete PNG, JPEG, TIFF or WebP file", advice) from error
     return torch.from_numpy(np.array(pixels, dtype=np.float32)).movedim(-1, 0).contiguous()
 
 
 def save(path: str | Path, image: Tensor) -> None:
-    """Write a picture, 8 bits a channel, in the format of the suffix, whole or not at all.
+    """Write an image with 8 bits a channel in the format of the suffix, completely or not at all.
 
     Args:
         path: ends in .png, .tif, .tiff, .webp (all without loss), .jpg or .jpeg (quality 95).
@@ -63,9 +56,9 @@ def save(path: str | Path, image: Tensor) -> None:
         BadValue: another suffix or shape, or values that are not finite.
         BadFile: the file cannot be written.
     """
-    kind = image_format(path)
-    picture = to_pil(image)
-    write_whole(path, lambda file: picture.save(file, kind, **_OPTIONS.get(kind, {})))
+    file_format = image_format(path)
+    pil_image = to_pil(image)
+    write_whole(path, lambda file: pil_image.save(file, file_format, **_OPTIONS.get(file_format, {})))
 
 
 def image_format(path: str | Path) -> str:
@@ -77,17 +70,14 @@ def image_format(path: str | Path) -> str:
 
 
 def to_pil(image: Tensor) -> Image.Image:
-    """The picture as 8-bit Pillow image; shapes and errors as in :func:`save`."""
-    if not isinstance(image, Tensor) or not image.is_floating_point():
-        came = f"a tensor of {image.dtype}" if isinstance(image, Tensor) else f"a {type(image).__name__}"
-        raise BadType(
-            f"a picture that is {came}", "a floating-point tensor with values in [0, 1]", "divide 8-bit values by 255"
-        )
+    """The image as an 8-bit Pillow image; shapes and errors as in :func:`save`."""
+    if not image.is_floating_point():
+        raise BadType(f"an image of {image.dtype}", "floating-point values in [0, 1]", "divide 8-bit values by 255")
     planes = image[0] if image.ndim == 4 and len(image) == 1 else image
     if planes.ndim != 3 or planes.shape[0] not in (1, 3):
-        raise BadValue(f"a tensor of shape {tuple(image.shape)}", "one picture (1 or 3, H, W)", "save a batch one by one")
+        raise BadValue(f"a tensor of shape {tuple(image.shape)}", "one image (1 or 3, H, W)", "save a batch one by one")
     if not planes.isfinite().all():
-        raise BadValue("a picture with NaN or infinity", "finite values", "look at the objective's trace")
+        raise BadValue("an image with NaN or infinity", "finite values", "look at the objective's trace")
     values = (planes.detach().float().clamp(0, 1) * 255).round().byte().movedim(0, -1).cpu().numpy()
     return Image.fromarray(values[..., 0] if values.shape[-1] == 1 else values)
 
@@ -111,7 +101,7 @@ def portrait(size: int = 128) -> Tensor:
 
 
 def resize(image: Tensor, size: Sequence[int], method: Image.Resampling = Image.Resampling.BICUBIC) -> Tensor:
-    """The picture (C, H, W) at ``size`` = (height, width) by Pillow, antialiased when it shrinks, in float."""
+    """The image (C, H, W) at ``size`` = (height, width) by Pillow, antialiased when it shrinks, in float."""
     planes = (Image.fromarray(plane.cpu().numpy()).resize((size[1], size[0]), method) for plane in image.float())
     return torch.stack([torch.from_numpy(np.array(plane)) for plane in planes]).to(image)
 
@@ -120,11 +110,11 @@ def centre_crop(image: Tensor, size: Sequence[int]) -> Tensor:
     """The middle of (..., H, W) as (..., *size).
 
     Raises:
-        BadValue: the picture is smaller.
+        BadValue: the image is smaller.
     """
     height, width = image.shape[-2:]
     if size[0] > height or size[1] > width:
-        raise BadValue(f"a picture of {height} x {width}", f"at least {size[0]} x {size[1]}", "ask for a smaller crop")
+        raise BadValue(f"an image of {height} x {width}", f"at least {size[0]} x {size[1]}", "ask for a smaller crop")
     top, left = (height - size[0]) // 2, (width - size[1]) // 2
     return image[..., top : top + size[0], left : left + size[1]]
 
@@ -135,13 +125,13 @@ def random_mask(height: int, width: int, keep: float, seed: int = 0) -> Tensor:
     Raises:
         BadValue: ``keep`` is not in (0, 1].
     """
-    wanted = ("a probability above 0 and at most 1", "0.5 keeps half of the pixels")
-    require_number("keep", keep, lambda probability: 0 < probability <= 1, *wanted)
+    if not 0 < keep <= 1:
+        raise BadValue(f"keep = {keep}", "a probability above 0 and at most 1", "0.5 keeps half of the pixels")
     return (torch.rand(height, width, generator=stream(seed, "mask")) < keep).float()
 
 
 def noise_level(image: Tensor) -> float:
-    """The standard deviation of white noise in a picture (..., H, W), from its finest diagonal Haar coefficients.
+    """The standard deviation of white noise in an image (..., H, W), from its finest diagonal Haar coefficients.
 
     Donoho and Johnstone, "Ideal spatial adaptation by wavelet shrinkage", Biometrika 1994: their median over 0.6745.
     """
@@ -151,22 +141,18 @@ def noise_level(image: Tensor) -> float:
     return float(diagonal.abs().median()) / 0.6745
 
 
-def _pixels(picture: Image.Image) -> np.ndarray:
+def _pixels(image: Image.Image) -> np.ndarray:
     """Values (H, W, 1 or 3) in [0, 1]."""
-    if picture.mode in _DEEP_MODES:
-        return np.asarray(picture, dtype=np.float32)[..., None].clip(0, 65535) / 65535
-    if picture.mode == "F":
-        values = np.asarray(picture)
+    if image.mode in _DEEP_MODES:
+        return np.asarray(image, dtype=np.float32)[..., None].clip(0, 65535) / 65535
+    if image.mode == "F":
+        values = np.asarray(image)
         if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
             raise ValueError("floating-point values outside [0, 1]")
         return values[..., None]
-    if picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
-        grey = picture.mode in _GREY_MODES
-        layer = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("L" if grey else "RGB")
-    values = np.asarray(picture.convert("L" if picture.mode in _GREY_MODES else "RGB"), dtype=np.float32) / 255
+    mode = "L" if image.mode in _GREY_MODES else "RGB"
+    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    values = np.asarray(image.convert(mode), dtype=np.float32) / 255
     return values[..., None] if values.ndim == 2 else values
-
-
-def _too_large(path: Path, came: str) -> BadFile:
-    return BadFile(f"{path} has {came}", f"at most {MAX_PIXELS // 2**20} x 2**20 pixels", "crop or reduce it first")

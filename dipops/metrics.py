@@ -1,4 +1,4 @@
-"""How close a picture is to the truth: pure functions, one figure for each image of a batch. They do not clip."""
+"""How close an image is to the ground truth: pure functions, one value for each image of a batch. They do not clip."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -21,12 +21,12 @@ def psnr(image: Tensor, truth: Tensor) -> Tensor:
         truth: the same shape, or one that broadcasts to it.
 
     Returns:
-        Tensor of shape (...): one figure an image, infinite where the two are equal.
+        Tensor of shape (...): one value for each image, infinite where the two are equal.
 
     Raises:
         BadValue: the shapes do not match.
     """
-    _same_shape(image, truth)
+    _check_pair(image, truth)
     return -10 * (image - truth).square().mean(dim=(-3, -2, -1)).log10()
 
 
@@ -43,12 +43,9 @@ def psnr_y(image: Tensor, truth: Tensor, border: int = 4) -> Tensor:
     Raises:
         BadValue: the shapes do not match, or the border leaves nothing.
     """
-    _same_shape(image, truth)
+    _check_pair(image, truth)
     if not 0 <= 2 * border < min(image.shape[-2:]):
-        height, width = image.shape[-2:]
-        raise BadValue(
-            f"a border of {border} on a picture of {height} x {width}", "a border that leaves pixels", "pass a smaller border"
-        )
+        raise BadValue(f"border = {border} for sides {tuple(image.shape[-2:])}", "pixels within it", "pass a smaller border")
     inner = slice(border, -border or None)
     return psnr(luma(image)[..., inner, inner], luma(truth)[..., inner, inner])
 
@@ -75,10 +72,11 @@ def ssim(image: Tensor, truth: Tensor) -> Tensor:
     Raises:
         BadValue: the shapes do not match, or a side is under 11 pixels.
     """
-    _same_shape(image, truth)
+    _check_pair(image, truth)
     if min(image.shape[-2:]) < _WINDOW:
-        height, width = image.shape[-2:]
-        raise BadValue(f"a picture of {height} x {width}", "sides of at least 11 pixels", "use psnr for small pictures")
+        raise BadValue(
+            f"an image of sides {tuple(image.shape[-2:])}", "sides of at least 11 pixels", "use psnr for small images"
+        )
     x, y = torch.broadcast_tensors(image, truth)
     mean_x, mean_y = _smooth(x), _smooth(y)
     variance_x = _smooth(x * x) - mean_x**2
@@ -99,12 +97,12 @@ def _smooth(x: Tensor) -> Tensor:
 
 
 class Recognition(NamedTuple):
-    """What a classifier says of pictures.
+    """The probabilities that a classifier gives to images.
 
     Attributes:
-        label: the class it sees in the truth (N,).
-        truth: the probability that it gives to that class there (N,).
-        image: the probability that it gives to it in the image (N,).
+        label: the most probable class of the ground truth (N,).
+        truth: the probability of that class for the ground truth (N,).
+        image: the probability of that class for the image (N,).
     """
 
     label: Tensor
@@ -113,31 +111,27 @@ class Recognition(NamedTuple):
 
 
 def recognition(scores: Callable[[Tensor], Tensor], image: Tensor, truth: Tensor) -> Recognition:
-    """Whether an independent classifier still sees in a picture what it sees in the truth.
+    """Compare the probability of the ground truth's class for an image and for the ground truth, by an independent classifier.
 
     Args:
-        scores: pictures (N, C, H, W) with values in [0, 1] to scores of classes (N, K), before the softmax, such as
+        scores: images (N, C, H, W) with values in [0, 1] to scores of classes (N, K), before the softmax, such as
             ``SqueezeNet.load(path).at("scores")``.
-        image: (N, C, H, W); it is clipped to [0, 1], as shown.
+        image: (N, C, H, W); it is clipped to [0, 1], as it would be displayed.
         truth: of the same shape.
 
     Raises:
         BadValue: the shapes do not match.
     """
-    _same_shape(image, truth)
+    _check_pair(image, truth)
     with torch.no_grad():
-        ours, true = (scores(picture.clamp(0, 1)).softmax(1) for picture in (image, truth))
-    probability, label = true.max(1)
-    return Recognition(label, probability, ours.gather(1, label[:, None])[:, 0])
+        of_image, of_truth = (scores(x.clamp(0, 1)).softmax(1) for x in (image, truth))
+    probability, label = of_truth.max(1)
+    return Recognition(label, probability, of_image.gather(1, label[:, None])[:, 0])
 
 
-def _same_shape(image: Tensor, truth: Tensor) -> None:
-    for tensor in (image, truth):
-        if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
-            raise BadType("a picture that is no floating-point tensor", "values in [0, 1]", "divide 8-bit values by 255")
+def _check_pair(image: Tensor, truth: Tensor) -> None:
+    if not (image.is_floating_point() and truth.is_floating_point()):
+        raise BadType(f"{image.dtype} and {truth.dtype}", "floating-point values in [0, 1]", "divide 8-bit values by 255")
     if image.ndim < 3 or image.shape[-3:] != truth.shape[-3:]:
-        raise BadValue(
-            f"an image of shape {tuple(image.shape)} and a truth of shape {tuple(truth.shape)}",
-            "two pictures (..., C, H, W) of the same size and channels",
-            "crop or convert one of them",
-        )
+        shapes = f"an image of shape {tuple(image.shape)} and a ground truth of shape {tuple(truth.shape)}"
+        raise BadValue(shapes, "(..., C, H, W) of the same size and channels", "crop or convert one of them")

@@ -1,4 +1,4 @@
-"""Figures worth putting on a slide."""
+"""Figures of images, traces, uncertainty and trials."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -22,43 +22,43 @@ _HEIGHT = 15.0
 
 
 def compare(images: Mapping[str, Tensor], truth: Tensor | None = None, columns: int | None = None) -> "Figure":
-    """Pictures side by side, each over its PSNR, clipped to [0, 1] as shown, where the truth is given.
+    """Images in rows, clipped to [0, 1], each above its PSNR where the ground truth is given.
 
-    A name stands over its picture; what follows a line break in it stands under the picture.
+    The name is the title of its image; what follows a line break in it is written below the image.
 
     Args:
-        images: name to picture (1 or 3, H, W) or (1, 1 or 3, H, W); sizes may differ.
-        truth: the true picture; pictures of its size are scored.
-        columns: pictures a row; all in one row by default, up to five.
+        images: name to image (1 or 3, H, W) or (1, 1 or 3, H, W); sizes may differ.
+        truth: the ground truth; images of its size are scored.
+        columns: images in a row; all in one row by default, up to five.
 
     Raises:
-        BadValue: there is no picture, or one is of another shape.
+        BadValue: there is no image, or one has another shape.
     """
     import matplotlib.pyplot as plt
 
     if not images:
-        raise BadValue("no pictures", "at least one", 'pass {"noisy": y, "restored": x}')
+        raise BadValue("no images", "at least one", 'pass {"noisy": y, "restored": x}')
     if truth is not None and truth[..., 0, 0, 0].numel() != 1:
-        raise BadValue(f"{len(truth)} truths", "one", "draw the members of a batch one by one")
+        raise BadValue(f"{len(truth)} ground truths", "one", "draw the members of a batch one by one")
     columns = columns or min(len(images), 5)
     rows = -(-len(images) // columns)
-    pictures = {name: to_pil(image) for name, image in images.items()}
-    ratio = max(picture.height / picture.width for picture in pictures.values())
+    drawn = {name: to_pil(image) for name, image in images.items()}
+    ratio = max(image.height / image.width for image in drawn.values())
     notes = {name: _notes(name, image, truth) for name, image in images.items()}
     lines = 1 + max(len(lines) for lines in notes.values())
     size = (_WIDTH * columns, (_WIDTH * ratio + 0.22 * lines) * rows + 0.1)
     figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="compressed")
     for axes in grid.flat:
         axes.set_axis_off()
-    for axes, (name, picture) in zip(grid.flat, pictures.items(), strict=False):
-        axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    for axes, (name, image) in zip(grid.flat, drawn.items(), strict=False):
+        axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axes.set_title(name.partition("\n")[0], fontsize=11)
         axes.text(0.5, -0.02, "\n".join(notes[name]), transform=axes.transAxes, ha="center", va="top", fontsize=10)
     return figure
 
 
 def trace(results: Mapping[str, Result]) -> "Figure":
-    """Objective, and PSNR where the truth was known, against the steps; one colour each result.
+    """Objective, and PSNR where the ground truth was known, against the steps; one colour for each result.
 
     Thin lines are the PSNR of single outputs, thick ones of their average. For a batch the mean is drawn.
 
@@ -74,8 +74,8 @@ def trace(results: Mapping[str, Result]) -> "Figure":
         colour = f"C{number}"
         curves = {key: curve.mean(1) for key, curve in result.trace.items()}
         steps = torch.arange(1, result.steps + 1)
-        known = curves["objective"].isfinite()
-        left.loglog(steps[known], curves["objective"][known], color=colour, label=name, linewidth=1)
+        computed = curves["objective"].isfinite()
+        left.loglog(steps[computed], curves["objective"][computed], color=colour, label=name, linewidth=1)
         if "psnr" in curves:
             averaged = "psnr_average" in curves
             right.plot(steps, curves["psnr"], color=colour, linewidth=0.6 if averaged else 2, alpha=0.5 if averaged else 1)
@@ -92,13 +92,13 @@ def trace(results: Mapping[str, Result]) -> "Figure":
     return figure
 
 
-def uncertainty(mean: Tensor, spread: Tensor, truth: Tensor | None = None) -> "Figure":
-    """Where to doubt a picture: it, its spread, and on the same scale its true error where that is known.
+def uncertainty(mean: Tensor, std: Tensor, truth: Tensor | None = None) -> "Figure":
+    """An image, its standard deviation, and on the same scale its true error where the ground truth is known.
 
     Args:
-        mean: the picture (1 or 3, H, W) or (1, 1 or 3, H, W), such as ``result.ensemble().mean``.
-        spread: its standard deviation pixel by pixel, of the same shape; the root mean square over channels is drawn.
-        truth: the true picture.
+        mean: the image (1 or 3, H, W) or (1, 1 or 3, H, W), such as ``result.ensemble().mean``.
+        std: its standard deviation, pixel by pixel, of the same shape; the root mean square over channels is drawn.
+        truth: the ground truth.
 
     Raises:
         BadValue: the shapes differ.
@@ -106,22 +106,22 @@ def uncertainty(mean: Tensor, spread: Tensor, truth: Tensor | None = None) -> "F
     import matplotlib.pyplot as plt
 
     shape = mean.shape[-3:]
-    pictures = {"mean": mean, "spread": spread} | ({} if truth is None else {"truth": truth})
-    if any(picture.shape[-3:] != shape or picture.numel() != shape.numel() for picture in pictures.values()):
-        came = ", ".join(f"{name} {tuple(picture.shape)}" for name, picture in pictures.items())
-        raise BadValue(came, "one picture each, of one shape", "draw the members of a batch one by one")
-    maps = {"spread": spread.reshape(shape).square().mean(0).sqrt().cpu().numpy()}
+    images = {"mean": mean, "std": std} | ({} if truth is None else {"truth": truth})
+    if any(image.shape[-3:] != shape or image.numel() != shape.numel() for image in images.values()):
+        shapes = ", ".join(f"{name} {tuple(image.shape)}" for name, image in images.items())
+        raise BadValue(shapes, "one image each, of one shape", "draw the members of a batch one by one")
+    maps = {"standard deviation": std.reshape(shape).square().mean(0).sqrt().cpu().numpy()}
     if truth is not None:
         maps["error"] = (mean - truth).reshape(shape).square().mean(0).sqrt().cpu().numpy()
-    top = max(float(drawn.max()) for drawn in maps.values())
+    top = max(float(values.max()) for values in maps.values())
     size = (_WIDTH * (1 + len(maps)) + 0.6, _WIDTH * shape[1] / shape[2] + 0.3)
     figure, grid = plt.subplots(1, 1 + len(maps), figsize=size, squeeze=False, layout="compressed")
     for axes in grid.flat:
         axes.set_axis_off()
     grid[0, 0].imshow(to_pil(mean), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     grid[0, 0].set_title(f"mean {_score(mean, truth)}".strip(), fontsize=11)
-    for axes, (name, drawn) in zip(grid.flat[1:], maps.items(), strict=True):
-        axes.imshow(drawn, cmap="magma", vmin=0, vmax=top, interpolation="nearest")
+    for axes, (name, values) in zip(grid.flat[1:], maps.items(), strict=True):
+        axes.imshow(values, cmap="magma", vmin=0, vmax=top, interpolation="nearest")
         axes.set_title(name, fontsize=11)
     figure.colorbar(grid[0, -1].images[0], ax=grid[0, -1], fraction=0.05)
     return figure
@@ -132,7 +132,6 @@ def trials(tuned: Tuned) -> "Figure":
 
     Args:
         tuned: what ``tune`` returned.
-
     """
     import matplotlib.pyplot as plt
 
@@ -165,20 +164,19 @@ def _rule_curve(axes: "Axes", tuned: Tuned) -> None:
 
 
 def _notes(name: str, image: Tensor, truth: Tensor | None) -> list[str]:
-    """What stands under a picture."""
+    """The lines below an image."""
     return [line for line in (*name.split("\n")[1:], _score(image, truth)) if line]
 
 
 def _score(image: Tensor, truth: Tensor | None) -> str:
     if truth is None or image.shape[-3:] != truth.shape[-3:]:
         return ""
-    shown, true = (picture.reshape(truth.shape[-3:]).clamp(0, 1).cpu() for picture in (image, truth))
-    value = float(psnr(shown, true))
+    value = float(psnr(*(x.reshape(truth.shape[-3:]).clamp(0, 1).cpu() for x in (image, truth))))
     return "" if value == float("inf") else f"{value:.2f} dB"
 
 
 def _floor(results: Mapping[str, Result]) -> float:
-    """Leave out the first climb from noise, which would flatten all that matters."""
+    """The lower limit of the PSNR axis; it leaves out the first steps, which would flatten the rest of the curves."""
     curves = [result.trace["psnr"].mean(1) for result in results.values() if "psnr" in result.trace]
     finite = [float(curve[curve.isfinite()].max()) for curve in curves if curve.isfinite().any()]
     return max(finite, default=_HEIGHT) - _HEIGHT

@@ -10,7 +10,7 @@ from torch import Tensor
 from dipops._tools.batches import power, weighted_mean
 from dipops._tools.seeds import stream
 from dipops.errors import BadValue, require_integer, require_number
-from dipops.operators.checks import kind, require_batch
+from dipops.operators.checks import dtype_and_device, require_batch
 from dipops.operators.elementary import is_mask
 from dipops.operators.interface import LinearOrDifferentiableOperator
 
@@ -150,9 +150,9 @@ def _require_finite(tensor: Tensor, name: str) -> None:
 
 def _require_one_kind(operator: LinearOrDifferentiableOperator) -> None:
     for name, tensor in (*operator.named_parameters(), *operator.named_buffers()):
-        if tensor.is_floating_point() and kind(tensor) != kind(operator._like):
+        if tensor.is_floating_point() and dtype_and_device(tensor) != dtype_and_device(operator._like):
             raise BadValue(
-                f"{name} of {operator!r} is {kind(tensor)}",
-                f"{kind(operator._like)} like the rest",
+                f"{name} of {operator!r} is {dtype_and_device(tensor)}",
+                f"{dtype_and_device(operator._like)} like the rest",
                 "move it with operator.to()",
             )

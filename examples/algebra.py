@@ -21,8 +21,8 @@ from dipops import (
 
 x = images.portrait(128)
 small = LanczosDownsampler(x.shape, 2)
-dead = Mask(images.random_mask(64, 64, keep=0.7), channels=3)
-camera = dead @ small
+dead_pixels = Mask(images.random_mask(64, 64, keep=0.7), channels=3)
+camera = dead_pixels @ small
 print(camera)
 print(camera.T)
 print(camera.gram)
@@ -33,18 +33,18 @@ print(camera.gram)
 print(check(Mask(images.random_mask(4, 6, keep=0.7), 1) @ LanczosDownsampler((1, 8, 12), 2)))
 
 # %%
-# Two pictures of one scene, each with its own dead pixels, are one stacked measurement. Two know more than one.
+# Two images of one scene, each with its own dead pixels, are one stacked measurement. Two contain more than one.
 
 other = Mask(images.random_mask(64, 64, keep=0.7, seed=1), channels=3) @ small
 smooth = Tikhonov(1e-3, FiniteDifferences(x.shape))
-pictures = {}
+restored = {}
 for name, operator in {"one camera": camera, "both": stack(camera, other)}.items():
     problem = Problem.simulate(operator, x, sigma=0.01)
-    pictures[name] = solve(problem, smooth, ConjugateGradient(), progress=False).image
-plot.compare({"one measurement": camera(x[None]), **pictures, "truth": x}, truth=x)
+    restored[name] = solve(problem, smooth, ConjugateGradient(), progress=False).image
+plot.compare({"one measurement": camera(x[None]), **restored, "truth": x}, truth=x)
 
 # %%
-# And they speak to scipy: singular values of an operator that was never a matrix.
+# Operators work with SciPy: singular values without a matrix.
 
 from scipy.sparse.linalg import svds
 

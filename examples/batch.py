@@ -1,9 +1,8 @@
 """
-Several pictures at once
-========================
+Several images at once
+======================
 
-A batch is as many independent solves in one pass: one network for each picture, side by side, and no picture knows of
-another.
+A batch is as many independent solves in one pass: there is one network for each image, and no image influences another.
 """
 
 import torch
@@ -16,13 +15,13 @@ corners = [(40, 150), (160, 120), (200, 260)]
 x = torch.stack([photo[:, top : top + 64, left : left + 64] for top, left in corners])
 problem = Problem.simulate(Identity(x.shape[1:]), x, 25 / 255, clip=True)
 result = recipes.denoise(25 / 255).solve(problem, steps=450, progress=False)
-print(result.stopped)
+print(result.message)
 
 # %%
 # Each member stops where its own rule says.
 
-print("the answers are of steps", result.at.tolist())
-pictures = {}
+print("the answers are of steps", result.image_steps.tolist())
+pairs = {}
 for number, (noisy, restored) in enumerate(zip(problem.y, result.image, strict=True), 1):
-    pictures |= {f"{number}: noisy": noisy, f"{number}: restored": restored}
-plot.compare(pictures, columns=6)
+    pairs |= {f"{number}: noisy": noisy, f"{number}: restored": restored}
+plot.compare(pairs, columns=6)

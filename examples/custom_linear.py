@@ -2,7 +2,7 @@
 Your own linear operator
 ========================
 
-A camera that was moved. Ten lines, and the adjoint, the proofs and the restorations come with them.
+A camera that was moved. The operator is ten lines, and its adjoint, proofs and restorations need no more.
 """
 
 import torch
@@ -23,7 +23,7 @@ class MotionBlur(LinearOperator):
 print(check(MotionBlur((3, 9, 13))))
 
 # %%
-# ``check`` does not only say yes. Here the same camera has an adjoint by hand, and it is wrong.
+# ``check`` says what is wrong, too. Here the same camera has an adjoint written by hand, and it is wrong.
 
 
 class Careless(MotionBlur):
@@ -34,7 +34,7 @@ class Careless(MotionBlur):
 print(check(Careless((3, 9, 13)), strict=False))
 
 # %%
-# The restorations. The truth is only used for the scores.
+# The restorations. The ground truth is only used for the scores.
 
 x = images.portrait(64)
 problem = Problem.simulate(MotionBlur(x.shape), x, sigma=0.03)

@@ -2,7 +2,7 @@
 Your own nonlinear operator
 ===========================
 
-A sensor that saturates softly, behind a soft lens. There is no adjoint; a derivative is enough.
+A sensor that saturates smoothly, behind a lens that blurs. There is no adjoint; a derivative is enough.
 """
 
 import torch
@@ -12,7 +12,7 @@ from dipops import DifferentiableOperator, Problem, TotalVariation, check, image
 
 
 class Overexposed(DifferentiableOperator):
-    """Blurred by 5 x 5 pixels, exposed too long, and bent as film bends it."""
+    """Blurred by 5 x 5 pixels, exposed too long, and saturated like film."""
 
     def __init__(self, in_shape, exposure=3.0):
         super().__init__(in_shape)
@@ -28,7 +28,8 @@ class Overexposed(DifferentiableOperator):
 print(check(Overexposed((3, 9, 13))))
 
 # %%
-# The solver is the same, and so are the priors. TV goes by descent here: its exact method is for linear operators.
+# The solver is the same, and so are the priors. TV is minimised by descent here: its exact method is for linear
+# operators.
 
 x = images.portrait(64)
 problem = Problem.simulate(Overexposed(x.shape), x, sigma=0.01)

@@ -2,23 +2,23 @@
 Denoise a photograph
 ====================
 
-Noise of σ = 25, and three beliefs about photographs: none at all, total variation, and the deep image prior.
+Noise of σ = 25, and three priors: none at all, total variation, and the deep image prior.
 """
 
 from dipops import Identity, NoPrior, Problem, TotalVariation, images, plot, recipes, solve
 from dipops.tune import SURE, tune
 
 # %%
-# The measurement is the picture itself with noise. ``clip=True`` cuts values to [0, 1], as 8-bit files do.
+# The measurement is the image itself with noise. ``clip=True`` clips values to [0, 1], as 8-bit files do.
 
 x = images.portrait(128)
 sigma = 25 / 255
 problem = Problem.simulate(Identity(x.shape), x, sigma, clip=True)
 
 # %%
-# Without a prior the best fit to the noisy picture is the noisy picture. Total variation gets the weight that Stein's
-# unbiased risk estimate finds, which never looks at the truth, and its exact minimum. The deep image prior is an
-# untrained network that is fitted to this one picture; its recipe stops it before it learns the noise.
+# Without a prior the best fit to the noisy image is the noisy image. Total variation gets the weight that Stein's
+# unbiased risk estimate finds, which never uses the ground truth, and its exact minimum. The deep image prior is an
+# untrained network that is fitted to this one image; its recipe stops it before it learns the noise.
 
 results = {
     "no prior": solve(problem, NoPrior(), progress=False),
@@ -30,5 +30,5 @@ plot.compare({"noisy": problem.y, **{name: result.image for name, result in resu
 # %%
 # How it went: thin lines are single outputs of the network, the thick one their average, which is the answer.
 
-print(results["DIP"].stopped)
+print(results["DIP"].message)
 plot.trace({"DIP": results["DIP"]})

@@ -2,8 +2,8 @@
 A photograph with flash guides one without
 ==========================================
 
-Flash pictures are sharp and wrongly lit; pictures by lamplight are rightly lit and noisy. The pair is made here from
-the bundled photograph: the flash picture by another light and colour, the other one dim, warm and noisy. With two
+Images with flash are sharp but have the wrong light; images by lamplight have the right light but are noisy. The pair is
+made here from the bundled photograph: one with another light and colour, the other one dim, warm and noisy. With two
 photographs of yours it is ``dipops flash flash.jpg noflash.jpg clean.png``.
 """
 
@@ -21,14 +21,14 @@ truth = 0.6 * scene * (0.6 + 0.4 * across) * torch.tensor([1.0, 0.8, 0.55]).view
 sigma = 0.06
 
 # %%
-# The measurement says nothing about the flash: ``GuidedInput`` is the identity. The guide enters through the prior, as
-# the input of the network in place of noise.
+# The measurement does not depend on the flash: ``GuidedInput`` is the identity. The prior uses the guide, as the input
+# of the network in place of noise.
 
 problem = Problem.simulate(GuidedInput(flash), truth, sigma)
 plain = Problem(Identity(truth.shape), problem.y, truth, sigma)
 results = {
     "TV": tune(plain, TotalVariation, SURE(sigma), progress=False).result,
-    "DIP with the flash picture": recipes.flash().solve(problem, steps=300, progress=False),
+    "DIP with the flash image": recipes.flash().solve(problem, steps=300, progress=False),
 }
-pictures = {name: result.image for name, result in results.items()}
-plot.compare({"flash": flash, "no flash": problem.y, **pictures, "truth": truth}, truth=truth)
+restored = {name: result.image for name, result in results.items()}
+plot.compare({"flash": flash, "no flash": problem.y, **restored, "truth": truth}, truth=truth)

@@ -2,8 +2,8 @@
 Fill a large hole
 =================
 
-Where much is missing nothing near tells what was there. The paper feeds its network coordinates instead of noise, so
-that the filling is as smooth as it can be, and does without skip connections.
+In a large hole no pixel near the missing ones is known. The paper's network gets coordinates instead of noise as its
+input, so that the filling is as smooth as possible, and has no skip connections.
 """
 
 import torch

@@ -1,6 +1,6 @@
 """
-Remove text from a picture
-==========================
+Remove text from an image
+=========================
 
 Letters were printed over a photograph, and their pixels are lost. The mask is made here, with a font that comes with
 matplotlib.
@@ -21,7 +21,7 @@ for line in range(8):
 known = torch.from_numpy(np.array(page) > 128).float()
 
 # %%
-# A mask keeps known pixels. The light recipe fits those, and gives them back untouched.
+# A mask keeps the known pixels. The light recipe fits those, and returns them unchanged.
 
 x = images.portrait(size)
 problem = Problem.simulate(Mask(known, channels=3), x)

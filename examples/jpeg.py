@@ -1,9 +1,9 @@
 """
-Clean a JPEG without being told how
-===================================
+Clean a JPEG without a model of JPEG
+====================================
 
 The blocks and halos of strong compression are not natural, so the deep image prior learns them late. Nothing about JPEG
-is in the problem: the measurement is taken for the picture itself.
+is in the problem: its operator is the identity.
 """
 
 import io
@@ -14,8 +14,8 @@ from PIL import Image
 from dipops import Identity, Problem, images, plot, recipes
 
 # %%
-# A compressed file, made here from the bundled photograph by Pillow at quality 12. The original is kept to score with,
-# and for nothing else.
+# A compressed file, made here from the bundled photograph by Pillow at quality 12. The original is only used for
+# the scores.
 
 x = images.portrait(128)
 file = io.BytesIO()
@@ -27,5 +27,5 @@ problem = Problem(Identity(x.shape), y, x)
 # The strength of such damage is not known, so the recipe watches where the outputs vary least.
 
 result = recipes.jpeg().solve(problem, steps=380, progress=False)
-print(result.stopped, "- at step", int(result.at))
+print(result.message, "- at step", int(result.image_steps))
 plot.compare({"compressed": y, "restored": result.image, "original": x}, truth=x)

@@ -2,15 +2,16 @@
 What excites a unit?
 ====================
 
-Instead of the feature of a photograph we ask for a strong answer of one unit, and look at the picture that gives it. It
-is the same energy as ever, with a measurement that no picture gives.
+Instead of the feature of a photograph we ask for a strong response of one unit, and look at the image that gives it. The
+energy is the usual one, with a measurement that no image gives.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dipops import Activation, DeepImagePrior, FeatureMap, Hourglass, Problem, TotalVariation, images, plot, solve
+from dipops import DeepImagePrior, FeatureMap, Hourglass, Problem, TotalVariation, images, plot, solve
+from dipops.operators import Activation
 
 # %%
 # A small network that needs no file of weights: the energy of edges in four directions. ``FeatureMap`` freezes it.
@@ -40,19 +41,18 @@ features = FeatureMap(shape, nn.Sequential(Energy()).eval(), "0")
 print(features.out_shape)
 
 # %%
-# Unit 0 answers to upright edges, unit 1 to slanted ones. The target is twenty times what a photograph gives.
+# Unit 0 responds to upright edges, unit 1 to slanted ones. The target is twenty times what a photograph gives.
 
 photo = images.portrait(128)
 grey = 0.5 + 0.05 * torch.randn(shape, generator=torch.Generator().manual_seed(0))
-pictures = {}
+maximised = {}
 for unit, words in enumerate(("upright", "slanted")):
-    picked = Activation(features.out_shape, unit) @ features
-    target = 20 * picked(photo[None])
-    problem = Problem(picked, target).relative()
-    pictures[f"{words}, TV"] = solve(problem, TotalVariation(1e-6, initial=grey), steps=200, progress=False).image.clamp(0, 1)
+    response = Activation(features.out_shape, unit) @ features
+    problem = Problem(response, 20 * response(photo[None])).normalised()
+    maximised[f"{words}, TV"] = solve(problem, TotalVariation(1e-6, initial=grey), steps=200, progress=False).image.clamp(0, 1)
     prior = DeepImagePrior(Hourglass((16, 32, 32, 32), skips=4))
-    pictures[f"{words}, DIP"] = solve(problem, prior, steps=150, progress=False).image
-plot.compare(pictures, columns=4)
+    maximised[f"{words}, DIP"] = solve(problem, prior, steps=150, progress=False).image
+plot.compare(maximised, columns=4)
 
 # %%
 # With weights of a network that knows classes: ``dipops maximise --layer conv_final --unit 370 ...`` draws what it

@@ -1,9 +1,9 @@
 """
-What does a feature know of a picture?
-======================================
+What does a feature know of an image?
+=====================================
 
-A histogram of oriented gradients is a feature that once found pedestrians. All pictures with the same histograms are
-its *pre-image*; what they share is what the feature knows. Which one we see depends on the prior.
+A histogram of oriented gradients is a feature that was used to detect pedestrians. All images with the same histograms
+are its *pre-image*; what they share is what the feature knows. Which one we see depends on the prior.
 """
 
 import os
@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dipops import (
-    AlexNet,
     DeepImagePrior,
     DifferentiableOperator,
     Hourglass,
@@ -24,10 +23,11 @@ from dipops import (
     check,
     images,
     plot,
-    preimages,
     recipes,
     solve,
 )
+from dipops.operators.networks import AlexNet
+from dipops.paper import preimages
 
 # %%
 # The feature, as an operator that has a derivative everywhere: the energy of edges in eight directions, in cells of 4 x
@@ -52,12 +52,12 @@ class OrientedGradients(DifferentiableOperator):
 print(check(OrientedGradients((3, 8, 12))))
 
 # %%
-# The feature of a photograph, and pictures made from it. ``relative()`` measures the misfit in parts of the feature's
-# size.
+# The feature of a photograph, and images made from it. ``normalised()`` makes the data term relative to the size of the
+# feature.
 
 photo = images.portrait(128).mean(0, keepdim=True)
 start = 0.5 + 0.02 * torch.randn(photo.shape, generator=torch.Generator().manual_seed(0))
-problem = Problem.simulate(OrientedGradients(photo.shape), photo).relative()
+problem = Problem.simulate(OrientedGradients(photo.shape), photo).normalised()
 results = {
     "no prior": solve(problem, NoPrior(start), steps=500, progress=False),
     "TV": solve(problem, TotalVariation(3e-6, initial=start), steps=500, progress=False),
@@ -66,14 +66,14 @@ results = {
 plot.compare({"photograph": photo, **{name: result.image.clamp(0, 1) for name, result in results.items()}})
 
 # %%
-# The histograms never held which side of an edge is bright, nor how bright.
+# The histograms do not contain which side of an edge is bright, nor how bright it is.
 #
 # The same for a layer of AlexNet, where ``DIPOPS_ALEXNET`` names a file of its weights.
 
 weights = os.environ.get("DIPOPS_ALEXNET")
 if weights:
     network = AlexNet.load(Path(weights))
-    seen = images.resize(images.photograph(), (227, 227))
+    photo = images.resize(images.photograph(), (227, 227))
     contestants = {"TV": recipes.preimage(TotalVariation(preimages.TV_WEIGHT))}
-    found = list(preimages.preimages(seen, network, ["conv1", "conv3"], contestants, steps=100, progress=False))
-    preimages.figure(seen, found)
+    inverted = list(preimages.preimages(photo, network, ["conv1", "conv3"], contestants, steps=100, progress=False))
+    preimages.figure(photo, inverted)

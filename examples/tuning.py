@@ -1,8 +1,8 @@
 """
-Choose a weight without the truth
-=================================
+Choose a weight without the ground truth
+========================================
 
-How much total variation? Three rules from the measurement alone, and the oracle they are held against.
+How much total variation? Three rules use the measurement alone, and are compared with the oracle.
 """
 
 from dipops import Identity, Problem, TotalVariation, images, plot
@@ -13,19 +13,19 @@ sigma = 25 / 255
 problem = Problem.simulate(Identity(x.shape), x, sigma)
 
 # %%
-# Stein's unbiased risk estimate foretells the error of each weight; the discrepancy principle wants a residual as large
-# as the noise; the L-curve looks for a corner.
+# Stein's unbiased risk estimate predicts the error of each weight; the discrepancy principle wants a residual as large as
+# the noise; the L-curve has a corner.
 
-found = {
+tuned_by = {
     repr(rule): tune(problem, TotalVariation, rule, progress=False)
     for rule in (SURE(sigma), Discrepancy(sigma), LCurve(), Oracle())
 }
-for name, tuned in found.items():
-    score = next(point.psnr for point in tuned.path if point.weight == tuned.weight)
+for name, tuned in tuned_by.items():
+    score = next(trial.psnr for trial in tuned.trials if trial.weight == tuned.weight)
     print(f"{name:<28} weight {tuned.weight:.4f}  {score:.2f} dB")
-plot.compare({name.partition("(")[0]: tuned.result.image for name, tuned in found.items()}, truth=x)
+plot.compare({name.partition("(")[0]: tuned.result.image for name, tuned in tuned_by.items()}, truth=x)
 
 # %%
-# What SURE saw, and what it could not see.
+# What SURE estimated, and the PSNR, which it does not use.
 
-plot.path(next(iter(found.values())))
+plot.trials(next(iter(tuned_by.values())))

@@ -2,7 +2,7 @@
 One problem, three methods
 ==========================
 
-TV denoising has one minimum. A method that gets there last has not found another prior, only less of the same one:
+TV denoising has one minimum. A method that ends before it does not show another prior, only less of the same one:
 comparisons of priors need minima.
 """
 
@@ -13,33 +13,32 @@ import matplotlib.pyplot as plt
 import torch
 
 from dipops import Descent, Identity, PrimalDual, Problem, TotalVariation, images, solve
-from dipops.stopping import Tolerance
 
 x = images.portrait(128)
 problem = Problem.simulate(Identity(x.shape), x, 25 / 255)
 prior = TotalVariation(0.08)
 
 # %%
-# The primal-dual method of Chambolle and Pock handles the corners of TV exactly, and knows how far from the minimum it
-# is at most. Adam and L-BFGS go down a TV whose corners were rounded off.
+# The primal-dual method of Chambolle and Pock handles the corners of TV exactly, and knows a bound on its distance to
+# the minimum. Adam and L-BFGS minimise a TV whose corners are rounded.
 
 methods = {
     "primal-dual": (PrimalDual(every=5), 300),
     "L-BFGS": (Descent(partial(torch.optim.LBFGS, lr=1, line_search_fn="strong_wolfe"), every=1), 20),
     "Adam": (Descent(partial(torch.optim.Adam, lr=0.01), every=10), 400),
 }
-exact = solve(problem, prior, PrimalDual(), steps=20_000, monitors=[Tolerance(1e-7)], progress=False)
-lowest = float(problem.misfit(exact.image) + prior.value(exact.image))
+exact = solve(problem, prior, PrimalDual(tolerance=1e-7), steps=20_000, progress=False)
+lowest = float(problem.data_term(exact.image) + prior.value(exact.image))
 figure, axes = plt.subplots(figsize=(6.4, 4), layout="constrained")
 for name, (method, steps) in methods.items():
-    moments, heights, begun = [], [], time.perf_counter()
+    seconds, excess, start = [], [], time.perf_counter()
 
-    def note(step, moments=moments, heights=heights, begun=begun):
-        moments.append(time.perf_counter() - begun)
-        heights.append(float(problem.misfit(step.image) + prior.value(step.image)) / lowest - 1)
+    def record(step, seconds=seconds, excess=excess, start=start):
+        seconds.append(time.perf_counter() - start)
+        excess.append(float(problem.data_term(step.image) + prior.value(step.image)) / lowest - 1)
 
-    solve(problem, prior, method, steps=steps, monitors=[note], progress=False)
-    axes.loglog(moments, [max(height, 1e-7) for height in heights], ".-", label=name)
-axes.set(xlabel="seconds", ylabel="above the minimum, as a part of it")
+    solve(problem, prior, method, steps=steps, callbacks=[record], progress=False)
+    axes.loglog(seconds, [max(value, 1e-7) for value in excess], ".-", label=name)
+axes.set(xlabel="seconds", ylabel="relative excess over the minimum")
 axes.grid(alpha=0.3, which="both")
 axes.legend(frameon=False)

@@ -2,9 +2,8 @@
 Where to doubt a restoration
 ============================
 
-Four networks that start from other weights agree where the measurement decides, and differ a little where they make
-things up.
-Their mean is better than each of them.
+Four networks that start from different weights agree where the measurement decides, and differ a little where they
+invent. Their mean is better than each of them.
 """
 
 from dipops import Identity, Problem, images, plot, recipes
@@ -15,10 +14,10 @@ sigma = 25 / 255
 problem = Problem.simulate(Identity(x.shape), x, sigma, clip=True)
 
 # %%
-# ``repeat(4)`` is four runs in one pass: four networks side by side that do not know of each other.
+# ``repeat(4)`` is four independent runs in one pass.
 
 runs = recipes.denoise(sigma).solve(problem.repeat(4), steps=500, progress=False)
-mean, spread = runs.pooled()
+mean, std = runs.ensemble()
 print("runs:", ", ".join(f"{float(value):.2f}" for value in psnr(runs.image, x.expand_as(runs.image))), "dB")
 print(f"mean: {float(psnr(mean, x[None])):.2f} dB")
-plot.uncertainty(mean, spread, x)
+plot.uncertainty(mean, std, x)

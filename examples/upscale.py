@@ -2,8 +2,7 @@
 Enlarge four times, with three priors
 =====================================
 
-The operator is Lanczos reduction by four. Infinitely many large pictures explain the small one; a prior chooses among
-them.
+The operator is Lanczos downsampling by four. Infinitely many large images satisfy Ax = y; a prior chooses among them.
 """
 
 from dipops import LanczosDownsampler, NoPrior, PrimalDual, Problem, TotalVariation, images, plot, recipes, solve
@@ -12,9 +11,9 @@ x = images.portrait(128)
 problem = Problem.simulate(LanczosDownsampler(x.shape, 4), x)
 
 # %%
-# Without a prior, descent from noise explains the small picture and leaves the noise between. Total variation takes the
-# flattest picture that explains it exactly. The deep image prior fits a network, and then moves to the nearest picture
-# that explains it exactly too.
+# Without a prior, descent from noise fits the small image and leaves noise between its pixels. Total variation takes the
+# flattest image that satisfies Ax = y. The deep image prior fits a network, and then moves to the nearest image that
+# satisfies Ax = y.
 
 results = {
     "no prior": solve(problem, NoPrior(), steps=300, progress=False),
@@ -24,7 +23,7 @@ results = {
 plot.compare({"given": problem.y, **{name: result.image for name, result in results.items()}, "truth": x}, truth=x)
 
 # %%
-# How well each explains what was measured, in dB. An enlargement that does not is a guess about another picture.
+# The data consistency of each, in dB. An enlargement with a low one belongs to another image.
 
 for name, result in results.items():
-    print(f"{name:<9} {float(result.consistency):6.1f} dB")
+    print(f"{name:<9} {float(result.data_psnr):6.1f} dB")

@@ -1,4 +1,4 @@
-"""One thread, no TF32, reproducible draws; what needs CUDA or data is skipped with one line where there is none."""
+"""One thread, no TF32, reproducible draws; tests that need CUDA or data are skipped with one line where there is none."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,8 @@ torch.set_num_threads(1)
 torch.backends.cuda.matmul.allow_tf32 = False
 torch.backends.cudnn.allow_tf32 = False
 
-settings.register_profile("dipops", deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+# Drawing operators takes long on a busy machine; the other health checks do not depend on time.
+settings.register_profile("dipops", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("dipops")
 
 DATA = Path(os.environ.get("DIPOPS_DATA", "no-such-folder"))
@@ -21,16 +22,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("cuda") and not torch.cuda.is_available():
         pytest.skip("no CUDA device here")
     if item.get_closest_marker("data") and not DATA.is_dir():
-        pytest.skip("DIPOPS_DATA does not name the folder of test pictures")
+        pytest.skip("DIPOPS_DATA does not name the folder of test images")
 
 
 @pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
 def device(request: pytest.FixtureRequest) -> torch.device:
-    """Every device there is."""
+    """The CPU, and the GPU where there is one."""
     return torch.device(request.param)
 
 
 @pytest.fixture
 def data() -> Path:
-    """The folder of test pictures; for tests marked ``data``."""
+    """The folder of test images, for tests marked ``data``."""
     return DATA

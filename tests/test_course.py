@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from dipops import BadFile, BadValue, DifferentiableOperator, LinearOperator, cli
+from dipops import DifferentiableOperator, LinearOperator
+from dipops.cli.app import main
 from dipops.course import Grade, grade, grades_of
 from dipops.course.grading import EXERCISES
 from dipops.course.notebooks import cells_of
+from dipops.errors import BadFile, BadValue
 
 COURSE = Path(__file__).parents[1] / "docs" / "course"
 LESSONS = sorted(COURSE.glob("[1-8]-*.md"))
@@ -24,10 +26,10 @@ def solutions_of(lesson: Path) -> dict[str, str]:
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
-def test_the_course_is_whole() -> None:
+def test_every_exercise_has_a_lesson_and_a_solution() -> None:
     assert len(LESSONS) == 8
-    asked = [cell.exercise for lesson in LESSONS for cell in cells_of(lesson) if cell.exercise]
-    assert sorted(asked) == sorted(EXERCISES)
+    in_lessons = [cell.exercise for lesson in LESSONS for cell in cells_of(lesson) if cell.exercise]
+    assert sorted(in_lessons) == sorted(EXERCISES)
     for lesson in LESSONS:
         exercises = [cell for cell in cells_of(lesson) if cell.exercise]
         assert 3 <= len(exercises) <= 5
@@ -42,8 +44,8 @@ def test_a_lesson_runs_with_its_solutions(lesson: Path) -> None:
     solutions = solutions_of(lesson)
     graded = grades_of(lesson, solutions)
     assert not graded.faults
-    assert {one.exercise for one in graded.grades} == set(solutions)
-    assert all(one.passed for one in graded.grades), graded.grades
+    assert {outcome.exercise for outcome in graded.grades} == set(solutions)
+    assert all(outcome.passed for outcome in graded.grades), graded.grades
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.stem)
@@ -54,12 +56,12 @@ def test_every_check_fails_without_a_solution(lesson: Path, tmp_path: Path) -> N
     bare.write_text("\n\n".join([f"```{{code-cell}}\n{_imports(first.code)}\n```", *blocks]))
     graded = grades_of(bare)
     assert len(graded.grades) == len(blocks)
-    assert not any(one.passed for one in graded.grades)
-    assert not any(one.fault == "" for one in graded.grades)
+    assert not any(outcome.passed for outcome in graded.grades)
+    assert not any(outcome.fault == "" for outcome in graded.grades)
 
 
 def _imports(code: str) -> str:
-    """Of a cell, what is imported."""
+    """The import statements of a cell."""
     return "\n".join(ast.unparse(node) for node in ast.parse(code).body if isinstance(node, ast.Import | ast.ImportFrom))
 
 
@@ -95,17 +97,17 @@ class Same(DifferentiableOperator):
         ("adjoints.shift-adjoint", lambda y: 1 / 0, "it raises ZeroDivisionError"),
         ("adjoints.dot-test", lambda A, x, y: 0.0, "is wrong"),
         ("adjoints.composition", lambda A, B, y: B.adjoint(A.adjoint(y)) * 2, "2 times what it should be"),
-        ("ill-posed.null-picture", lambda A: torch.ones(1, 6, 8) / 48**0.5, "the operator does see it"),
-        ("ill-posed.null-picture", lambda A: torch.zeros(1, 6, 8), "its length is 0"),
+        ("ill-posed.null-image", lambda A: torch.ones(1, 6, 8) / 48**0.5, "the operator does see it"),
+        ("ill-posed.null-image", lambda A: torch.zeros(1, 6, 8), "its norm is 0"),
         ("ill-posed.picard", lambda A, y: torch.zeros(8), "it is zero"),
-        ("least-squares.gradient", lambda A, x, y: A.adjoint(y - A(x)), "its sign is turned"),
+        ("least-squares.gradient", lambda A, x, y: A.adjoint(y - A(x)), "its sign is wrong"),
         ("least-squares.discrepancy", lambda r, s: next((k for k, v in enumerate(r) if v <= s), None), "one too early"),
         ("least-squares.tikhonov", lambda A, y, mu: None, "does the function return it"),
         ("variation.total-variation", lambda x: x.diff(dim=1).abs().sum() + x.diff(dim=2).abs().sum(), "the sum of |down|"),
         ("variation.projection", lambda p, r: p.clamp(-r, r), "keep its direction"),
         ("variation.chambolle-pock", lambda y, weight, steps: y, "is wrong"),
         ("prior.fit", lambda network, z, y, steps: y, "the weights of the network did not move"),
-        ("prior.average", lambda pictures, decay: sum(pictures) / len(pictures), "is wrong"),
+        ("prior.average", lambda images, decay: sum(images) / len(images), "is wrong"),
         (
             "stopping.windowed-variance",
             lambda o, w: [torch.stack(o[k : k + w]).double().var(0).mean() for k in range(4)],
@@ -119,14 +121,14 @@ class Same(DifferentiableOperator):
         ("own.restore", lambda problem: problem.y, "gains 0.00 dB"),
     ],
 )
-def test_a_wrong_answer_is_told_what_is_wrong(exercise: str, answer: object, words: str) -> None:
-    made = grade(exercise, answer)
-    assert not made.passed
-    assert any(word in made.fault for word in words.split("|")), made
-    assert repr(made) == f"✗ {exercise}: {made.fault}"
+def test_the_grade_of_a_wrong_answer_says_what_is_wrong(exercise: str, answer: object, words: str) -> None:
+    outcome = grade(exercise, answer)
+    assert not outcome.passed
+    assert any(word in outcome.fault for word in words.split("|")), outcome
+    assert repr(outcome) == f"✗ {exercise}: {outcome.fault}"
 
 
-def test_an_unknown_exercise_is_told() -> None:
+def test_an_unknown_exercise_is_refused() -> None:
     with pytest.raises(BadValue, match="the nearest are adjoints"):
         grade("adjoint.shifts", None)
     assert repr(Grade("own.restore")) == "✓ own.restore"
@@ -134,7 +136,7 @@ def test_an_unknown_exercise_is_told() -> None:
 
 def test_a_notebook_is_graded_by_a_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     right = "from dipops.course import grade\ngrade('prior.average', lambda p, d: p[0] if len(p) == 1 else sum(\n"
-    right += "    (d ** (len(p) - 1 - k)) * ((1 - d) if k else 1) * one for k, one in enumerate(p)))"
+    right += "    (d ** (len(p) - 1 - k)) * ((1 - d) if k else 1) * image for k, image in enumerate(p)))"
     cells = [
         {"cell_type": "markdown", "source": ["# mine"], "metadata": {}},
         {"cell_type": "code", "source": ["%matplotlib inline\n", right], "metadata": {}},
@@ -155,6 +157,6 @@ def test_a_notebook_is_graded_by_a_command(tmp_path: Path, capsys: pytest.Captur
 def _command(*arguments: object) -> int:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.argv", ["dipops", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-    return int(stopped.value.code or 0)
+        with pytest.raises(SystemExit) as exit_:
+            main()
+    return int(exit_.value.code or 0)

@@ -38,7 +38,7 @@ def test_lanczos_is_the_dense_matrix_of_its_formula(factor: int, lobes: int, dev
 
 
 @pytest.mark.parametrize("factor", [2, 3, 4, 8])
-def test_lanczos_keeps_flat_pictures_flat(factor: int) -> None:
+def test_lanczos_keeps_flat_images_flat(factor: int) -> None:
     operator = LanczosDownsampler((1, 2 * factor, 3 * factor), factor)
     out = operator(torch.full((1, 1, 2 * factor, 3 * factor), 0.7))
     torch.testing.assert_close(out, torch.full((1, 1, 2, 3), 0.7))
@@ -60,37 +60,32 @@ def test_lanczos_refuses(shape: tuple[int, ...], factor: int, lobes: int, words:
         LanczosDownsampler(shape, factor, lobes)
 
 
-def test_a_mask_may_be_shared_or_one_each() -> None:
+def test_a_mask_may_be_shared_by_channels_or_be_one_for_each() -> None:
     mask = torch.tensor([[1.0, 0.0, 1.0]])
     x = torch.rand(2, 3, 1, 3)
     assert Mask(mask, channels=3)(x).equal(x * mask)
     assert Mask(mask[None], channels=3)(x).equal(x * mask)
-    each = torch.stack([mask, 1 - mask, mask])
-    assert Mask(each > 0.5)(x).equal(x * each)
+    masks = torch.stack([mask, 1 - mask, mask])
+    assert Mask(masks > 0.5)(x).equal(x * masks)
     assert Mask(mask.bool(), channels=1).in_shape == (1, 1, 3)
 
 
 @pytest.mark.parametrize(
-    ("mask", "channels", "kind", "words"),
+    ("mask", "channels", "words"),
     [
-        (torch.ones(4, 4), None, BadValue, "pass channels=3"),
-        (torch.ones(1, 4, 4), None, BadValue, "pass channels=3"),
-        (torch.zeros(4, 4), 3, BadValue, "no known pixel.*invert"),
-        (torch.full((4, 4), 0.5), 3, BadValue, "threshold it: mask > 0.5"),
-        (torch.full((4, 4), math.nan), 3, BadValue, "values other than 0 and 1"),
-        (torch.ones(2, 4, 4), 3, BadValue, "2 masks for 3 channels"),
-        (torch.ones(1, 1, 4, 4), 1, BadValue, "leave the batch out"),
-        (torch.ones(4, 4, dtype=torch.complex64), 1, BadType, "real tensor"),
-        (np.ones((4, 4)), 1, BadType, "use torch.as_tensor"),
+        (torch.ones(4, 4), None, "pass channels=3"),
+        (torch.ones(1, 4, 4), None, "pass channels=3"),
+        (torch.zeros(4, 4), 3, "no known pixel.*invert"),
+        (torch.full((4, 4), 0.5), 3, "threshold it: mask > 0.5"),
+        (torch.full((4, 4), math.nan), 3, "values other than 0 and 1"),
+        (torch.ones(2, 4, 4), 3, "2 masks for 3 channels"),
     ],
 )
-def test_a_mask_refuses(mask, channels: int | None, kind: type, words: str) -> None:
-    with pytest.raises(kind, match=words):
+def test_a_mask_refuses(mask: torch.Tensor, channels: int | None, words: str) -> None:
+    with pytest.raises(BadValue, match=words):
         Mask(mask, channels)
 
 
-def test_a_guide_refuses() -> None:
+def test_a_guide_of_8_bits_is_refused() -> None:
     with pytest.raises(BadType, match="images.load"):
         GuidedInput(torch.ones(3, 4, 4, dtype=torch.uint8))
-    with pytest.raises(BadValue, match="leave the batch out"):
-        GuidedInput(torch.ones(1, 3, 4, 4))

@@ -1,4 +1,4 @@
-"""Frozen networks as operators: their laws, their files, what they see, and what can be made from their features."""
+"""Frozen networks as operators: their laws, their files, their features, and images made from these features."""
 
 import hashlib
 import io
@@ -15,25 +15,28 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from dipops import FeatureMap, NoPrior, TotalVariation, images, laws, metrics, preimages, recipes
+from dipops import FeatureMap, NoPrior, TotalVariation, images, metrics, recipes
+from dipops.errors import BadFile, BadValue
 from dipops.operators import Activation, Normalise
 from dipops.operators.networks import AlexNet, SqueezeNet
-from dipops.errors import BadFile, BadType, BadValue
+from dipops.operators.networks.alexnet import Layout
+from dipops.paper import preimages
+from dipops.testing import laws
 
-CAFFE, TORCHVISION = AlexNetLayout.CAFFE, AlexNetLayout.TORCHVISION
-CAFFE_LAYERS = [name for name, _ in AlexNet(CAFFE, complete=False).named_children()]
-TORCHVISION_LAYERS = [name for name, _ in AlexNet(TORCHVISION, complete=False).named_children()]
+LAYOUTS: tuple[Layout, ...] = ("caffe", "torchvision")
+CAFFE_LAYERS = [name for name, _ in AlexNet("caffe", complete=False).named_children()]
+TORCHVISION_LAYERS = [name for name, _ in AlexNet("torchvision", complete=False).named_children()]
 DEEP = ["flat", "fc6", "relu6", "fc7", "relu7", "fc8"]
 
 
 @pytest.fixture(scope="module")
-def networks() -> dict[AlexNetLayout, AlexNet]:
+def networks() -> dict[Layout, AlexNet]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return {layout: AlexNet(layout, complete=False) for layout in AlexNetLayout}
+        return {layout: AlexNet(layout, complete=False) for layout in LAYOUTS}
 
 
-def proven(operator, device: torch.device) -> None:
+def assert_derivatives_are_right(operator, device: torch.device) -> None:
     for law in (laws.gradient, laws.taylor):
         verdict = law(operator.to(device).double(), torch.Generator().manual_seed(0))
         assert not verdict.fault, f"{operator!r}: {verdict}"
@@ -41,19 +44,19 @@ def proven(operator, device: torch.device) -> None:
 
 @pytest.mark.parametrize(
     ("layout", "layer"),
-    [*((CAFFE, layer) for layer in CAFFE_LAYERS), *((TORCHVISION, layer) for layer in TORCHVISION_LAYERS)],
+    [*(("caffe", layer) for layer in CAFFE_LAYERS), *(("torchvision", layer) for layer in TORCHVISION_LAYERS)],
     ids=str,
 )
-def test_every_convolutional_layer_obeys_the_laws(layout: AlexNetLayout, layer: str, networks, device: torch.device) -> None:
-    proven(networks[layout].at(layer, (3, 67, 75)), device)
+def test_every_convolutional_layer_obeys_the_laws(layout: Layout, layer: str, networks, device: torch.device) -> None:
+    assert_derivatives_are_right(networks[layout].at(layer, (3, 67, 75)), device)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layout", AlexNetLayout)
-def test_every_deep_layer_obeys_the_laws(layout: AlexNetLayout, device: torch.device) -> None:
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_deep_layer_obeys_the_laws(layout: Layout, device: torch.device) -> None:
     network = AlexNet(layout)
-    for layer in [*DEEP, *(["avgpool"] if layout is TORCHVISION else [])]:
-        proven(network.at(layer), device)
+    for layer in [*DEEP, *(["avgpool"] if layout == "torchvision" else [])]:
+        assert_derivatives_are_right(network.at(layer), device)
 
 
 @pytest.mark.slow
@@ -61,28 +64,28 @@ def test_every_deep_layer_obeys_the_laws(layout: AlexNetLayout, device: torch.de
 def test_deep_layers_are_inverted(layer: str, device: torch.device) -> None:
     photo = images.resize(images.photograph(), (227, 227)).to(device)
     contestants = {"none": recipes.preimage(NoPrior()), "DIP": recipes.preimage()}
-    for one in preimages.preimages(photo, AlexNet(), [layer], contestants, steps=50, progress=False):
-        assert one.error < 0.9
-        assert one.steps == 50
+    for preimage in preimages.preimages(photo, AlexNet(), [layer], contestants, steps=50, progress=False):
+        assert preimage.error < 0.9
+        assert preimage.steps == 50
 
 
 def test_a_complete_network_counts_its_parameters() -> None:
-    assert {layout: sum(p.numel() for p in AlexNet(layout).parameters()) for layout in AlexNetLayout} == {
-        CAFFE: 60_965_224,
-        TORCHVISION: 61_100_840,
+    assert {layout: sum(p.numel() for p in AlexNet(layout).parameters()) for layout in LAYOUTS} == {
+        "caffe": 60_965_224,
+        "torchvision": 61_100_840,
     }
     assert sum(p.numel() for p in SqueezeNet().parameters()) == 1_248_424
 
 
 def test_sizes_are_those_of_the_networks() -> None:
-    assert AlexNet(CAFFE, complete=False).at("pool5").out_shape == (256, 6, 6)
-    assert AlexNet(TORCHVISION, complete=False).at("pool5").out_shape == (256, 6, 6)
+    assert AlexNet("caffe", complete=False).at("pool5").out_shape == (256, 6, 6)
+    assert AlexNet("torchvision", complete=False).at("pool5").out_shape == (256, 6, 6)
     assert SqueezeNet().at("conv_final").out_shape == (1000, 15, 15)
     assert SqueezeNet().at("scores").out_shape == (1000,)
 
 
-def test_nothing_past_the_layer_is_computed_and_nothing_is_changed(networks) -> None:
-    network = networks[CAFFE]
+def test_nothing_past_the_layer_is_computed_and_the_network_is_unchanged(networks) -> None:
+    network = networks["caffe"]
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     operator = network.at("conv2", (3, 67, 67))
     assert not any(parameter.requires_grad for parameter in operator.parameters())
@@ -94,18 +97,18 @@ def test_nothing_past_the_layer_is_computed_and_nothing_is_changed(networks) -> 
 
 
 def test_features_are_differentiable_under_func_transforms(networks) -> None:
-    operator = networks[CAFFE].at("norm1", (3, 35, 35)).double()
+    operator = networks["caffe"].at("norm1", (3, 35, 35)).double()
     x = torch.rand(2, 3, 35, 35, dtype=torch.float64)
 
     def energy(image: torch.Tensor) -> torch.Tensor:
         return operator(image[None]).square().sum()
 
-    each = torch.func.vmap(torch.func.grad(energy))(x)
-    together = torch.func.grad(lambda batch: operator(batch).square().sum())(x)
-    torch.testing.assert_close(each, together)
+    by_vmap = torch.func.vmap(torch.func.grad(energy))(x)
+    of_batch = torch.func.grad(lambda batch: operator(batch).square().sum())(x)
+    torch.testing.assert_close(by_vmap, of_batch)
 
 
-def test_normalise_is_what_the_networks_were_trained_on_and_is_undone() -> None:
+def test_normalise_gives_what_the_networks_were_trained_on_and_has_an_inverse() -> None:
     x = torch.rand(2, 3, 5, 7)
     caffe, torchvision = Normalise.caffe((3, 5, 7)), Normalise.torchvision((3, 5, 7))
     blue = 255 * x[:, 2] - 104
@@ -115,7 +118,7 @@ def test_normalise_is_what_the_networks_were_trained_on_and_is_undone() -> None:
         torch.testing.assert_close(operator.inverse(operator(x)), x, atol=1e-6, rtol=0)
 
 
-def test_an_activation_is_a_score_a_channel_or_a_neuron() -> None:
+def test_an_activation_is_a_score_or_a_channel_or_a_neuron() -> None:
     scores, features = torch.rand(2, 10), torch.rand(2, 4, 5, 6)
     assert Activation((10,), 3)(scores).equal(scores[:, 3:4])
     torch.testing.assert_close(Activation((4, 5, 6), 1)(features)[:, 0], features[:, 1].mean((1, 2)))
@@ -148,22 +151,22 @@ def write(path: Path, arrays: dict[str, torch.Tensor]) -> Path:
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".pt", ".pth", ".safetensors"])
-@pytest.mark.parametrize("layout", AlexNetLayout)
-def test_weights_come_from_every_kind_of_file(layout: AlexNetLayout, suffix: str, networks, tmp_path: Path) -> None:
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_weights_are_read_from_every_file_format(layout: Layout, suffix: str, networks, tmp_path: Path) -> None:
     arrays = {name: array.half() for name, array in arrays_of(networks[layout]).items()}
-    names = torchvision_names if layout is TORCHVISION else dict
-    found = AlexNet.load(write(tmp_path / f"weights{suffix}", names(arrays)))
-    assert (found.layout, found.complete, found.training) == (layout, False, False)
-    assert all(tensor.equal(arrays[name].float()) for name, tensor in found.state_dict().items())
+    names = torchvision_names if layout == "torchvision" else dict
+    loaded = AlexNet.load(write(tmp_path / f"weights{suffix}", names(arrays)))
+    assert (loaded.layout, loaded.complete, loaded.training) == (layout, False, False)
+    assert all(tensor.equal(arrays[name].float()) for name, tensor in loaded.state_dict().items())
 
 
 def test_a_complete_file_gives_a_complete_network(tmp_path: Path) -> None:
-    network = AlexNet(TORCHVISION)
+    network = AlexNet("torchvision")
     arrays = {name: array.half() for name, array in arrays_of(network).items()}
     path = write(tmp_path / "weights.pt", arrays)
     assert AlexNet.load(path).complete
     del arrays["fc7.bias"]
-    with pytest.raises(BadFile, match=r"without fc7.bias"):
+    with pytest.raises(BadFile, match=r"Missing key.*fc7.bias"):
         AlexNet.load(write(path, arrays))
 
 
@@ -171,12 +174,12 @@ def test_squeezenet_is_read_by_its_prototypes_names(tmp_path: Path) -> None:
     network = SqueezeNet()
     names = {name: name.replace(".", "/", 1) if name.startswith("fire") else name for name in network.state_dict()}
     arrays = {names[name]: array for name, array in arrays_of(network).items()}
-    found = SqueezeNet.load(write(tmp_path / "weights.npz", arrays))
-    assert all(tensor.equal(network.state_dict()[name]) for name, tensor in found.state_dict().items())
+    loaded = SqueezeNet.load(write(tmp_path / "weights.npz", arrays))
+    assert all(tensor.equal(network.state_dict()[name]) for name, tensor in loaded.state_dict().items())
 
 
 class Trap:
-    """Would leave a file behind, were it unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -186,21 +189,27 @@ class Trap:
 
 
 SPOILT = {
-    "a missing array": (lambda arrays: {k: v for k, v in arrays.items() if k != "conv4.bias"}, "without conv4.bias"),
-    "another shape": (lambda arrays: arrays | {"conv2.weight": torch.zeros(256, 96, 5, 5)}, r"conv2.weight of shape \(256, 96"),
-    "one array too many": (lambda arrays: arrays | {"conv6.weight": torch.zeros(3)}, "with conv6.weight"),
-    "not a number": (lambda arrays: arrays | {"conv1.bias": torch.full((96,), torch.nan)}, "conv1.bias .* not finite"),
+    "a missing array": (lambda arrays: {k: v for k, v in arrays.items() if k != "conv4.bias"}, "Missing key.*conv4.bias"),
+    "another shape": (
+        lambda arrays: arrays | {"conv2.weight": torch.zeros(256, 96, 5, 5)},
+        r"size mismatch for conv2.weight.*256, 96",
+    ),
+    "one array too many": (lambda arrays: arrays | {"conv6.weight": torch.zeros(3)}, "Unexpected key.*conv6.weight"),
+    "not a number": (
+        lambda arrays: arrays | {"conv1.bias": torch.full((96,), torch.nan)},
+        "'conv1.bias' in .*an array of finite numbers",
+    ),
 }
 
 
 @pytest.mark.parametrize("case", SPOILT)
-def test_wrong_weights_are_named(case: str, networks, tmp_path: Path) -> None:
+def test_a_message_names_the_wrong_weights(case: str, networks, tmp_path: Path) -> None:
     spoil, words = SPOILT[case]
     with pytest.raises(BadFile, match=words):
-        AlexNet.load(write(tmp_path / "weights.npz", spoil(arrays_of(networks[CAFFE]))))
+        AlexNet.load(write(tmp_path / "weights.npz", spoil(arrays_of(networks["caffe"]))))
 
 
-def test_other_files_are_refused_and_nothing_in_them_runs(tmp_path: Path) -> None:
+def test_other_files_are_refused_and_their_code_does_not_run(tmp_path: Path) -> None:
     trap = tmp_path / "sprung"
     torch.save({"conv1.weight": Trap(trap)}, tmp_path / "trap.pt")
     np.savez(tmp_path / "trap.npz", **{"conv1.weight": np.array([Trap(trap)], dtype=object)})
@@ -217,36 +226,34 @@ def test_other_files_are_refused_and_nothing_in_them_runs(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("call", "kind", "words"),
+    ("call", "error", "words"),
     [
         (lambda net: net.at("conv7"), BadValue, "nearest are conv"),
         (lambda net: net.at("fc6"), BadValue, "complete=False"),
-        (lambda net: net.at("pool5", (3, 10, 10)), BadValue, "enlarge the picture"),
-        (lambda net: AlexNet(CAFFE).at("fc6", (3, 100, 100)), BadValue, "enlarge the picture"),
+        (lambda net: net.at("pool5", (3, 10, 10)), BadValue, "enlarge the image"),
+        (lambda net: AlexNet("caffe").at("fc6", (3, 100, 100)), BadValue, "enlarge the image"),
         (lambda net: FeatureMap((3, 67, 67), AlexNet(complete=False).train(), "conv1"), BadValue, "in training mode"),
-        (lambda net: AlexNet("caffe"), BadType, "AlexNetLayout.CAFFE"),
-        (lambda net: Normalise((3, 8, 8), [0, 0], [1, 1, 1]), BadValue, "2 means"),
+        (lambda net: AlexNet("keras"), BadValue, "one of 'caffe', 'torchvision'"),
+        (lambda net: Normalise((3, 8, 8), [0, 0], [1, 1, 1]), BadValue, r"mean \(0, 0\)"),
         (lambda net: Normalise((3, 8, 8), [0, 0, 0], [1, 0, 1]), BadValue, "positive deviations"),
-        (lambda net: Normalise((3, 8, 8), [0, 0, 0], [1, 1, 1], (0, 0, 1)), BadValue, r"the order \(0, 0, 1\)"),
-        (lambda net: Activation((10,), 10), BadValue, "below 10"),
+        (lambda net: Normalise((3, 8, 8), [0, 0, 0], [1, 1, 1], (0, 0, 1)), BadValue, r"order \(0, 0, 1\)"),
+        (lambda net: Activation((10,), 10), BadValue, r"indices into features of shape \(10,\)"),
         (lambda net: Activation((10,), -1), BadValue, "unit = -1"),
-        (lambda net: Activation((10,), "cat"), BadType, "unit = 'cat'"),
-        (lambda net: Activation((10,), (1, 2)), BadValue, "up to 1 indices"),
-        (lambda net: preimages.excitation(net, "conv1", 0, target=-1), BadValue, "target = -1"),
-        (lambda net: preimages.excitation(net, "conv1", 96), BadValue, "below 96"),
+        (lambda net: Activation((10,), (1, 2)), BadValue, r"unit = \(1, 2\)"),
+        (lambda net: preimages.activation_maximisation(net, "conv1", 0, target=-1), BadValue, "target = -1"),
+        (lambda net: preimages.activation_maximisation(net, "conv1", 96), BadValue, "unit = 96"),
         (lambda net: preimages.preimages(torch.rand(3, 67, 67), net, ["conv1", "conv9"], {}), BadValue, "'conv9'"),
         (lambda net: preimages.figure(torch.rand(3, 8, 8), []), BadValue, "no pre-images"),
-        (lambda net: recipes.preimage(recipes.preimage().prior), BadType, "a prior on pixels"),
     ],
 )
-def test_networks_refuse(call, kind: type, words: str, networks) -> None:
-    with pytest.raises(kind, match=words):
-        call(networks[CAFFE])
+def test_networks_refuse(call, error: type, words: str, networks) -> None:
+    with pytest.raises(error, match=words):
+        call(networks["caffe"])
 
 
 @pytest.fixture
 def server() -> Iterator[tuple[str, dict[str, bytes]]]:
-    """Its address, and the files that it serves; what is served under ``short-`` is cut off on the way."""
+    """The address of a server and the files that it serves; of files named ``short-...`` it sends the beginning only."""
     files: dict[str, bytes] = {}
 
     class Handler(BaseHTTPRequestHandler):
@@ -270,16 +277,16 @@ def server() -> Iterator[tuple[str, dict[str, bytes]]]:
     listening.server_close()
 
 
-def test_a_download_is_checked_kept_and_explained(server, networks, tmp_path: Path) -> None:
+def test_a_download_is_checked_and_stored_and_failures_say_what_to_do(server, networks, tmp_path: Path) -> None:
     address, files = server
     buffer = io.BytesIO()
-    torch.save(torchvision_names(arrays_of(networks[TORCHVISION])), buffer)
+    torch.save(torchvision_names(arrays_of(networks["torchvision"])), buffer)
     data = buffer.getvalue()
     digits = hashlib.sha256(data).hexdigest()[:8]
     names = {"right": f"alexnet-{digits}.pth", "wrong": "alexnet-00000000.pth", "cut": f"short-{digits}.pth"}
     files.update(dict.fromkeys(names.values(), data))
-    found = AlexNet.download(tmp_path, f"{address}/{names['right']}")
-    assert all(tensor.equal(networks[TORCHVISION].state_dict()[name]) for name, tensor in found.state_dict().items())
+    network = AlexNet.download(tmp_path, f"{address}/{names['right']}")
+    assert all(tensor.equal(networks["torchvision"].state_dict()[name]) for name, tensor in network.state_dict().items())
     files.clear()
     AlexNet.download(tmp_path, f"{address}/{names['right']}")
     files.update(dict.fromkeys(names.values(), data))
@@ -301,7 +308,7 @@ def test_a_download_is_checked_kept_and_explained(server, networks, tmp_path: Pa
 
 
 def caffe_by_hand(x: np.ndarray, weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Features of a picture (3, 227, 227) in [0, 1] by numpy alone, in float64, from the description of the network."""
+    """Features of an image (3, 227, 227) in [0, 1] by numpy alone, in float64, from the description of the network."""
     windows = np.lib.stride_tricks.sliding_window_view
 
     def conv(x: np.ndarray, name: str, stride: int, pad: int, groups: int) -> np.ndarray:
@@ -318,19 +325,19 @@ def caffe_by_hand(x: np.ndarray, weights: dict[str, np.ndarray]) -> dict[str, np
         return x / (1 + 1e-4 / 5 * total) ** 0.75
 
     def pool(x: np.ndarray) -> np.ndarray:
-        more = (3 - x.shape[1]) % 2
-        padded = np.pad(x, ((0, 0), (0, more), (0, more)), constant_values=-np.inf)
+        rest = (3 - x.shape[1]) % 2
+        padded = np.pad(x, ((0, 0), (0, rest), (0, rest)), constant_values=-np.inf)
         return windows(padded, (3, 3), axis=(1, 2))[:, ::2, ::2].max((3, 4))
 
-    found, relu = {}, lambda x: np.maximum(x, 0)
+    features, relu = {}, lambda x: np.maximum(x, 0)
     x = 255 * x[::-1].astype(np.float64) - np.array([104.0, 117, 123])[:, None, None]
-    found["conv1"] = conv(x, "conv1", 4, 0, 1)
-    found["conv2"] = conv(pool(lrn(relu(found["conv1"]))), "conv2", 1, 2, 2)
-    found["conv3"] = conv(pool(lrn(relu(found["conv2"]))), "conv3", 1, 1, 1)
-    found["conv4"] = conv(relu(found["conv3"]), "conv4", 1, 1, 2)
-    found["conv5"] = conv(relu(found["conv4"]), "conv5", 1, 1, 2)
-    found["pool5"] = pool(relu(found["conv5"]))
-    return found
+    features["conv1"] = conv(x, "conv1", 4, 0, 1)
+    features["conv2"] = conv(pool(lrn(relu(features["conv1"]))), "conv2", 1, 2, 2)
+    features["conv3"] = conv(pool(lrn(relu(features["conv2"]))), "conv3", 1, 1, 1)
+    features["conv4"] = conv(relu(features["conv3"]), "conv4", 1, 1, 2)
+    features["conv5"] = conv(relu(features["conv4"]), "conv5", 1, 1, 2)
+    features["pool5"] = pool(relu(features["conv5"]))
+    return features
 
 
 @pytest.mark.data
@@ -341,46 +348,47 @@ def test_caffes_features_of_the_monkey_agree_with_numpy(data: Path) -> None:
         weights = {name: arrays[name].astype(np.float64) for name in arrays.files}
     network = AlexNet.load(path)
     for layer, expected in caffe_by_hand(photo.numpy(), weights).items():
-        found = network.at(layer)(photo[None])[0].double().numpy()
-        error = np.linalg.norm(found - expected) / np.linalg.norm(expected)
+        features = network.at(layer)(photo[None])[0].double().numpy()
+        error = np.linalg.norm(features - expected) / np.linalg.norm(expected)
         assert error < 1e-4, f"{layer}: {error}"
 
 
 @pytest.mark.data
-def test_squeezenet_sees_a_guenon(data: Path) -> None:
+def test_squeezenet_recognises_a_guenon(data: Path) -> None:
     scores = SqueezeNet.load(data / "weights" / "squeezenet10_deepcompressed.npz").at("scores")
     photo = images.load(data / "feature_inversion" / "monkey.jpg")[None]
-    seen = metrics.recognition(scores, photo * 0 + photo.mean(), photo)
-    assert (seen.label.tolist(), seen.truth.shape) == ([370], (1,))
-    assert float(seen.truth) > 0.9 > 0.1 > float(seen.image)
+    recognition = metrics.recognition(scores, photo * 0 + photo.mean(), photo)
+    assert (recognition.label.tolist(), recognition.truth.shape) == ([370], (1,))
+    assert float(recognition.truth) > 0.9 > 0.1 > float(recognition.image)
 
 
 def test_preimages_are_a_table_and_a_figure(networks) -> None:
     photo = images.resize(images.photograph(), (67, 67)).clamp(0, 1)
     contestants = {"TV": recipes.preimage(TotalVariation(1e-5)), "none": recipes.preimage(NoPrior())}
-    judge = SqueezeNet().at("scores", photo.shape)
-    found = list(preimages.preimages(photo, networks[CAFFE], ["conv1", "pool2"], contestants, judge, steps=60, progress=False))
-    assert [(one.layer, one.prior) for one in found] == [(la, p) for la in ("conv1", "pool2") for p in contestants]
-    for one in found:
-        assert 0 <= float(one.image.min()) <= float(one.image.max()) <= 1
-        operator = networks[CAFFE].at(one.layer, photo.shape)
+    classifier = SqueezeNet().at("scores", photo.shape)
+    layers = ["conv1", "pool2"]
+    solved = list(preimages.preimages(photo, networks["caffe"], layers, contestants, classifier, steps=60, progress=False))
+    assert [(preimage.layer, preimage.prior) for preimage in solved] == [(la, prior) for la in layers for prior in contestants]
+    for preimage in solved:
+        assert 0 <= float(preimage.image.min()) <= float(preimage.image.max()) <= 1
+        operator = networks["caffe"].at(preimage.layer, photo.shape)
         with torch.no_grad():
-            ours, true = operator(one.image[None]), operator(photo[None])
-        assert one.error == pytest.approx(float((ours - true).norm() / true.norm()), rel=1e-3)
-        assert one.error < 0.7
-        assert one.probability is not None
-    lines = preimages.table(found).splitlines()
+            features, expected = operator(preimage.image[None]), operator(photo[None])
+        assert preimage.error == pytest.approx(float((features - expected).norm() / expected.norm()), rel=1e-3)
+        assert preimage.error < 0.7
+        assert preimage.probability is not None
+    lines = preimages.table(solved).splitlines()
     assert len(lines) == 4
-    assert f"{found[2].error:.3f}" in lines[3]
-    assert len(preimages.figure(photo, found).axes) == 6
+    assert f"{solved[2].error:.3f}" in lines[3]
+    assert len(preimages.figure(photo, solved).axes) == 6
 
 
 @pytest.mark.parametrize("unit", [3, (3, 1, 2)])
 def test_a_unit_is_excited(unit, networks) -> None:
-    network = networks[CAFFE]
+    network = networks["caffe"]
     network.side, side = 67, network.side
     try:
-        problem = preimages.excitation(network, "conv2", unit)
+        problem = preimages.activation_maximisation(network, "conv2", unit)
     finally:
         network.side = side
     recipe = recipes.maximise(Activation((256, 7, 7), unit), TotalVariation(1e-6))

@@ -1,4 +1,4 @@
-"""Every operator and every random expression obeys every law; every wrong operator is told what is wrong with it."""
+"""Every operator and every random expression obeys every law; the report on a wrong operator says what is wrong."""
 
 import re
 
@@ -26,10 +26,10 @@ def test_every_example_obeys_every_law(name: str, device: torch.device) -> None:
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_random_expressions_obey_every_law(name: str, device: torch.device) -> None:
-    """Around each elementary operator at least 20, at least 300 in all, half of them of depth 2 or more for sure."""
-    proven = _proven(name, device)
-    assert len(proven) >= max(20, 300 / len(EXAMPLES))
-    assert sum(_depth(expression) >= 2 for expression in proven) >= len(proven) / 2
+    """At least 20 around each elementary operator and 300 in all, half of them of depth 2 or more."""
+    expressions_checked = _checked_expressions(name, device)
+    assert len(expressions_checked) >= max(20, 300 / len(EXAMPLES))
+    assert sum(_depth(expression) >= 2 for expression in expressions_checked) >= len(expressions_checked) / 2
 
 
 class Slanted(LinearOperator):
@@ -48,12 +48,12 @@ class FlippedDown(Slanted):
         return F.conv2d(y, self.kernel.flip(2), groups=3, padding=1)
 
 
-def test_a_kernel_that_was_flipped_along_one_axis_only_is_told() -> None:
+def test_a_kernel_flipped_along_one_axis_only_is_diagnosed() -> None:
     with pytest.raises(LawError, match="mirrored along axis 2: flip the kernel there"):
         check(FlippedDown((3, 9, 13)))
 
 
-def test_nothing_is_said_of_the_adjoint_of_what_is_not_linear() -> None:
+def test_the_adjoint_of_an_affine_operator_is_not_tried() -> None:
     class Lifted(Slanted):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return super().forward(x) + 0.1
@@ -64,41 +64,41 @@ def test_nothing_is_said_of_the_adjoint_of_what_is_not_linear() -> None:
     assert "the other 6 say nothing until it holds" in str(report)
 
 
-@pytest.mark.parametrize("kind", ZOO, ids=lambda kind: kind.__name__)
-def test_every_wrong_operator_is_told_its_fault(kind: type, device: torch.device) -> None:
-    law, words = ZOO[kind]
-    report = check(kind(SHAPE).to(device), strict=False)
+@pytest.mark.parametrize("wrong", ZOO, ids=lambda wrong: wrong.__name__)
+def test_the_report_names_the_fault_of_every_wrong_operator(wrong: type, device: torch.device) -> None:
+    law, words = ZOO[wrong]
+    report = check(wrong(SHAPE).to(device), strict=False)
     faults = {verdict.law: verdict.fault for verdict in report.verdicts if verdict.fault}
     assert words in faults[law]
 
 
-def test_the_zoo_is_made_of_a_right_operator() -> None:
+def test_the_base_of_the_wrong_operators_is_right() -> None:
     assert check(Blur(SHAPE)).passed
 
 
 def test_a_broken_law_raises_with_the_report() -> None:
-    kind = next(iter(ZOO))
-    with pytest.raises(LawError, match="breaks .*adjoint.*scaled by 4") as caught:
-        check(kind(SHAPE))
-    assert "✗ adjoint" in str(caught.value.report)
+    wrong = next(iter(ZOO))
+    with pytest.raises(LawError, match="breaks .*adjoint.*scaled by 4") as raised:
+        check(wrong(SHAPE))
+    assert "✗ adjoint" in str(raised.value.report)
 
 
-def test_check_leaves_the_operator_as_it_was() -> None:
+def test_check_does_not_change_the_operator() -> None:
     operator = Blur(SHAPE)
     check(operator)
     assert operator.kernel.dtype == torch.float32
 
 
-def test_check_is_quick_on_a_picture_too_large_for_a_matrix() -> None:
+def test_check_is_quick_on_an_image_too_large_for_a_matrix() -> None:
     report = check(Blur((3, 64, 64)))
     notes = {verdict.law: verdict.note for verdict in report.verdicts}
     assert "64 random columns" in notes["dense"]
     assert "large for an SVD" in notes["norm"]
 
 
-def test_large_pictures_show_a_wrong_adjoint_too() -> None:
-    kind = next(iter(ZOO))
-    faults = [verdict.law for verdict in check(kind((3, 64, 64)), strict=False).verdicts if verdict.fault]
+def test_large_images_show_a_wrong_adjoint_too() -> None:
+    wrong = next(iter(ZOO))
+    faults = [verdict.law for verdict in check(wrong((3, 64, 64)), strict=False).verdicts if verdict.fault]
     assert {"adjoint", "dense", "gradient"} <= set(faults)
 
 
@@ -110,7 +110,7 @@ class Geometry:
 
 
 class Holds(LinearOperator):
-    """Right, although it holds an array and an object."""
+    """Right, although it stores an array and an object."""
 
     def __init__(self, in_shape: tuple[int, ...]) -> None:
         super().__init__(in_shape)
@@ -153,7 +153,7 @@ class Roots(DifferentiableOperator):
 
 
 @pytest.mark.parametrize("operator", [Holds((3, 4, 5)), Wraps((3, 4, 5)), Kinks((3, 200, 200)), Roots((3, 4, 5))], ids=repr)
-def test_right_operators_of_unusual_kinds_pass(operator: LinearOrDifferentiableOperator) -> None:
+def test_unusual_operators_that_are_right_pass(operator: LinearOrDifferentiableOperator) -> None:
     assert check(operator).passed
 
 
@@ -167,7 +167,7 @@ def test_complex_buffers_are_refused() -> None:
         Fourier()
 
 
-def test_an_error_in_forward_is_shown_as_itself() -> None:
+def test_an_error_in_forward_is_raised_unchanged() -> None:
     class Broken(LinearOperator):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             raise ZeroDivisionError("mine")
@@ -188,8 +188,8 @@ def test_the_report_is_a_table() -> None:
     assert lines[-1] == "  all 13 laws hold"
 
 
-def _proven(name: str, device: torch.device) -> list[LinearOrDifferentiableOperator]:
-    """Random expressions around one elementary operator, half of them deep for sure, each checked."""
+def _checked_expressions(name: str, device: torch.device) -> list[LinearOrDifferentiableOperator]:
+    """Random expressions around one elementary operator, at least half of them deep, each checked."""
     drawn = []
 
     def prove(expression: LinearOrDifferentiableOperator) -> None:
@@ -203,6 +203,6 @@ def _proven(name: str, device: torch.device) -> list[LinearOrDifferentiableOpera
 
 
 def _depth(operator: LinearOrDifferentiableOperator) -> int:
-    """How many algebraic steps stand between an expression and its deepest leaf."""
+    """The number of algebraic steps between an expression and its deepest leaf."""
     parts = [part for part in operator.modules() if isinstance(part, LinearOrDifferentiableOperator) and part is not operator]
     return 1 + max(map(_depth, parts)) if parts else 0

@@ -25,7 +25,7 @@ def test_psnr_and_ssim_agree_with_scikit_image(generator: torch.Generator) -> No
         assert float(metrics.ssim(y, x)[k]) == pytest.approx(expected, abs=1e-7)
 
 
-def test_equal_pictures_score_infinity_and_one() -> None:
+def test_equal_images_score_infinity_and_one() -> None:
     x = torch.rand(3, 12, 12)
     assert metrics.psnr(x, x).isinf()
     assert float(metrics.ssim(x, x)) == pytest.approx(1)
@@ -49,7 +49,7 @@ def test_psnr_y_leaves_the_border_out() -> None:
 
 
 @pytest.mark.data
-def test_the_authors_noisy_pictures_have_the_psnr_they_report(data: Path) -> None:
+def test_the_authors_noisy_images_have_the_psnr_they_report(data: Path) -> None:
     names = [path.name for path in (data / "denoising").glob("*.png")]
     scores = [
         metrics.psnr(*(images.load(data / folder / name) for folder in ("denoising_sigma25", "denoising"))) for name in names

@@ -1,4 +1,4 @@
-"""No override is trusted: each adjoint, vjp and jvp in the package is made wrong in turn, and ``check`` must see it."""
+"""Each adjoint, vjp and jvp that the package overrides is made wrong in turn, and ``check`` must report it."""
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -18,9 +18,9 @@ BASES = (LinearOrDifferentiableOperator, LinearOperator, DifferentiableOperator)
 
 
 def _zero_border(x: Tensor) -> Tensor:
-    kept = x.clone()
-    kept[..., 0] = 0
-    return kept
+    result = x.clone()
+    result[..., 0] = 0
+    return result
 
 
 MUTATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -34,52 +34,52 @@ MUTATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 WRONG_ON_PURPOSE = "dipops.course."  # operators that its exercises hand to students
 
 
-def _subclasses(kind: type) -> Iterator[type]:
-    for child in kind.__subclasses__():
+def _subclasses(parent: type) -> Iterator[type]:
+    for child in parent.__subclasses__():
         yield child
         yield from _subclasses(child)
 
 
 def _specimens() -> dict[type, LinearOrDifferentiableOperator]:
     """An operator of every class in the package, by its class."""
-    made = {name: make((3, 4, 5), torch.Generator().manual_seed(1)) for name, make in EXAMPLES.items()}
-    linear, curved = made["Mask"], made["FeatureMap"]
+    examples = {name: make((3, 4, 5), torch.Generator().manual_seed(1)) for name, make in EXAMPLES.items()}
+    linear, nonlinear = examples["Mask"], examples["FeatureMap"]
     assert isinstance(linear, LinearOperator)
     combined = [
         linear.T,
-        curved.linearize(torch.rand(3, 4, 5)),
-        *(linear @ linear, curved @ linear),
-        *(linear + 2 * linear, curved + linear),
-        *(2 * linear, 2 * curved),
-        *(stack(linear, 2 * linear), stack(curved, linear)),
+        nonlinear.linearize(torch.rand(3, 4, 5)),
+        *(linear @ linear, nonlinear @ linear),
+        *(linear + 2 * linear, nonlinear + linear),
+        *(2 * linear, 2 * nonlinear),
+        *(stack(linear, 2 * linear), stack(nonlinear, linear)),
     ]
-    return {type(operator): operator for operator in (*made.values(), *combined)}
+    return {type(operator): operator for operator in (*examples.values(), *combined)}
 
 
 SPECIMENS = _specimens()
 OVERRIDES = [
-    (kind, method)
-    for kind in sorted(set(_subclasses(LinearOrDifferentiableOperator)), key=lambda kind: kind.__name__)
-    if kind.__module__.startswith("dipops.") and not kind.__module__.startswith(WRONG_ON_PURPOSE) and kind not in BASES
+    (class_, method)
+    for class_ in sorted(set(_subclasses(LinearOrDifferentiableOperator)), key=lambda class_: class_.__name__)
+    if class_.__module__.startswith("dipops.") and not class_.__module__.startswith(WRONG_ON_PURPOSE) and class_ not in BASES
     for method in METHODS
-    if method in vars(kind)
+    if method in vars(class_)
 ]
 
 
 def test_every_class_that_overrides_has_a_specimen() -> None:
-    assert {kind for kind, _ in OVERRIDES} <= set(SPECIMENS)
+    assert {class_ for class_, _ in OVERRIDES} <= set(SPECIMENS)
     assert len(OVERRIDES) >= 12
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS)
-@pytest.mark.parametrize(("kind", "method"), OVERRIDES, ids=lambda part: part if isinstance(part, str) else part.__name__)
-def test_a_mutated_override_is_rejected(kind: type, method: str, mutation: str, device: torch.device) -> None:
+@pytest.mark.parametrize(("class_", "method"), OVERRIDES, ids=lambda part: part if isinstance(part, str) else part.__name__)
+def test_a_mutated_override_is_rejected(class_: type, method: str, mutation: str, device: torch.device) -> None:
     change = MUTATIONS[mutation]
 
     def wrong(self: LinearOrDifferentiableOperator, *inputs: Tensor) -> Tensor:
-        return change(getattr(kind, method)(self, *inputs))
+        return change(getattr(class_, method)(self, *inputs))
 
-    mutant = deepcopy(SPECIMENS[kind]).to(device)
-    mutant.__class__ = type(f"Wrong{kind.__name__}", (kind,), {method: wrong})
+    mutant = deepcopy(SPECIMENS[class_]).to(device)
+    mutant.__class__ = type(f"Wrong{class_.__name__}", (class_,), {method: wrong})
     faults = {verdict.law: verdict.fault for verdict in check(mutant, strict=False).verdicts if verdict.fault}
-    assert set(faults) - {"copies"}, f"{kind.__name__}.{method} {mutation} goes unseen"
+    assert set(faults) - {"copies"}, f"check does not see {class_.__name__}.{method} {mutation}"

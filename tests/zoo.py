@@ -1,4 +1,4 @@
-"""Wrong operators, each after a bug that real libraries have had, with the words that ``check`` must say of it."""
+"""Wrong operators, each after a bug that real libraries have had, with the words that the report of ``check`` must contain."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ SHAPE = (3, 7, 9)
 
 
 class Blur(LinearOperator):
-    """A right operator, to be made wrong: an uneven blur that keeps the size."""
+    """A right operator, the base of wrong ones: an uneven blur that keeps the size."""
 
     def __init__(self, in_shape: Sequence[int] = SHAPE) -> None:
         super().__init__(in_shape)
@@ -55,7 +55,7 @@ class HalfBorder(Blur):
 
 
 class NotFlipped(Blur):
-    """Convolves with the same kernel instead of the turned one."""
+    """Convolves with the same kernel instead of the flipped one."""
 
     def adjoint(self, y: Tensor) -> Tensor:
         return self.forward(y)
@@ -78,7 +78,7 @@ class WrongShape(Blur):
 
 
 class Remembers(LinearOperator):
-    """A mask that is made of the first picture it sees."""
+    """A mask made from the first image that it is applied to."""
 
     known: Tensor | None
 
@@ -98,7 +98,7 @@ class Random(LinearOperator):
 
 
 class Counts(LinearOperator):
-    """Right, but it keeps a number."""
+    """Right, but it counts its calls."""
 
     def __init__(self, in_shape: Sequence[int] = SHAPE) -> None:
         super().__init__(in_shape)
@@ -175,7 +175,7 @@ class Loses(Blur):
 
 
 class SingleKernel(Blur):
-    """A constant of the default dtype, made anew in each call."""
+    """A constant of the default dtype, created in each call."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.conv2d(x, torch.ones(self.in_shape[0], 1, 3, 3), padding=1, groups=self.in_shape[0])

@@ -1,4 +1,4 @@
-"""Judges answers to the exercises of the course."""
+"""Grades answers to the exercises of the course."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,30 +7,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from dipops.course import adjoints, ill_posed, least_squares, nonlinear, own, prior, stopping, variation
-from dipops.course.checks import Check, Wrong
+from dipops.course.checks import Check, GradingError
 from dipops.errors import BadValue, first_line, nearest
 
 EXERCISES: dict[str, Check] = {
-    f"{lesson}.{name}": check
-    for lesson, module in {
-        "adjoints": adjoints,
-        "ill-posed": ill_posed,
-        "least-squares": least_squares,
-        "variation": variation,
-        "prior": prior,
-        "stopping": stopping,
-        "nonlinear": nonlinear,
-        "own": own,
-    }.items()
-    for name, check in module.EXERCISES.items()
+    f"{lesson.__name__.rpartition('.')[2]}.{check.__name__}".replace("_", "-"): check
+    for lesson in (adjoints, ill_posed, least_squares, variation, prior, stopping, nonlinear, own)
+    for check in lesson.EXERCISES
 }
 _BLANK = "nothing yet: fill in the blank"
-_kept: ContextVar[list["Grade"] | None] = ContextVar("grades", default=None)
+_collected: ContextVar[list["Grade"] | None] = ContextVar("grades", default=None)
 
 
 @dataclass(frozen=True)
 class Grade:
-    """What came of an exercise; it prints as a line.
+    """The outcome of an exercise; it prints as a line.
 
     Attributes:
         exercise: its name.
@@ -52,7 +43,7 @@ class Grade:
 
 
 def grade(exercise: str, answer: Any) -> Grade:
-    """Judge an answer. Whatever it raises is the diagnosis.
+    """Grade an answer; an exception that it raises is the diagnosis.
 
     Args:
         exercise: its name, such as "adjoints.shift".
@@ -63,21 +54,21 @@ def grade(exercise: str, answer: Any) -> Grade:
     """
     if exercise not in EXERCISES:
         raise BadValue(f"exercise {exercise!r}", "one of the course", f"the nearest are {nearest(exercise, EXERCISES)}")
-    made = Grade(exercise, _fault(EXERCISES[exercise], answer))
-    if (kept := _kept.get()) is not None:
-        kept.append(made)
-    return made
+    outcome = Grade(exercise, _fault(EXERCISES[exercise], answer))
+    if (collected := _collected.get()) is not None:
+        collected.append(outcome)
+    return outcome
 
 
 @contextmanager
-def noted() -> Iterator[list[Grade]]:
-    """Collects all that is graded inside."""
+def collect_grades() -> Iterator[list[Grade]]:
+    """A list of all that is graded inside."""
     grades: list[Grade] = []
-    token = _kept.set(grades)
+    token = _collected.set(grades)
     try:
         yield grades
     finally:
-        _kept.reset(token)
+        _collected.reset(token)
 
 
 def _fault(check: Check, answer: Any) -> str:
@@ -86,8 +77,8 @@ def _fault(check: Check, answer: Any) -> str:
     try:
         check(answer)
     except Exception as error:  # an answer may raise anything
-        said = first_line(error)
-        if "ellipsis" in said.lower():
+        text = first_line(error)
+        if "ellipsis" in text.lower():
             return _BLANK
-        return said if isinstance(error, Wrong) else f"it raises {type(error).__name__}{f': {said}' if said else ''}"
+        return text if isinstance(error, GradingError) else f"it raises {type(error).__name__}{f': {text}' if text else ''}"
     return ""

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dipops.course.checks import Check, picture, require, same
+from dipops.course.checks import expect, expect_equal, random_image
 from dipops.operators.elementary import Mask
 from dipops.operators.interface import LinearOperator
 from dipops.operators.resampling import LanczosDownsampler
@@ -15,7 +15,7 @@ _SHAPE = (1, 6, 8)
 
 
 class Blur(LinearOperator):
-    """An uneven blur across, over the border, (C, H, W) to (C, H, W + 2): it sees every picture, and is hard to undo."""
+    """An uneven horizontal blur across the border, (C, H, W) to (C, H, W + 2): it sees every image, and is hard to invert."""
 
     def __init__(self, in_shape: tuple[int, ...] = _SHAPE) -> None:
         super().__init__(in_shape)
@@ -25,45 +25,40 @@ class Blur(LinearOperator):
         return F.conv2d(x, self.kernel, padding=(0, 2), groups=len(self.kernel))
 
 
-def null_picture(answer: Any) -> None:
-    """A picture of length 1 that a reducing operator does not see."""
+def null_image(answer: Any) -> None:
+    """An image of norm 1 that a downsampling operator does not see."""
     operator = LanczosDownsampler(_SHAPE, 2).double()
     x = answer(operator)
-    require(isinstance(x, Tensor), f"a tensor is wanted, and a {type(x).__name__} came")
-    require(tuple(x.shape) == _SHAPE, f"the picture has shape {tuple(x.shape)} instead of in_shape = {_SHAPE}")
+    expect(isinstance(x, Tensor), f"the answer is a {type(x).__name__}: return a tensor")
+    expect(tuple(x.shape) == _SHAPE, f"the image has shape {tuple(x.shape)} instead of in_shape = {_SHAPE}")
     x = x.double()
-    require(abs(float(x.norm()) - 1) < 1e-6, f"its length is {float(x.norm()):.4g} instead of 1")
-    seen = float(operator(x[None]).norm())
-    require(seen < 1e-6, f"the operator does see it: ‖Ax‖ = {seen:.3g}")
+    expect(abs(float(x.norm()) - 1) < 1e-6, f"its norm is {float(x.norm()):.4g} instead of 1")
+    size = float(operator(x[None]).norm())
+    expect(size < 1e-6, f"the operator does see it: ‖Ax‖ = {size:.3g}")
 
 
 def condition_number(answer: Any) -> None:
     """Largest over smallest singular value."""
     operator = Blur().double()
     values = torch.linalg.svdvals(operator.matrix())
-    same(answer(operator), values[0] / values[-1], "the condition number")
+    expect_equal(answer(operator), values[0] / values[-1], "the condition number")
 
 
 def pseudo_inverse(answer: Any) -> None:
     """The shortest least-squares solution, by the singular values that are not zero."""
-    torn = 1e-3 * Mask(torch.arange(48).view(6, 8) % 3 > 0, 1)  # small values that count, and zeros that do not
-    for operator in (Blur().double(), LanczosDownsampler(_SHAPE, 2).double(), torn.double()):
-        y = picture(1, *operator.out_shape, seed=1)
+    dim_mask = 1e-3 * Mask(torch.arange(48).view(6, 8) % 3 > 0, 1)  # singular values that are small, and zeros
+    for operator in (Blur().double(), LanczosDownsampler(_SHAPE, 2).double(), dim_mask.double()):
+        y = random_image(1, *operator.out_shape, seed=1)
         expected = (torch.linalg.pinv(operator.matrix()) @ y.flatten()).view(1, *_SHAPE)
-        same(answer(operator, y), expected, f"A⁺y of {operator!r}")
+        expect_equal(answer(operator, y), expected, f"A⁺y of {operator!r}")
 
 
 def picard(answer: Any) -> None:
     """|⟨uᵢ, y⟩| / σᵢ from the largest singular value to the smallest."""
-    operator = Blur((1, 1, 8)).double()  # of one line, for equal singular values would leave a choice
-    y = picture(1, *operator.out_shape, seed=2)
+    operator = Blur((1, 1, 8)).double()  # of one line: equal singular values would leave a choice
+    y = random_image(1, *operator.out_shape, seed=2)
     left, values, _ = torch.linalg.svd(operator.matrix(), full_matrices=False)
-    same(answer(operator, y), (left.T @ y.flatten()).abs() / values, "the coefficients")
+    expect_equal(answer(operator, y), (left.T @ y.flatten()).abs() / values, "the coefficients")
 
 
-EXERCISES: dict[str, Check] = {
-    "null-picture": null_picture,
-    "condition-number": condition_number,
-    "pseudo-inverse": pseudo_inverse,
-    "picard": picard,
-}
+EXERCISES = (null_image, condition_number, pseudo_inverse, picard)

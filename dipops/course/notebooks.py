@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dipops.course.grading import EXERCISES, Grade, noted
+from dipops.course.grading import EXERCISES, Grade, collect_grades
 from dipops.errors import BadFile, first_line
 
 _BLOCK = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -33,10 +33,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Graded:
-    """What came of a lesson.
+    """The outcome of a lesson.
 
     Attributes:
-        grades: of every exercise of the lesson, the last one where there are several; what is missing is not passed.
+        grades: of every exercise of the lesson, the last one where there are several; a missing exercise is not passed.
         faults: what the other cells raised, a line each.
     """
 
@@ -48,26 +48,24 @@ def cells_of(path: Path) -> list[Cell]:
     """The cells of code of a notebook, .ipynb or MyST Markdown (.md).
 
     Raises:
-        BadFile: it cannot be read, or is none.
+        BadFile: it cannot be read.
     """
     try:
         text = path.read_text(encoding="utf-8")
-        found = _from_jupyter(text) if path.suffix == ".ipynb" else _from_markdown(text)
+        cells = _from_jupyter(text) if path.suffix == ".ipynb" else _from_markdown(text)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadFile(f"{path} cannot be read: {error}", "a notebook, .ipynb or .md", "save it from Jupyter") from error
-    if not found:
-        raise BadFile(f"{path} without a cell of code", "a lesson of the course", "see docs/course")
-    return found
+    return cells
 
 
 def grades_of(path: Path, solutions: Mapping[str, str] | None = None) -> Graded:
     """Run every cell of a lesson, one after the other, and collect what is graded.
 
-    The code is run as it stands, with all the rights of whoever runs this. A cell that raises does not stop the next.
+    The code is run unchanged, with all the rights of whoever runs this. If a cell raises, the next ones still run.
 
     Args:
         path: of the notebook.
-        solutions: by exercise, code that takes the place of the cell that is marked for it.
+        solutions: by exercise, code that replaces the cell that is marked for it.
 
     Raises:
         BadFile: the notebook cannot be read, or has no exercise in it.
@@ -76,12 +74,12 @@ def grades_of(path: Path, solutions: Mapping[str, str] | None = None) -> Graded:
 
     mpl.use("Agg")
     faults = []
-    space: dict[str, Any] = {"__name__": "__main__", "display": lambda *shown, **options: None}
+    space: dict[str, Any] = {"__name__": "__main__", "display": lambda *values, **options: None}
     cells = cells_of(path)
-    asked = _asked(cells)
-    if not asked:
+    exercises = _exercises_of(cells)
+    if not exercises:
         raise BadFile(f"{path} without an exercise", "a lesson of the course", "see docs/course")
-    with noted() as grades, redirect_stdout(io.StringIO()):
+    with collect_grades() as grades, redirect_stdout(io.StringIO()):
         for number, cell in enumerate(cells, 1):
             code = (solutions or {}).get(cell.exercise, cell.code) if cell.exercise else cell.code
             try:
@@ -89,15 +87,14 @@ def grades_of(path: Path, solutions: Mapping[str, str] | None = None) -> Graded:
             except (Exception, SystemExit) as error:  # whatever a student's cell raises
                 faults.append(f"cell {number} raises {type(error).__name__}: {first_line(error)}")
     last = {grade.exercise: grade for grade in grades}
-    return Graded(tuple(last.get(name, Grade(name, "not handed in")) for name in asked), tuple(faults))
+    return Graded(tuple(last.get(name, Grade(name, "not handed in")) for name in exercises), tuple(faults))
 
 
-def _asked(cells: list[Cell]) -> list[str]:
-    """All exercises of the lessons from which any is there."""
-    named = {
-        name for cell in cells for name in EXERCISES if cell.exercise == name or f'"{name}"' in cell.code.replace("'", '"')
-    }
-    lessons = {name.partition(".")[0] for name in named}
+def _exercises_of(cells: list[Cell]) -> list[str]:
+    """All exercises of the lessons of which any exercise is in the cells."""
+    code = "".join(cell.code for cell in cells).replace("'", '"')
+    tagged = {cell.exercise for cell in cells}
+    lessons = {name.partition(".")[0] for name in EXERCISES if name in tagged or f'"{name}"' in code}
     return [name for name in EXERCISES if name.partition(".")[0] in lessons]
 
 
@@ -107,12 +104,12 @@ def _from_jupyter(text: str) -> list[Cell]:
 
 
 def _from_markdown(text: str) -> list[Cell]:
-    found = []
+    cells = []
     for block in _BLOCK.findall(text):
         tags = _TAGS.match(block)
         names = [tag.strip() for tag in tags.group(1).split(",")] if tags else []
-        found.append(Cell(_plain(_TAGS.sub("", block)), _exercise(names)))
-    return found
+        cells.append(Cell(_plain(_TAGS.sub("", block)), _exercise(names)))
+    return cells
 
 
 def _exercise(tags: Any) -> str:
@@ -120,5 +117,5 @@ def _exercise(tags: Any) -> str:
 
 
 def _plain(code: str) -> str:
-    """Without the lines that only Jupyter understands."""
+    """The code without the lines that only Jupyter understands."""
     return "\n".join(_MAGIC.sub(r"\1pass", line) for line in code.splitlines())

@@ -1,4 +1,4 @@
-"""Derivatives of a function by reverse mode alone, so that they hold for any forward that PyTorch can differentiate."""
+"""Derivatives of a function by reverse mode alone, so that they work for any forward that PyTorch can differentiate."""
 
 from collections.abc import Callable
 
@@ -16,9 +16,9 @@ def pullback(forward: Function, x: Tensor, v: Tensor) -> Tensor:
         try:
             pull = vjp(forward, x)[1]
         except RuntimeError as error:
-            if "functorch" not in str(error):
-                raise
-            return _pullback_without_transforms(forward, x, v)
+            if "functorch" in str(error):
+                return _pullback_without_transforms(forward, x, v)
+            raise
         return pull(v)[0]
 
 

@@ -11,8 +11,8 @@ _ROWS = 16
 class Banded(nn.Module):
     """A matrix (m, n) with few entries in each row and column, near one diagonal, that acts along an axis of a tensor.
 
-    Sixteen of its rows at a time, or of its columns where those are fewer, form a dense block, which meets a slice of the
-    tensor. Nothing is padded or copied, and the way back is the transposed matrix in blocks of its own.
+    Sixteen of its rows at a time, or of its columns where those are fewer, form a dense block, which multiplies a slice of
+    the tensor. Nothing is padded or copied. The transposed matrix is stored in blocks of its own.
 
     Args:
         matrix: (m, n), dense.
@@ -22,16 +22,16 @@ class Banded(nn.Module):
         super().__init__()
         height, width = matrix.shape
         least = min(height, width)
-        self._forth = _Blocks(matrix, _ROWS * height // least)
-        self._back = _Blocks(matrix.T, _ROWS * width // least)
+        self._matrix = _Blocks(matrix, _ROWS * height // least)
+        self._transpose = _Blocks(matrix.T, _ROWS * width // least)
 
     def forward(self, x: Tensor, axis: int) -> Tensor:
         """The product along ``axis``, -1 or -2, of length n: it becomes m."""
-        return _Product.apply(x, self._forth, self._back, axis)
+        return _Product.apply(x, self._matrix, self._transpose, axis)
 
     def transposed(self, y: Tensor, axis: int) -> Tensor:
         """The product with the transposed matrix along ``axis``, -1 or -2, of length m: it becomes n."""
-        return _Product.apply(y, self._back, self._forth, axis)
+        return _Product.apply(y, self._transpose, self._matrix, axis)
 
 
 class _Blocks(nn.Module):
@@ -55,19 +55,19 @@ class _Blocks(nn.Module):
 
 
 class _Product(torch.autograd.Function):
-    """The derivative of a product is one with the transposed matrix; autograd would fill a picture for each block."""
+    """The derivative of a product is one with the transposed matrix; autograd would fill an image for each block."""
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x: Tensor, forth: _Blocks, back: _Blocks, axis: int) -> Tensor:
-        return forth(x, axis)
+    def forward(x: Tensor, matrix: _Blocks, transpose: _Blocks, axis: int) -> Tensor:
+        return matrix(x, axis)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, _Blocks, _Blocks, int], output: Tensor) -> None:
-        _, *ctx.there = inputs
+        _, *ctx.constants = inputs
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
-        forth, back, axis = ctx.there
-        return _Product.apply(gradients[0], back, forth, axis), None, None, None
+        matrix, transpose, axis = ctx.constants
+        return _Product.apply(gradients[0], transpose, matrix, axis), None, None, None

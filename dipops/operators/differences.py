@@ -1,4 +1,4 @@
-"""The discrete gradient of a picture."""
+"""The discrete gradient of an image."""
 
 from collections.abc import Sequence
 from math import pi, sin
@@ -26,7 +26,7 @@ class FiniteDifferences(LinearOperator):
     def __init__(self, in_shape: Sequence[int]) -> None:
         super().__init__(in_shape)
         if len(self.in_shape) != 3:
-            raise BadValue(f"in_shape = {self.in_shape}", "(C, H, W)", "give grey pictures one channel")
+            raise BadValue(f"in_shape = {self.in_shape}", "(C, H, W)", "give grey images one channel")
 
     def forward(self, x: Tensor) -> Tensor:
         field = x.new_zeros(len(x), 2, *x.shape[1:])

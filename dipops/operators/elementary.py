@@ -32,28 +32,19 @@ class Mask(LinearOperator):
     Args:
         mask: 1 or True where a pixel is known, 0 or False where not. Shape (C, H, W) for one mask each channel, or
             (H, W) or (1, H, W) for one mask that ``channels`` channels share.
-        channels: how many channels the image has, for a shared mask.
+        channels: how many channels the image has; required for a shared mask.
 
     Raises:
-        BadType: the mask is no real tensor.
-        BadValue: it has another shape, values other than 0 and 1, or no known pixel, or ``channels`` is missing.
+        BadValue: the mask has values other than 0 and 1, or no known pixel, or ``channels`` is missing or does not fit.
     """
 
     mask: Tensor
 
     def __init__(self, mask: Tensor, channels: int | None = None) -> None:
-        if not isinstance(mask, Tensor) or mask.is_complex():
-            raise BadType(f"a mask that is {_said(mask)}", "a real tensor (H, W) or (C, H, W)", "use torch.as_tensor")
-        if mask.ndim not in (2, 3):
-            raise BadValue(f"a mask of shape {tuple(mask.shape)}", "(H, W) or (C, H, W)", "leave the batch out")
-        planes = mask if mask.ndim == 3 else mask[None]
-        if channels is None and (mask.ndim == 2 or len(planes) == 1):
-            raise BadValue(
-                f"a mask of shape {tuple(mask.shape)} for an unknown number of channels",
-                "channels with a mask that all channels share",
-                "pass channels=3, or 1 for a grey picture",
-            )
-        if channels is not None and (channels < 1 or len(planes) not in (1, channels)):
+        planes = mask[None] if mask.ndim == 2 else mask
+        if channels is None and len(planes) == 1:
+            raise BadValue("one mask for all channels", "the number of channels", "pass channels=3, or 1 for a grey image")
+        if channels is not None and len(planes) not in (1, channels):
             raise BadValue(f"{len(planes)} masks for {channels} channels", "one mask, or one each", "leave channels out")
         if not ((planes == 0) | (planes == 1)).all():
             raise BadValue("a mask with values other than 0 and 1", "1 where a pixel is known", "threshold it: mask > 0.5")
@@ -84,28 +75,21 @@ def is_mask(operator: LinearOrDifferentiableOperator) -> TypeGuard[Mask]:
 
 
 class GuidedInput(Identity):
-    """The identity, with a second picture of the same scene at hand: the flash photograph of a flash / no-flash pair.
+    """The identity, with a second image of the same scene as its guide: the flash photograph of a flash / no-flash pair.
 
-    The measurement does not involve the guide. Guidance enters through the prior: a DeepImagePrior that was given no
-    input of its own takes the guide as the input of its generator.
+    The measurement does not involve the guide. The prior uses it: a DeepImagePrior without an input of its own takes the
+    guide as the input of its generator.
 
     Args:
         guide: shape (C, H, W), values in [0, 1], aligned with the image, which has the same shape.
 
     Raises:
         BadType: the guide is no floating-point tensor.
-        BadValue: it is not (C, H, W).
     """
 
     def __init__(self, guide: Tensor) -> None:
-        if not isinstance(guide, Tensor) or not guide.is_floating_point():
-            raise BadType(f"a guide that is {_said(guide)}", "a picture (C, H, W) with values in [0, 1]", "use images.load")
-        if guide.ndim != 3:
-            raise BadValue(f"a guide of shape {tuple(guide.shape)}", "(C, H, W)", "leave the batch out")
+        if not guide.is_floating_point():
+            raise BadType(f"a guide of {guide.dtype}", "an image (C, H, W) with values in [0, 1]", "use images.load")
         super().__init__(guide.shape)
         self.guide = guide
         self._like = guide.new_empty(0)
-
-
-def _said(thing: object) -> str:
-    return f"a tensor of {thing.dtype}" if isinstance(thing, Tensor) else f"a {type(thing).__name__}"

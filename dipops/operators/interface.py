@@ -1,4 +1,4 @@
-"""What an operator is, and the algebra that makes new operators of old ones."""
+"""What an operator is, and the algebra that combines operators into new ones."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ class LinearOrDifferentiableOperator(nn.Module):
 
     Attributes:
         in_shape: shape of one image, without the batch.
-        guide: a picture that a prior may use as its input (in_shape, or None for most operators).
+        guide: an image that a prior may use as its input (in_shape, or None for most operators).
 
     Raises:
         BadValue: ``in_shape`` is not a sequence of positive integers.
@@ -54,7 +54,7 @@ class LinearOrDifferentiableOperator(nn.Module):
         """Check that x is a real tensor of shape (N, *in_shape) like the operator's own, then apply ``forward``.
 
         Raises:
-            BadType: x is no tensor, an integer tensor or a complex one.
+            BadType: x is an integer tensor or a complex one.
             BadValue: x has another shape, dtype or device.
         """
         checks.require_batch(x, self.in_shape, self._like, "x", repr(self))
@@ -84,23 +84,20 @@ class LinearOrDifferentiableOperator(nn.Module):
     @overload
     def __matmul__(self, other: "LinearOrDifferentiableOperator") -> "LinearOrDifferentiableOperator": ...
     def __matmul__(self, other: Any) -> Any:
-        _require_operators("@", self, other)
-        return _linear_if_all_are(LinearComposition, DifferentiableComposition, self, other)
+        return _combined("@", LinearComposition, DifferentiableComposition, self, other)
 
     @overload
     def __add__(self: "LinearOperator", other: "LinearOperator") -> "LinearOperator": ...
     @overload
     def __add__(self, other: "LinearOrDifferentiableOperator") -> "LinearOrDifferentiableOperator": ...
     def __add__(self, other: Any) -> Any:
-        _require_operators("+", self, other)
-        return _linear_if_all_are(LinearSum, DifferentiableSum, self, other)
+        return _combined("+", LinearSum, DifferentiableSum, self, other)
 
     @overload
     def __sub__(self: "LinearOperator", other: "LinearOperator") -> "LinearOperator": ...
     @overload
     def __sub__(self, other: "LinearOrDifferentiableOperator") -> "LinearOrDifferentiableOperator": ...
     def __sub__(self, other: Any) -> Any:
-        _require_operators("-", self, other)
         return self + (-1) * other
 
     @overload
@@ -122,25 +119,13 @@ class LinearOrDifferentiableOperator(nn.Module):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
-            if "_buffers" not in self.__dict__:
-                raise BadType(
-                    f"{type(self).__name__}.{name} is assigned before super().__init__",
-                    "super().__init__(in_shape) as the first line of __init__",
-                    "move the assignment below it",
-                )
             if value.is_complex():
-                raise BadType(
-                    f"{type(self).__name__}.{name} is complex, and .to(float32) would drop its imaginary part",
-                    "real tensors",
-                    "keep torch.view_as_real(k), and torch.view_as_complex it in forward",
-                )
+                attribute = f"{type(self).__name__}.{name} is complex, and .to(float32) would drop its imaginary part"
+                raise BadType(attribute, "real tensors", "keep torch.view_as_real(k), and torch.view_as_complex it in forward")
             if hasattr(type(self), name):
-                raise BadType(
-                    f"{type(self).__name__}.{name} = tensor, beside a class attribute {name} that would hide it",
-                    "a name of its own",
-                    f"set self.{name} in __init__ instead of in the class",
-                )
-            if name not in self._buffers:
+                attribute = f"{type(self).__name__}.{name} = tensor, next to a class attribute that would hide it"
+                raise BadType(attribute, "a name of its own", "choose another name, or set it in __init__ only")
+            if name not in self.__dict__.get("_buffers", ()):
                 self.__dict__.pop(name, None)
                 self.register_buffer(name, value.detach())
                 return
@@ -159,7 +144,10 @@ class LinearOrDifferentiableOperator(nn.Module):
                 out = self.forward(zero)
         except AttributeError as error:  # nn.Module.__getattr__ would hide it behind "no attribute out_shape"
             raise RuntimeError(f"{type(self).__name__}.forward failed on a zero image: {error}") from error
-        checks.require_output(out, type(self).__name__)
+        if not isinstance(out, Tensor) or out.ndim < 2 or len(out) != 1:
+            result = f"shape {tuple(out.shape)}" if isinstance(out, Tensor) else f"a {type(out).__name__}"
+            advice = "keep the batch dimension, and one more: keepdim=True"
+            raise BadType(f"{type(self).__name__}.forward gives {result} for one image", "a tensor (1, ...)", advice)
         return tuple(out.shape[1:])
 
 
@@ -212,9 +200,9 @@ class LinearOperator(LinearOrDifferentiableOperator):
         from scipy.sparse.linalg import LinearOperator as ScipyOperator
 
         def flat(function: Callable[[Tensor], Tensor], shape: Shape) -> Callable[[Any], Any]:
+            @torch.no_grad()
             def product(vector: Any) -> Any:
-                with torch.no_grad():
-                    return function(torch.as_tensor(vector).to(self._like).view(1, *shape)).flatten().cpu().numpy()
+                return function(torch.as_tensor(vector).to(self._like).view(1, *shape)).flatten().cpu().numpy()
 
             return product
 
@@ -234,9 +222,7 @@ class DifferentiableOperator(LinearOrDifferentiableOperator):
 
     def __getattr__(self, name: str) -> Any:
         if name in ("T", "adjoint", "gram", "norm", "matrix", "scipy"):
-            raise NotLinear(
-                f"{type(self).__name__}.{name}", "a LinearOperator", "use vjp(x, v) or linearize(x).T of a nonlinear operator"
-            )
+            raise NotLinear(f"{type(self).__name__}.{name}", "a LinearOperator", "use vjp(x, v) or linearize(x).T instead")
         return super().__getattr__(name)
 
 
@@ -297,13 +283,10 @@ class _Composition(LinearOrDifferentiableOperator):
     def __init__(self, outer: LinearOrDifferentiableOperator, inner: LinearOrDifferentiableOperator) -> None:
         super().__init__(inner.in_shape)
         if outer.in_shape != inner.out_shape:
-            raise BadValue(
-                f"{outer!r} @ {inner!r}, where the right gives {inner.out_shape} and the left takes {outer.in_shape}",
-                "equal shapes in the middle",
-                "build the left one for the right one's out_shape",
-            )
+            shapes = f"{outer!r} @ {inner!r}, where the right gives {inner.out_shape} and the left takes {outer.in_shape}"
+            raise BadValue(shapes, "equal shapes in the middle", "build the left one for the right one's out_shape")
         self.outer, self.inner = outer, inner
-        self._like, self.guide = checks.same_kind((outer._like, inner._like)), inner.guide
+        self._like, self.guide = checks.common_like((outer._like, inner._like)), inner.guide
 
     @property
     def out_shape(self) -> Shape:
@@ -343,8 +326,8 @@ class _Sum(LinearOrDifferentiableOperator):
             shapes = (f"{part!r} from {part.in_shape} to {part.out_shape}" for part in (first, second))
             raise BadValue(f"a sum of {' and '.join(shapes)}", "operators of the same shapes", "use stack(A, B)")
         self.first, self.second = first, second
-        self._like = checks.same_kind((first._like, second._like))
-        self.guide = checks.same_guide((first.guide, second.guide))
+        self._like = checks.common_like((first._like, second._like))
+        self.guide = checks.common_guide((first.guide, second.guide))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.first(x) + self.second(x)
@@ -415,11 +398,10 @@ class _Stack(LinearOrDifferentiableOperator):
     def __init__(self, *operators: LinearOrDifferentiableOperator) -> None:
         super().__init__(operators[0].in_shape)
         if any(part.in_shape != self.in_shape for part in operators):
-            shapes = ", ".join(str(part.in_shape) for part in operators)
-            raise BadValue(f"a stack of operators that take {shapes}", "one in_shape", "compose each with one that fits")
+            raise BadValue(f"stack of {[part.in_shape for part in operators]}", "one in_shape", "resample the image first")
         self._operators = nn.ModuleList(operators)
-        self._like = checks.same_kind([part._like for part in operators])
-        self.guide = checks.same_guide([part.guide for part in operators])
+        self._like = checks.common_like([part._like for part in operators])
+        self.guide = checks.common_guide([part.guide for part in operators])
 
     @property
     def operators(self) -> tuple[Any, ...]:
@@ -438,7 +420,7 @@ class _Stack(LinearOrDifferentiableOperator):
 
 
 class LinearStack(_Stack, LinearOperator):
-    """Linear operators on the same image, their measurements flattened and laid end to end."""
+    """Linear operators on the same image, their measurements flattened and concatenated."""
 
     def adjoint(self, y: Tensor) -> Tensor:
         pairs = zip(self.operators, self.split(y), strict=True)
@@ -461,30 +443,27 @@ def stack(first: LinearOperator, *others: LinearOperator) -> LinearStack: ...
 @overload
 def stack(first: LinearOrDifferentiableOperator, *others: LinearOrDifferentiableOperator) -> LinearOrDifferentiableOperator: ...
 def stack(first: Any, *others: Any) -> Any:
-    """Several measurements of one image: operators on one in_shape give vectors (N, total), end to end.
+    """Several measurements of one image: operators on one in_shape give one vector (N, total).
 
     Raises:
         BadType: an argument is no operator.
         BadValue: their in_shape, dtype, device or guide differ.
     """
-    _require_operators("stack", first, *others)
-    return _linear_if_all_are(LinearStack, DifferentiableStack, first, *others)
+    return _combined("stack", LinearStack, DifferentiableStack, first, *others)
 
 
-def _linear_if_all_are(linear: Any, differentiable: Any, *parts: LinearOrDifferentiableOperator) -> Any:
-    return (linear if all(isinstance(part, LinearOperator) for part in parts) else differentiable)(*parts)
-
-
-def _require_operators(symbol: str, *parts: Any) -> None:
+def _combined(symbol: str, linear: Any, differentiable: Any, *parts: Any) -> Any:
+    """``linear(*parts)`` where every part is linear, else ``differentiable(*parts)``."""
     for part in parts:
         if not isinstance(part, LinearOrDifferentiableOperator):
             advice = "apply an operator with A(x)" if isinstance(part, Tensor) else "wrap it in an operator of your own"
-            raise BadType(f"{_name(part)} beside {symbol}", "operators on both sides", advice)
+            raise BadType(f"{_name(part)} next to {symbol}", "operators on both sides", advice)
+    return (linear if all(isinstance(part, LinearOperator) for part in parts) else differentiable)(*parts)
 
 
-def _bracketed(operator: LinearOrDifferentiableOperator, *kinds: type) -> str:
-    return f"({operator!r})" if isinstance(operator, kinds) else repr(operator)
+def _bracketed(operator: LinearOrDifferentiableOperator, *looser: type) -> str:
+    return f"({operator!r})" if isinstance(operator, looser) else repr(operator)
 
 
-def _name(thing: Any) -> str:
-    return "a tensor" if isinstance(thing, Tensor) else repr(thing)
+def _name(operand: Any) -> str:
+    return "a tensor" if isinstance(operand, Tensor) else repr(operand)

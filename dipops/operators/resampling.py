@@ -1,4 +1,4 @@
-"""Operators that change the size of a picture."""
+"""Operators that change the size of an image."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from dipops.operators.interface import LinearOperator
 
 
 class LanczosDownsampler(LinearOperator):
-    """Reduces a picture by a whole factor with a Lanczos kernel: super-resolution.
+    """Reduces an image by an integer factor with a Lanczos kernel: super-resolution.
 
     Along each axis output j weighs input pixel p by L(|p + 1/2 - t (j + 1/2)| / t) with L(d) = sinc(d) sinc(d / a) for
     d < a, scaled to sum 1; beyond the border the nearest pixel is repeated. With ``lobes=2`` and an even factor it is the
@@ -33,14 +33,9 @@ class LanczosDownsampler(LinearOperator):
         require_integer("lobes", lobes, 1, "use 2 or 3")
         if len(self.in_shape) != 3 or any(side % factor for side in self.in_shape[1:]):
             sides = " x ".join(str(side - side % factor) for side in self.in_shape[1:])
-            raise BadValue(
-                f"in_shape = {self.in_shape} for factor {factor}",
-                f"(C, H, W) with sides that {factor} divides",
-                f"crop to {sides}",
-            )
+            raise BadValue(f"in_shape = {self.in_shape}", f"(C, H, W) with sides that {factor} divides", f"crop to {sides}")
         self.factor, self.lobes = factor, lobes
-        height, width = (Banded(lanczos_matrix(side, factor, lobes)) for side in self.in_shape[1:])
-        self._height, self._width = height, width
+        self._height, self._width = (Banded(lanczos_matrix(side, factor, lobes)) for side in self.in_shape[1:])
 
     def forward(self, x: Tensor) -> Tensor:
         return self._width(self._height(x, -2), -1)
@@ -53,7 +48,7 @@ class LanczosDownsampler(LinearOperator):
 
 
 def lanczos_matrix(size: int, factor: int, lobes: int) -> Tensor:
-    """The reduction of one axis, (size / factor, size) in the default dtype; what lies beyond the border is the last pixel."""
+    """The reduction of one axis, (size / factor, size) in the default dtype; beyond the border the last pixel is repeated."""
     kernel = lanczos_kernel(factor, lobes)
     first = torch.arange(0, size, factor) - (len(kernel) - factor) // 2
     pixels = (first[:, None] + torch.arange(len(kernel))).clamp(0, size - 1)

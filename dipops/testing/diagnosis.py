@@ -1,4 +1,4 @@
-"""What is wrong with an adjoint: the usual mistakes, told from one picture."""
+"""What is wrong with an adjoint: the usual mistakes, recognised in one image."""
 
 from collections.abc import Mapping
 
@@ -9,21 +9,28 @@ _CLOSE = 1e-8
 _SINGLE = 1e-5
 
 
-def diagnose_adjoint(got: Tensor, truth: Tensor, confusions: Mapping[str, Tensor] | None = None) -> str:
-    """One sentence on how ``got``, the adjoint's answer, differs from ``truth``; both of shape (1, *in_shape).
+def diagnose_adjoint(result: Tensor, expected: Tensor, confusions: Mapping[str, Tensor] | None = None) -> str:
+    """One sentence on how ``result``, what the adjoint gives, differs from ``expected``; both of shape (1, *in_shape).
 
     Args:
-        got, truth: the answers.
-        confusions: in words, what it may have been taken for, and that one's answer.
+        result, expected: images.
+        confusions: other operators that may have been taken for the adjoint, in words, and what each of them gives.
     """
-    if got.shape != truth.shape:
-        return f"the adjoint gives shape {tuple(got.shape[1:])} instead of {tuple(truth.shape[1:])}"
-    if not got.isfinite().all():
+    if result.shape != expected.shape:
+        return f"the adjoint gives shape {tuple(result.shape[1:])} instead of {tuple(expected.shape[1:])}"
+    if not result.isfinite().all():
         return "the adjoint gives values that are not finite"
-    if not truth.any():
+    if not expected.any():
         return "forward has no derivative: something inside cuts the graph, such as detach(), no_grad() or numpy"
-    taken = (f"the adjoint looks like {words}" for words, answer in (confusions or {}).items() if _close(got, answer))
-    sentences = (_rounded(got, truth), _scaled(got, truth), _moved(got, truth), *taken, _border(got, truth), _worst(got, truth))
+    confused = (f"the adjoint looks like {other}" for other, image in (confusions or {}).items() if _close(result, image))
+    sentences = (
+        _rounded(result, expected),
+        _scaled(result, expected),
+        _moved(result, expected),
+        *confused,
+        _border(result, expected),
+        _worst(result, expected),
+    )
     return next(sentence for sentence in sentences if sentence)
 
 
@@ -32,53 +39,53 @@ def in_single_precision(error: float) -> str:
     return "it computes in float32 inside: make constants in the dtype of the input" if error < _SINGLE else ""
 
 
-def _rounded(got: Tensor, truth: Tensor) -> str:
-    return in_single_precision(float((got - truth).norm() / truth.norm()))
+def _rounded(result: Tensor, expected: Tensor) -> str:
+    return in_single_precision(float((result - expected).norm() / expected.norm()))
 
 
-def _scaled(got: Tensor, truth: Tensor) -> str:
-    scale = float((got * truth).sum() / truth.square().sum())
-    if not _close(got, scale * truth):
+def _scaled(result: Tensor, expected: Tensor) -> str:
+    scale = float((result * expected).sum() / expected.square().sum())
+    if not _close(result, scale * expected):
         return ""
     return f"the adjoint looks scaled by {scale:.4g}" if scale else "the adjoint is zero"
 
 
-def _moved(got: Tensor, truth: Tensor) -> str:
-    for axis in range(1, truth.ndim):
-        if _close(got, truth.flip(axis)):
-            channels = " (channels swapped)" if truth.ndim == 4 and axis == 1 else ""
+def _moved(result: Tensor, expected: Tensor) -> str:
+    for axis in range(1, expected.ndim):
+        if _close(result, expected.flip(axis)):
+            channels = " (channels swapped)" if expected.ndim == 4 and axis == 1 else ""
             return f"the adjoint looks mirrored along axis {axis - 1}{channels}"
-    if truth.ndim == 4 and truth.shape[1] > 1:
-        order = torch.cdist(got[0].flatten(1), truth[0].flatten(1)).argmin(dim=1)
-        if len(order.unique()) == len(order) and _close(got, truth[:, order]):
+    if expected.ndim == 4 and expected.shape[1] > 1:
+        order = torch.cdist(result[0].flatten(1), expected[0].flatten(1)).argmin(dim=1)
+        if len(order.unique()) == len(order) and _close(result, expected[:, order]):
             return f"the adjoint looks right but for its channels swapped: it gives channels {order.tolist()} in this order"
-    for axis in range(1, truth.ndim):
+    for axis in range(1, expected.ndim):
         for step in (1, -1):
-            inner = truth.roll(step, axis).narrow(axis, 1, max(truth.shape[axis] - 2, 0))
-            if inner.any() and _close(got.narrow(axis, 1, inner.shape[axis]), inner):
+            inner = expected.roll(step, axis).narrow(axis, 1, max(expected.shape[axis] - 2, 0))
+            if inner.any() and _close(result.narrow(axis, 1, inner.shape[axis]), inner):
                 return f"the adjoint looks one pixel off along axis {axis - 1} (moved by {step})"
     return ""
 
 
-def _border(got: Tensor, truth: Tensor) -> str:
-    if truth.ndim < 3 or min(truth.shape[-2:]) < 3:
+def _border(result: Tensor, expected: Tensor) -> str:
+    if expected.ndim < 3 or min(expected.shape[-2:]) < 3:
         return ""
-    inside = torch.zeros_like(truth, dtype=torch.bool)
+    inside = torch.zeros_like(expected, dtype=torch.bool)
     inside[..., 1:-1, 1:-1] = True
-    if not truth[inside].any() or not _close(got[inside], truth[inside]):
+    if not expected[inside].any() or not _close(result[inside], expected[inside]):
         return ""
-    wrong = ~torch.isclose(got, truth, rtol=_CLOSE, atol=_CLOSE)
-    power = float(truth[wrong].square().sum())
-    weight = f"its weight is about {float((got[wrong] * truth[wrong]).sum()) / power:.3g}" if power else "it should be 0"
+    wrong = ~torch.isclose(result, expected, rtol=_CLOSE, atol=_CLOSE)
+    power = float(expected[wrong].square().sum())
+    weight = f"its weight is about {float((result[wrong] * expected[wrong]).sum()) / power:.3g}" if power else "it should be 0"
     return f"the adjoint looks right inside and wrong on the border, where {weight}"
 
 
-def _worst(got: Tensor, truth: Tensor) -> str:
-    index = int((got - truth).abs().argmax())
-    where = tuple(int(i) for i in torch.unravel_index(torch.tensor(index), truth.shape))[1:]
-    came, expected = float(got.flatten()[index]), float(truth.flatten()[index])
-    return f"the adjoint is wrong, most at pixel {where}: {came:.6g} instead of {expected:.6g}"
+def _worst(result: Tensor, expected: Tensor) -> str:
+    index = int((result - expected).abs().argmax())
+    where = tuple(int(i) for i in torch.unravel_index(torch.tensor(index), expected.shape))[1:]
+    value, expected_value = float(result.flatten()[index]), float(expected.flatten()[index])
+    return f"the adjoint is wrong, most at pixel {where}: {value:.6g} instead of {expected_value:.6g}"
 
 
-def _close(got: Tensor, truth: Tensor) -> bool:
-    return bool((got - truth).norm() <= _CLOSE * max(float(got.norm()), float(truth.norm())))
+def _close(result: Tensor, expected: Tensor) -> bool:
+    return bool((result - expected).norm() <= _CLOSE * max(float(result.norm()), float(expected.norm())))

@@ -1,4 +1,4 @@
-"""A small example of every elementary operator, made from a seed: one row each, from which all tests draw.
+"""A small example of every elementary operator, made from a seed, one row each; all tests of operators use them.
 
 A new operator adds its row here and inherits every law, every random expression and every mutation test.
 """
@@ -36,7 +36,7 @@ def _lanczos(in_shape: tuple[int, int, int], generator: torch.Generator) -> Lanc
 
 
 def _features(in_shape: tuple[int, int, int], generator: torch.Generator) -> FeatureMap:
-    """Keeps the shape, so that it can stand anywhere in an expression."""
+    """A feature map that keeps the shape, so that it can be anywhere in an expression."""
     channels = in_shape[0]
     with torch.random.fork_rng(devices=[]):
         first, second = nn.Conv2d(channels, 4, 3, padding=1), nn.Conv2d(4, channels, 1)

@@ -27,7 +27,7 @@ _LIKE_THE_INPUT = "create tensors like the input, with x.new_ones(...) say, or a
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one law says of an operator: ``fault`` is empty where it holds; ``error`` is relative, where there is one."""
+    """The outcome of one law for an operator: ``fault`` is empty where it holds; ``error`` is relative, where there is one."""
 
     law: str
     error: float | None = None
@@ -40,7 +40,7 @@ Law = Callable[[Any, torch.Generator], Verdict]
 
 @dataclass(frozen=True)
 class Report:
-    """The verdicts of all laws that were tried, and how many were not since another comes first; prints as a small table."""
+    """The verdicts of the laws that were tried, and how many were not because another failed first; prints as a table."""
 
     operator: str
     verdicts: tuple[Verdict, ...]
@@ -54,8 +54,8 @@ class Report:
         lines = [self.operator]
         for verdict in self.verdicts:
             error = "" if verdict.error is None else f"{verdict.error:.1e}"
-            words = verdict.fault or verdict.note
-            lines.append(f"  {'✗' if verdict.fault else '✓'} {verdict.law:<10} {error:>8}  {words}".rstrip())
+            remark = verdict.fault or verdict.note
+            lines.append(f"  {'✗' if verdict.fault else '✓'} {verdict.law:<10} {error:>8}  {remark}".rstrip())
         broken = sum(bool(verdict.fault) for verdict in self.verdicts)
         waiting = f"; the other {self.untried} say nothing until it holds" if self.untried else ""
         end = f"{broken} of {len(self.verdicts)} laws broken{waiting}" if broken else f"all {len(self.verdicts)} laws hold"
@@ -132,23 +132,23 @@ def purity(operator: LinearOrDifferentiableOperator, generator: torch.Generator)
 
 
 def _purity(operator: LinearOrDifferentiableOperator, generator: torch.Generator) -> Verdict:
-    before, drawn = probes.state(operator), torch.get_rng_state()
-    calls: list[tuple[str, Callable[[Tensor], Tensor], Tensor]] = [("forward", operator, probes.pictures(operator, generator))]
+    before, random_state = probes.state(operator), torch.get_rng_state()
+    calls: list[tuple[str, Callable[[Tensor], Tensor], Tensor]] = [("forward", operator, probes.images(operator, generator))]
     if isinstance(operator, LinearOperator):
         calls.append(("adjoint", operator.adjoint, probes.measurements(operator, generator)))
     worst = 0.0
     for name, function, x in calls:
-        kept, other = x.clone(), torch.randn(x.shape, generator=generator).to(x)
+        original, other = x.clone(), torch.randn(x.shape, generator=generator).to(x)
         with torch.no_grad():
             once = function(x).clone()
             function(other)
-            again = function(kept.clone())
-        if not torch.equal(x, kept):
+            again = function(original.clone())
+        if not torch.equal(x, original):
             return Verdict("purity", fault=f"{name} changes its input: work on a copy, x.clone()")
         worst = max(worst, probes.distance(once, again))
         if worst > _TOLERANCE:
             return Verdict("purity", worst, f"{name} gives another output for the same input: it remembers or is random")
-    if not torch.equal(drawn, torch.get_rng_state()):
+    if not torch.equal(random_state, torch.get_rng_state()):
         return Verdict("purity", fault="applying it changes the global random state: use a torch.Generator of its own")
     after = probes.state(operator)
     changed = [name for name, value in after.items() if name not in before or not probes.same(before[name], value)]
@@ -159,18 +159,18 @@ def _purity(operator: LinearOrDifferentiableOperator, generator: torch.Generator
 
 def dtype(operator: LinearOrDifferentiableOperator, generator: torch.Generator) -> Verdict:
     """float32 in, float32 out; float64 in, float64 out: forward, adjoint and derivatives."""
-    for kind in (torch.float32, torch.float64):
-        for name, out, _ in _outputs(operator.to(kind), generator):
-            if out.dtype != kind:
-                return Verdict("dtype", fault=f"{kind} in, {out.dtype} out of {name}: {_LIKE_THE_INPUT}")
+    for expected in (torch.float32, torch.float64):
+        for name, out, _ in _outputs(operator.to(expected), generator):
+            if out.dtype != expected:
+                return Verdict("dtype", fault=f"{expected} in, {out.dtype} out of {name}: {_LIKE_THE_INPUT}")
     return Verdict("dtype")
 
 
 def _outputs(
     operator: LinearOrDifferentiableOperator, generator: torch.Generator
 ) -> Iterator[tuple[str, Tensor, tuple[int, ...]]]:
-    """What every map of an operator gives for a batch of two: name, output, and the shape it should have."""
-    x, v = probes.pictures(operator, generator), probes.measurements(operator, generator)
+    """The outputs of every map of an operator for a batch of two: name, output, and the shape it should have."""
+    x, v = probes.images(operator, generator), probes.measurements(operator, generator)
     yield "forward", operator(x), (2, *operator.out_shape)
     if isinstance(operator, LinearOperator):
         yield "adjoint", operator.adjoint(v), (2, *operator.in_shape)
@@ -189,8 +189,8 @@ def shape(operator: LinearOrDifferentiableOperator, generator: torch.Generator) 
 
 
 def layout(operator: LinearOrDifferentiableOperator, generator: torch.Generator) -> Verdict:
-    """Where a picture lies in memory does not matter: a transposed or cropped view gives the same."""
-    x, v = probes.pictures(operator, generator), probes.measurements(operator, generator)
+    """The memory layout of an image does not matter: a transposed or cropped view gives the same."""
+    x, v = probes.images(operator, generator), probes.measurements(operator, generator)
     pairs = [("forward", operator, x), ("vjp", lambda v: operator.vjp(x, v), v)]
     for name, function, tensor in pairs:
         strided = tensor.flatten(1).T.contiguous().T.view_as(tensor) if tensor.ndim == 2 else tensor.mT.contiguous().mT
@@ -199,25 +199,25 @@ def layout(operator: LinearOrDifferentiableOperator, generator: torch.Generator)
         except RuntimeError as problem:
             return Verdict("layout", fault=f"{name} wants contiguous memory ({first_line(problem)}): use reshape")
         if error > _TOLERANCE:
-            return Verdict("layout", error, f"{name} depends on how the picture lies in memory")
+            return Verdict("layout", error, f"{name} depends on the memory layout of the image")
     return Verdict("layout")
 
 
 def batch(operator: LinearOrDifferentiableOperator, generator: torch.Generator) -> Verdict:
     """A batch gives what its images give one by one."""
-    x, v = probes.pictures(operator, generator, 3), probes.measurements(operator, generator, 3)
+    x, v = probes.images(operator, generator, 3), probes.measurements(operator, generator, 3)
     singles = range(len(x))
     pairs = {
         "forward": (operator(x), [operator(x[k : k + 1]) for k in singles]),
         "vjp": (operator.vjp(x, v), [operator.vjp(x[k : k + 1], v[k : k + 1]) for k in singles]),
     }
-    worst = max(probes.distance(together, torch.cat(apart)) for together, apart in pairs.values())
+    worst = max(probes.distance(together, torch.cat(singly)) for together, singly in pairs.values())
     return Verdict("batch", worst, "the images of a batch influence each other" if worst > _TOLERANCE else "")
 
 
 def gradient(operator: LinearOrDifferentiableOperator, generator: torch.Generator) -> Verdict:
     """vjp is the derivative by automatic differentiation, ⟨Ju, v⟩ = ⟨u, Jᵀv⟩, and linearize(x) is J."""
-    x, u = probes.pictures(operator, generator), probes.pictures(operator, generator)
+    x, u = probes.images(operator, generator), probes.images(operator, generator)
     v = probes.measurements(operator, generator)
     by_autograd, by_vjp = pullback(operator.forward, x, v), operator.vjp(x, v)
     error = probes.distance(by_vjp, by_autograd)
@@ -238,7 +238,7 @@ def taylor(operator: LinearOrDifferentiableOperator, generator: torch.Generator)
     """
     order = fine = 0.0
     for _ in range(_REDRAWS):
-        x, u = probes.pictures(operator, generator, 1), probes.direction(operator, generator)
+        x, u = probes.images(operator, generator, 1), probes.direction(operator, generator)
         with torch.no_grad():
             base, slope = operator(x), operator.jvp(x, u)
             scale = float(base.norm() + slope.norm()) or 1.0
@@ -253,7 +253,7 @@ def taylor(operator: LinearOrDifferentiableOperator, generator: torch.Generator)
 
 def linearity(operator: LinearOperator, generator: torch.Generator) -> Verdict:
     """A(2x - 3y) = 2 A(x) - 3 A(y) and A(0) = 0, for values of any size."""
-    x, y = 10 * probes.pictures(operator, generator), probes.pictures(operator, generator)
+    x, y = 10 * probes.images(operator, generator), probes.images(operator, generator)
     offset = operator(torch.zeros_like(x))
     if offset.any():
         return Verdict(
@@ -266,7 +266,7 @@ def linearity(operator: LinearOperator, generator: torch.Generator) -> Verdict:
 
 def adjoint(operator: LinearOperator, generator: torch.Generator) -> Verdict:
     """⟨Ax, y⟩ = ⟨x, Aᵀy⟩, relative to ‖Ax‖ ‖y‖, Aᵀ is the transpose by automatic differentiation, and gram is AᵀA."""
-    x, y = probes.pictures(operator, generator), probes.measurements(operator, generator)
+    x, y = probes.images(operator, generator), probes.measurements(operator, generator)
     back, by_autograd = operator.adjoint(y), pullback(operator.forward, torch.zeros_like(x), y)
     if back.shape != by_autograd.shape:
         return Verdict("adjoint", fault=diagnose_adjoint(back, by_autograd))
@@ -278,17 +278,17 @@ def adjoint(operator: LinearOperator, generator: torch.Generator) -> Verdict:
 
 
 def _confusions(operator: LinearOperator, y: Tensor) -> dict[str, Tensor]:
-    """What an adjoint written by hand is confused with, and how each answers to y (1, *out_shape)."""
+    """Operators that an adjoint written by hand may be confused with, and what each gives for y (1, *out_shape)."""
     if y.ndim != 1 + len(operator.in_shape):
         return {}
-    found = {}
+    confusions = {}
     if y.shape[1:] == operator.in_shape:
-        found["forward itself; the adjoint of a convolution has its kernel flipped"] = operator(y)
+        confusions["forward itself; the adjoint of a convolution has its kernel flipped"] = operator(y)
     zero = torch.zeros(1, *operator.in_shape).to(y)
     for axis in range(2, y.ndim):
-        answer = pullback(operator.forward, zero, y.flip(axis)).flip(axis)
-        found[f"that of an operator mirrored along axis {axis - 1}: flip the kernel there"] = answer
-    return found
+        mirrored = pullback(operator.forward, zero, y.flip(axis)).flip(axis)
+        confusions[f"that of an operator mirrored along axis {axis - 1}: flip the kernel there"] = mirrored
+    return confusions
 
 
 def dense(operator: LinearOperator, generator: torch.Generator) -> Verdict:
@@ -307,8 +307,9 @@ def dense(operator: LinearOperator, generator: torch.Generator) -> Verdict:
         return Verdict("dense", error, note=note)
     row, column = torch.nonzero((forward - back).abs() > _TOLERANCE * forward.abs().max())[0].tolist()
     place = f"A[{row}, {column}]" if pixels is None else f"⟨A e, y⟩ for e at {int(pixels[column])}"
-    came, expected = float(back[row, column]), float(forward[row, column])
-    return Verdict("dense", error, in_single_precision(error) or f"{place} is {expected:.6g} but {came:.6g} by the adjoint")
+    by_adjoint, entry = float(back[row, column]), float(forward[row, column])
+    fault = f"{place} is {entry:.6g} but {by_adjoint:.6g} by the adjoint"
+    return Verdict("dense", error, in_single_precision(error) or fault)
 
 
 def norm(operator: LinearOperator, generator: torch.Generator) -> Verdict:
@@ -316,24 +317,24 @@ def norm(operator: LinearOperator, generator: torch.Generator) -> Verdict:
     rows, columns = prod(operator.out_shape), prod(operator.in_shape)
     if rows * columns > _SVD_ENTRIES:
         return Verdict("norm", note=f"not compared: a matrix of {rows} x {columns} is large for an SVD")
-    truth, came = float(torch.linalg.matrix_norm(operator.matrix(), 2)), operator.norm()
-    error = abs(truth - came) / truth if truth else came
-    right = came <= truth * (1 + 1e-7) and truth <= 1.01 * came
-    return Verdict("norm", error, "" if right else f"norm() is {came:.6g}, the largest singular value {truth:.6g}")
+    largest, claimed = float(torch.linalg.matrix_norm(operator.matrix(), 2)), operator.norm()
+    error = abs(largest - claimed) / largest if largest else claimed
+    right = claimed <= largest * (1 + 1e-7) and largest <= 1.01 * claimed
+    return Verdict("norm", error, "" if right else f"norm() is {claimed:.6g}, the largest singular value {largest:.6g}")
 
 
 def copies(operator: LinearOrDifferentiableOperator, generator: torch.Generator) -> Verdict:
     """deepcopy, pickle and a round trip by ``.to()`` keep what the operator does."""
-    x = probes.pictures(operator, generator)
+    x = probes.images(operator, generator)
     out, note = operator(x), ""
     there_and_back = deepcopy(operator).to(torch.float32).to(torch.float64)
-    made = {"deepcopy": (deepcopy(operator), _TOLERANCE), ".to(float32) and back": (there_and_back, 1e-5)}
+    duplicates = {"deepcopy": (deepcopy(operator), _TOLERANCE), ".to(float32) and back": (there_and_back, 1e-5)}
     hidden = [type(part).__name__ for part in operator.modules() if not probes.importable(type(part))]
     if hidden:
         note = f"not pickled: {hidden[0]} cannot be imported by its name"
     else:
-        made["pickle"] = (pickle.loads(pickle.dumps(operator)), _TOLERANCE)
-    for name, (copy, tolerance) in made.items():
+        duplicates["pickle"] = (pickle.loads(pickle.dumps(operator)), _TOLERANCE)
+    for name, (copy, tolerance) in duplicates.items():
         if (error := probes.distance(copy(x), out)) > tolerance:
             return Verdict("copies", error, f"{name} changes what the operator does")
     return Verdict("copies", note=note)

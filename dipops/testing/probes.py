@@ -1,4 +1,4 @@
-"""What the laws try operators with, and how they compare what comes out."""
+"""The inputs that the laws try operators with, and how they compare the outputs."""
 
 import sys
 from copy import deepcopy
@@ -13,7 +13,7 @@ from dipops.operators.interface import LinearOperator, LinearOrDifferentiableOpe
 _MOVED_PIXELS = 1000
 
 
-def pictures(operator: LinearOrDifferentiableOperator, generator: torch.Generator, count: int = 2) -> Tensor:
+def images(operator: LinearOrDifferentiableOperator, generator: torch.Generator, count: int = 2) -> Tensor:
     """Inputs in [-1, 2], for estimates leave [0, 1]; in [0, 1] where a nonlinear operator is not defined outside it."""
     x = torch.rand(count, *operator.in_shape, generator=generator, dtype=torch.float64).to(operator._like)
     wide = 3 * x - 1
@@ -57,25 +57,25 @@ def holds_tensor(value: Any) -> bool:
     return isinstance(value, Tensor | nn.Module)
 
 
-def importable(kind: type) -> bool:
-    """Whether pickle can find the class again: one defined inside a function it cannot."""
-    return getattr(sys.modules.get(kind.__module__), kind.__qualname__, None) is kind
+def importable(class_: type) -> bool:
+    """Whether pickle can find the class again; a class defined inside a function it cannot find."""
+    return getattr(sys.modules.get(class_.__module__), class_.__qualname__, None) is class_
 
 
 def state(operator: nn.Module) -> dict[str, Any]:
-    """Everything that an operator and its parts remember, as copies."""
-    held: dict[str, Any] = {}
+    """Copies of everything that an operator and its parts store."""
+    stored: dict[str, Any] = {}
     for path, module in operator.named_modules():
         for name, value in vars(module).items():
             if name in ("_parameters", "_buffers"):
-                held |= {f"{path}.{key}".lstrip("."): deepcopy(tensor) for key, tensor in value.items()}
+                stored |= {f"{path}.{key}".lstrip("."): deepcopy(tensor) for key, tensor in value.items()}
             elif name not in ("_modules", "_out_shape"):
-                held[f"{path}.{name}".lstrip(".")] = deepcopy(value)
-    return held
+                stored[f"{path}.{name}".lstrip(".")] = deepcopy(value)
+    return stored
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether two things that an operator holds are equal: tensors and arrays by value, plain objects by their parts."""
+    """Whether two values that an operator stores are equal: tensors and arrays by value, plain objects by their parts."""
     if type(a) is not type(b):
         return False
     if isinstance(a, Tensor):

@@ -1,4 +1,4 @@
-"""The laws of a prox, each as the amount by which it is broken, relative and at most about the gap the prox was solved to."""
+"""The laws of a prox. Each gives the relative amount by which it is broken, at most about the gap of the prox."""
 
 import torch
 from torch import Tensor
@@ -21,10 +21,10 @@ def moreau(prior: ProximalPrior, x: Tensor) -> float:
     iteration = SeparableIteration(prior, x)
     for _ in range(_STEPS):
         iteration.step()
-    pulled = torch.zeros_like(x)
-    prior.add_adjoint_(pulled, iteration.p, 1.0)
-    u = x - pulled
-    broken = prior.value(u) + prior.conjugate(iteration.p) - (u * pulled).flatten(1).sum(1)
+    q = torch.zeros_like(x)
+    prior.add_adjoint_(q, iteration.p, 1.0)
+    u = x - q
+    broken = prior.value(u) + prior.conjugate(iteration.p) - (u * q).flatten(1).sum(1)
     return float(broken.abs().max() / (0.5 * power(x)).min())
 
 

@@ -1,4 +1,4 @@
-"""Hypothesis strategies: pictures, operators, and random expressions of operators. Needs the extra ``test``."""
+"""Hypothesis strategies: images, operators, and random expressions of operators. Needs the extra ``test``."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +27,7 @@ def generators() -> st.SearchStrategy[torch.Generator]:
 
 
 def shapes() -> st.SearchStrategy[tuple[int, int, int]]:
-    """Small pictures (C, H, W) with odd and unequal sides."""
+    """Small image shapes (C, H, W) with odd and unequal sides."""
     return st.tuples(st.sampled_from((1, 3)), st.integers(2, _SIDE), st.integers(2, _SIDE + 1))
 
 
@@ -52,7 +52,7 @@ def expressions(draw: st.DrawFn, depth: int = 4, name: str | None = None) -> Lin
 
 
 def _endomorphism(draw: st.DrawFn, shape: tuple[int, ...]) -> LinearOrDifferentiableOperator:
-    """An operator from a shape to itself: any example that keeps pictures of this shape, the identity for vectors."""
+    """An operator from a shape to itself: any example that keeps images of this shape, the identity for vectors."""
     keeps = ("FeatureMap", "Identity", "Mask", "Mask (shared)")
     if len(shape) != 3:
         return Identity(shape)

@@ -1,4 +1,4 @@
-"""SqueezeNet 1.0: a small network that classifies, and so can judge what another one has left of a picture."""
+"""SqueezeNet 1.0: a small network that classifies images."""
 
 from collections import OrderedDict
 from pathlib import Path
@@ -13,7 +13,7 @@ _WIDTHS = {2: 16, 3: 16, 4: 32, 5: 32, 6: 48, 7: 48, 8: 64, 9: 64}
 
 
 class Fire(nn.Module):
-    """1 x 1 convolutions that squeeze, then 1 x 1 and 3 x 3 ones that expand fourfold each, side by side."""
+    """1 x 1 convolutions that squeeze, then 1 x 1 and 3 x 3 ones in parallel that expand fourfold each."""
 
     def __init__(self, source: int, width: int) -> None:
         super().__init__()
@@ -34,6 +34,8 @@ class SqueezeNet(ImageNetwork):
     is in evaluation mode. ``SqueezeNet.load(path).at("scores")`` is an operator.
     """
 
+    default_layers = ("conv1", "fire3", "fire5", "fire7", "fire9", "conv_final")
+
     def __init__(self) -> None:
         layers: dict[str, nn.Module] = {"conv1": nn.Conv2d(3, 96, 7, stride=2), "relu1": nn.ReLU(), "pool1": _pool()}
         source = 96
@@ -48,22 +50,15 @@ class SqueezeNet(ImageNetwork):
         super().__init__(OrderedDict(layers))
         self.eval()
 
-    @property
-    def landmarks(self) -> tuple[str, ...]:
-        """Every other layer, to the last convolution."""
-        return ("conv1", "fire3", "fire5", "fire7", "fire9", "conv_final")
-
     @classmethod
     def load(cls, path: str | Path) -> "SqueezeNet":
         """The network of a file: .npz, .pt, .pth or .safetensors, float16 or float32, by the prototype's names.
 
         Raises:
-            BadFile: the file cannot be read, or its arrays are not those of a SqueezeNet; the text names the first wrong one.
+            BadFile: the file cannot be read, or its arrays are not those of a SqueezeNet; the message names them.
         """
         network = cls()
-        names = {name: name.replace(".", "/", 1) if name.startswith("fire") else name for name, _ in network.named_parameters()}
-        arrays = {name.replace(".conv", "/conv"): array for name, array in read_weights(path).items()}
-        set_weights(network, arrays, names, path)
+        set_weights(network, {name.replace("/", "."): array for name, array in read_weights(path).items()}, path)
         return network
 
     def __repr__(self) -> str:

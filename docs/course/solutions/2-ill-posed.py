@@ -1,10 +1,10 @@
-# %% ill-posed.null-picture
-def null_picture(A):
+# %% ill-posed.null-image
+def null_image(A):
     _, _, rows = torch.linalg.svd(A.matrix())
     return rows[-1].view(A.in_shape)
 
 
-grade("ill-posed.null-picture", null_picture)
+grade("ill-posed.null-image", null_image)
 
 
 # %% ill-posed.condition-number
@@ -19,8 +19,8 @@ grade("ill-posed.condition-number", condition_number)
 # %% ill-posed.pseudo-inverse
 def pseudo_inverse(A, y):
     U, S, Vt = torch.linalg.svd(A.matrix(), full_matrices=False)
-    seen = S > 1e-10 * S[0]
-    x = Vt[seen].T @ ((U[:, seen].T @ y.flatten()) / S[seen])
+    nonzero = S > 1e-10 * S[0]
+    x = Vt[nonzero].T @ ((U[:, nonzero].T @ y.flatten()) / S[nonzero])
     return x.view(1, *A.in_shape)
 
 

@@ -29,10 +29,10 @@ grade("prior.impedance", steps_to)
 
 
 # %% prior.average
-def average(pictures, decay):
-    mean = pictures[0]
-    for picture in pictures[1:]:
-        mean = decay * mean + (1 - decay) * picture
+def average(images, decay):
+    mean = images[0]
+    for image in images[1:]:
+        mean = decay * mean + (1 - decay) * image
     return mean
 
 

@@ -1,10 +1,10 @@
-# %% stopping.cut-noise
+# %% stopping.clipped-noise
 def strength(clean, sigma, generator):
     noise = sigma * torch.randn(clean.shape, generator=generator, dtype=clean.dtype)
     return ((clean + noise).clamp(0, 1) - clean).square().mean().sqrt()
 
 
-grade("stopping.cut-noise", strength)
+grade("stopping.clipped-noise", strength)
 
 
 # %% stopping.windowed-variance

@@ -18,9 +18,9 @@ grade("nonlinear.jvp", derivative)
 
 # %% nonlinear.gauss-newton
 def gauss_newton_step(A, x, y):
-    made_linear = Problem(A.linearize(x), (y - A(x)).detach())
+    linearised = Problem(A.linearize(x), (y - A(x)).detach())
     start = torch.zeros(A.in_shape, dtype=x.dtype)
-    return x + solve(made_linear, NoPrior(start), ConjugateGradient(), progress=False).image
+    return x + solve(linearised, NoPrior(start), ConjugateGradient(), progress=False).image
 
 
 grade("nonlinear.gauss-newton", gauss_newton_step)

@@ -1,6 +1,6 @@
 # %% own.operator
 class Mine(LinearOperator):
-    """A hand that moved: every pixel is smeared along the row."""
+    """Motion blur: every pixel is smeared along its row."""
 
     def __init__(self, in_shape):
         super().__init__(in_shape)
