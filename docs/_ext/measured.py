@@ -15,7 +15,7 @@ _SIZES = (64, 128, 256)
 
 
 def write(folder):
-    """A file for each part that a page includes."""
+    """Write a file for each part that a page includes."""
     folder.mkdir(exist_ok=True)
     for page in ("dip", "tv", "core", "features", "speed"):
         source = _RESULTS / f"{page}.md"
@@ -27,7 +27,7 @@ def write(folder):
 
 
 def laws():
-    """Every law, by what its docstring says."""
+    """A table of every law and its docstring."""
     rows = ["| law | says |", "|---|---|"]
     for law in (*FIRST_LAWS, *LINEAR_LAWS, *DERIVATIVE_LAWS):
         text = re.sub(r"`+", "`", " ".join(law.__doc__.split()))
@@ -36,23 +36,23 @@ def laws():
 
 
 def bytes_held():
-    """Memory of a step, counted by ``estimate`` while these pages were built."""
+    """A table of the memory of a step, counted by ``estimate`` while these pages are built."""
     torch.set_num_threads(2)
     rows = ["| pixels | TV | DIP, light | DIP, the paper's |", "|---|---|---|---|"]
     for side in _SIZES:
         problem = Problem(Identity((3, side, side)), torch.rand(3, side, side, generator=torch.Generator().manual_seed(0)))
         light = recipes.denoise(0.1)
-        found = [
+        costs = [
             estimate(problem, TotalVariation(0.1), steps=1),
             estimate(problem, light.prior, light.method, steps=1),
             estimate(problem, DeepImagePrior(), steps=1),
         ]
-        rows.append(f"| {side} x {side} | " + " | ".join(f"{one.bytes / 1e6:.0f} MB" for one in found) + " |")
+        rows.append(f"| {side} x {side} | " + " | ".join(f"{cost.bytes / 1e6:.0f} MB" for cost in costs) + " |")
     return "\n".join(rows) + "\n"
 
 
 def _sections(text):
-    """Titles and texts, the first what stands before all others: by what it was measured, and on what."""
+    """Titles and texts of the sections; the text before the first is called "about"."""
     text = re.sub(r"\A# .+\n", "## about\n", text)
     _, *parts = re.split(r"^## (.+)\n", text, flags=re.MULTILINE)
     for title, body in zip(parts[::2], parts[1::2], strict=True):
@@ -60,5 +60,5 @@ def _sections(text):
 
 
 def _slug(title):
-    """Its first three words."""
+    """The first three words of a title, joined by hyphens."""
     return "-".join(re.findall(r"[a-z0-9]+", title.lower())[:3])
