@@ -1,4 +1,4 @@
-"""The core's measurements: ``python -m benchmarks.core`` with DIPOPS_DATA naming the folder of test images."""
+"""The core's measurements: ``python -m benchmarks.core [PART ...]`` with DIPOPS_DATA naming the folder of test images."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.crops import DATA
-from benchmarks.harness import RESULTS, Records, Task, in_turn, render, run, table, write_report
+from benchmarks.harness import RESULTS, Records, Task, chosen, in_turn, render, run, table, write_report
 from dipops import Identity, NoPrior, Problem, TotalVariation, images, metrics, plot, recipes, solve
 from dipops._tools.files import write_whole
 from dipops._tools.seeds import stream
@@ -202,10 +202,8 @@ TASKS = (
 )
 
 
-def main(chosen: list[str]) -> None:
-    records = run(task for task in TASKS if not chosen or task.name in chosen)
-    for name, record in records.items():
-        print(name, record["result"])
+def main(parts: list[str]) -> None:
+    records = run(chosen(TASKS, parts))
     if len(records) == len(TASKS):
         write_report("core", report(records))
 

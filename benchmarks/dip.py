@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.core import SIGMA, save_figure
 from benchmarks.crops import CHECKING, CHOOSING, DATA, HELD_OUT, SIZE, crop
-from benchmarks.harness import Task, run
+from benchmarks.harness import Task, chosen, run
 from dipops import (
     Activation,
     DeepImagePrior,
@@ -409,7 +409,7 @@ TASKS = [
 
 def main(parts: list[str]) -> None:
     torch.set_num_threads(1)
-    run([task for task in TASKS if not parts or any(task.name.startswith(f"dip-{part}") for part in parts)])
+    run(chosen(TASKS, parts))
 
 
 if __name__ == "__main__":

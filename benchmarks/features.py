@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.crops import DATA
-from benchmarks.harness import RESULTS, Task, run
+from benchmarks.harness import RESULTS, Task, chosen, run
 from dipops import Activation, AlexNet, NoPrior, SqueezeNet, TotalVariation, images, recipes
 from dipops.operators.networks.imagenet import ImageNetwork
 from dipops.paper import preimages
@@ -122,7 +122,7 @@ TASKS = [*TUNING.values(), *MONKEY.values(), *MAXIMISED.values()]
 
 def main(parts: list[str]) -> None:
     torch.set_num_threads(1)
-    run([task for task in TASKS if not parts or any(task.name.startswith(f"features-{part}") for part in parts)])
+    run(chosen(TASKS, parts))
 
 
 if __name__ == "__main__":

@@ -89,6 +89,11 @@ def run(tasks: Iterable[Task], folder: Path = RESULTS, echo: Callable[[str], Non
     return records_of(tasks, folder)
 
 
+def chosen(tasks: Iterable[Task], parts: Sequence[str]) -> list[Task]:
+    """The tasks whose names contain one of the parts; all tasks without parts."""
+    return [task for task in tasks if not parts or any(part in task.name for part in parts)]
+
+
 def append(path: Path, record: Record) -> None:
     """Add a line to a file, which is replaced as a whole; what is not finite becomes null, for JSON has no word for it."""
     plain = json.loads(json.dumps(record), parse_constant=lambda _: None)
@@ -101,10 +106,10 @@ def append(path: Path, record: Record) -> None:
 def records_of(tasks: Iterable[Task], folder: Path = RESULTS) -> Records:
     """The newest record of each finished task, by the task's name."""
     tasks = list(tasks)
-    found: Records = {}
+    newest: Records = {}
     for report in dict.fromkeys(task.report for task in tasks):
-        found |= {_key(record["task"], record["settings"]): record for record in _read(folder / f"{report}.jsonl")}
-    return {task.name: found[task.key] for task in tasks if task.key in found}
+        newest |= {_key(record["task"], record["settings"]): record for record in _read(folder / f"{report}.jsonl")}
+    return {task.name: newest[task.key] for task in tasks if task.key in newest}
 
 
 def require_records(tasks: Iterable[Task], command: str) -> Records:

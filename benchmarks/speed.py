@@ -24,7 +24,7 @@ from benchmarks.core import SIGMA
 from benchmarks.crops import CHECKING
 from benchmarks.dip import LIGHT, TASK_SIZE, peak_of, problem_and_recipe, task_on
 from benchmarks.dip import noisy as noisy_crop
-from benchmarks.harness import Task, in_turn, run
+from benchmarks.harness import Task, chosen, in_turn, run
 from dipops import DeepImagePrior, Descent, Hourglass, Identity, LanczosDownsampler, Problem, estimate, images, recipes, solve
 from dipops._tools.allocator import reused_memory
 from dipops.metrics import psnr
@@ -208,9 +208,9 @@ def _solves(both: dict[Variant, tuple[Problem, Recipe]], steps: dict[str, int]) 
     }
 
 
-def _seconds_over_runs(whole: dict[str, Callable[[], object]], steps: dict[str, int], rounds: int) -> dict[str, float]:
+def _seconds_over_runs(solves: dict[str, Callable[[], object]], steps: dict[str, int], rounds: int) -> dict[str, float]:
     """Medians of seconds a step, of runs of so many."""
-    return {name: median / steps[name] for name, median in in_turn(whole, rounds)["median_seconds"].items()}
+    return {name: median / steps[name] for name, median in in_turn(solves, rounds)["median_seconds"].items()}
 
 
 SIZES, WIDTHS, DEPTHS = (64, 128, 256, 512, 1024), (16, 32, 64, 128), (2, 3, 4, 5)
@@ -277,9 +277,5 @@ TASKS = [
 ]
 
 
-def main(parts: list[str]) -> None:
-    run([task for task in TASKS if not parts or any(part in task.name for part in parts)])
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(chosen(TASKS, sys.argv[1:]))

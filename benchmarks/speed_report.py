@@ -80,8 +80,8 @@ def rates(records: Records) -> str:
 
 def races(records: Records) -> dict[str, Any]:
     """The race to the paper's best on every image: its table, and what it comes to."""
-    of_rates = records[RATES[128].name]
-    rate = of_rates["result"]["seconds"]
+    rate_record = records[RATES[128].name]
+    rate = rate_record["result"]["seconds"]
     rows: list[Row] = []
     ratios, lost = [], []
     for image in HELD_OUT:
@@ -95,7 +95,7 @@ def races(records: Records) -> dict[str, Any]:
             lost.append(best - answer)
             ends = [f"{last_step * rate['light']:.0f}", f"{lost[-1]:+.2f}"]
             cells = [image, seed, at(paper["oracle"]), at(light["oracle"]), *steps, *seconds, *ends]
-            rows.append((cells, [*sources, of_rates]))
+            rows.append((cells, [*sources, rate_record]))
     heads = ["paper's best", "light's best", "steps", "light", "loop, s", "light, s", "ratio", "by its stop, s", "dB behind"]
     totals = {"reached": len(ratios), "of": len(rows), "ratio": geometric_mean(ratios), "behind": mean(lost)}
     return {"table": table(["image", "seed", *heads], rows), **totals}
@@ -129,15 +129,15 @@ def others(records: Records) -> dict[str, str]:
     rows: list[Row] = []
     ratios: dict[str, list[float]] = {}
     for name, steps in OTHERS.items():
-        of_rates = records[OTHER_RATES[name].name]
-        rates = of_rates["result"]["paper"], of_rates["result"]["light"]
+        rate_record = records[OTHER_RATES[name].name]
+        rates = rate_record["result"]["paper"], rate_record["result"]["light"]
         for image in CHECKING:
             sources = [records[REACHED[name, image, recipe].name] for recipe in ("paper", "light")]
             paper, light = (source["result"] for source in sources)
             _, ratio, raced = race(paper["best"][1], paper["average"], light["average"], rates)
             if ratio:
                 ratios.setdefault(name, []).append(ratio)
-            rows.append(([name, image, steps, at(paper["best"]), at(light["best"]), *raced], [*sources, of_rates]))
+            rows.append(([name, image, steps, at(paper["best"]), at(light["best"]), *raced], [*sources, rate_record]))
     heads = ["task", "image", "steps of the paper's", "paper's best", "light's best", "paper's, s", "light, s", "ratio"]
     means = (f"{name} {geometric_mean(values):.1f} ({len(values)} of {len(CHECKING)})" for name, values in ratios.items())
     return {"table": table(heads, rows), "means": "; ".join(means)}

@@ -1,4 +1,4 @@
-"""Total variation, measured: ``python -m benchmarks.tv`` with DIPOPS_DATA naming the folder of test images.
+"""Total variation, measured: ``python -m benchmarks.tv [PART ...]`` with DIPOPS_DATA naming the folder of test images.
 
 Peers are timed where they are installed: scikit-image, and ODL and deepinv in an environment of their own.
 """
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from benchmarks.core import save_figure
 from benchmarks.crops import DATA
-from benchmarks.harness import Records, Row, Task, in_turn, render, run, table, write_report
+from benchmarks.harness import Records, Row, Task, chosen, in_turn, render, run, table, write_report
 from dipops import (
     Descent,
     Identity,
@@ -205,12 +205,10 @@ TASKS = (
 )
 
 
-def main(chosen: list[str]) -> None:
+def main(parts: list[str]) -> None:
     os.environ.setdefault("MPLBACKEND", "agg")
     warnings.simplefilter("ignore")
-    records = run(task for task in TASKS if not chosen or task.name in chosen)
-    for name, record in records.items():
-        print(name, record["result"])
+    records = run(chosen(TASKS, parts))
     if len(records) == len(TASKS):
         write_report("tv", report(records))
 
