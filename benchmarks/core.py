@@ -14,12 +14,10 @@ from torch import Tensor
 
 from benchmarks.crops import DATA
 from benchmarks.harness import RESULTS, Records, Task, chosen, in_turn, render, run, table, write_report
-from dipops import Identity, NoPrior, Problem, TotalVariation, images, metrics, plot, recipes, solve
+from dipops import Descent, Identity, NoPrior, Problem, TotalVariation, images, metrics, plot, recipes, solve
 from dipops._tools.files import write_whole
 from dipops._tools.seeds import stream
 from dipops.priors.deep_image_prior import DeepImagePrior
-from dipops.recipes import Variant
-from dipops.stopping import Average
 
 SIGMA = 25 / 255
 
@@ -33,7 +31,7 @@ def f16(settings: dict[str, Any]) -> dict[str, Any]:
     results = {
         "none": solve(problem, NoPrior(), progress=False),
         "TV, λ = σ": solve(problem, TotalVariation(SIGMA), progress=False),
-        "DIP": recipes.denoise(SIGMA, Variant.PAPER).solve(problem, steps=settings["steps"], progress=False),
+        "DIP": recipes.denoise(SIGMA, settings["recipe"]).solve(problem, steps=settings["steps"], progress=False),
     }
     dip = results["DIP"]
     shown = {"noisy": problem.y, **{name: result.image for name, result in results.items()}, "truth": truth}
@@ -132,7 +130,7 @@ def _problem(size: int) -> Problem:
 
 def _solve(settings: dict[str, Any]) -> Any:
     problem = _problem(settings["size"])
-    return lambda: solve(problem, DeepImagePrior(), steps=settings["steps"], monitors=(Average(0.99),), progress=False)
+    return lambda: solve(problem, DeepImagePrior(), Descent(), steps=settings["steps"], progress=False)
 
 
 def _plain_loop(settings: dict[str, Any]) -> Any:

@@ -6,7 +6,6 @@ Parts may run at once in several processes, each with one thread: none of them t
 import io
 import sys
 from collections.abc import Callable
-from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -20,10 +19,8 @@ from benchmarks.core import SIGMA, save_figure
 from benchmarks.crops import CHECKING, CHOOSING, DATA, HELD_OUT, SIZE, crop
 from benchmarks.harness import Task, chosen, run
 from dipops import (
-    Activation,
     DeepImagePrior,
     Descent,
-    EncoderDecoder,
     GuidedInput,
     Hourglass,
     Identity,
@@ -31,10 +28,6 @@ from dipops import (
     Langevin,
     Mask,
     Problem,
-    ResNet,
-    UNet,
-    Upsampling,
-    consistency,
     images,
     metrics,
     plot,
@@ -45,8 +38,11 @@ from dipops import (
 from dipops._tools.seeds import stream
 from dipops.methods.descent import ADAM, MakeOptimizer
 from dipops.methods.muon import MuonThenAdam
-from dipops.recipes import Recipe, Variant
-from dipops.stopping import Average, ExponentialVariance, HeldOut, Observed, Residual, Step, StopRule, WindowedVariance
+from dipops.operators import Activation
+from dipops.priors.generators import EncoderDecoder, ResNet, UNet
+from dipops.recipes import Recipe, Settings
+from dipops.solver.cost import start
+from dipops.stopping import Discrepancy, ExponentialVariance, HeldOut, Observe, Step, StopRule, WindowedVariance
 
 PATIENCE = {"light": 100, "paper": 200}
 _ALPHA, _WINDOW = {"light": 0.05, "paper": 0.03}, {"light": 90, "paper": 150}
@@ -59,7 +55,7 @@ def rules(recipe: str) -> dict[str, StopRule]:
     """The rules that are compared: with patience as long as a recipe is slow, and as their authors have them."""
     patience = PATIENCE[recipe]
     return {
-        "discrepancy": Residual(SIGMA),
+        "discrepancy": Discrepancy(SIGMA),
         "exponential variance": ExponentialVariance(_ALPHA[recipe], patience=patience),
         "exponential variance, α = 0.1, patience 1000": ExponentialVariance(0.1, patience=1000),
         "windowed variance": WindowedVariance(_WINDOW[recipe], patience=patience),
@@ -91,8 +87,8 @@ def noisy(name: str, seed: int, size: int = SIZE) -> Problem:
 
 def curves(settings: dict[str, Any]) -> dict[str, Any]:
     """One denoising run that every rule observes; the recipe's own average. The paper's network ends past its peak."""
-    recipe = recipes.denoise(SIGMA, Variant(settings["recipe"]))
-    observed = {name: Observed(rule) for name, rule in rules(settings["recipe"]).items()}
+    recipe = recipes.denoise(SIGMA, settings["recipe"])
+    followed = rules(settings["recipe"])
     problem = noisy(settings["image"], settings["seed"])
     result = solve(
         problem,
@@ -100,16 +96,16 @@ def curves(settings: dict[str, Any]) -> dict[str, Any]:
         recipe.method,
         steps=settings["steps"],
         seed=settings["seed"],
-        monitors=[_average(recipe), *observed.values(), *([PastPeak()] if settings["recipe"] == "paper" else [])],
+        callbacks=[*map(Observe, followed.values()), *([PastPeak()] if settings["recipe"] == "paper" else [])],
         progress=False,
     )
     curve = result.trace["psnr_average"][:, 0]
-    stops = {name: int(rule.at) for name, rule in observed.items()}
+    stops = {name: int(observed.image_steps) for name, observed in zip(followed, result.observed, strict=True)}
     return {
         "oracle": peak_of(curve),
         "stops": {name: [step, float(curve[step - 1])] for name, step in stops.items() if step},
         "last": float(curve[-1]),
-        "rollbacks": result.undone,
+        "rollbacks": result.rollbacks,
         "average": _thin(curve),
         "raw": _thin(result.trace["psnr"][:, 0]),
     }
@@ -119,37 +115,29 @@ def held_out(settings: dict[str, Any]) -> dict[str, Any]:
     """The light recipe stopped by a tenth of the pixels, which it does not fit."""
     recipe = recipes.denoise(SIGMA)
     problem = noisy(settings["image"], settings["seed"])
-    rule = HeldOut(0.1, patience=settings["patience"])
-    result = solve(
-        problem,
-        recipe.prior,
-        recipe.method,
-        steps=4000,
-        seed=settings["seed"],
-        monitors=[_average(recipe), rule],
-        progress=False,
-    )
-    return {"stop": [int(result.at), float(metrics.psnr(result.image, crop(settings["image"])))], "steps": result.steps}
+    stops, seed = [HeldOut(0.1, patience=settings["patience"])], settings["seed"]
+    result = solve(problem, recipe.prior, recipe.method, steps=4000, seed=seed, callbacks=stops, progress=False)
+    return {
+        "stop": [int(result.image_steps), float(metrics.psnr(result.image, crop(settings["image"])))],
+        "steps": result.steps,
+    }
 
 
 def candidate(settings: dict[str, Any]) -> dict[str, Any]:
     """Best average of one network in 700 steps (1200 for the paper's), or until it is past its peak."""
     problem = noisy(settings["image"], 0)
-    prior, method, average, steps = CANDIDATES[settings["network"]]
-    result = solve(problem, prior, method, steps=steps, monitors=[average, PastPeak()], progress=False)
+    prior, method, steps = CANDIDATES[settings["network"]]
+    result = solve(problem, prior, method, steps=steps, callbacks=[PastPeak()], progress=False)
     curve = result.trace["psnr_average"][:, 0]
-    return {"best": peak_of(curve), "rollbacks": result.undone}
+    return {"best": peak_of(curve), "rollbacks": result.rollbacks}
 
 
 def costs(settings: dict[str, Any]) -> dict[str, Any]:
     """Parameters of every candidate, and the floating-point operations of the products in a step."""
     counts = {}
     for name in settings["networks"]:
-        prior, method, _, _ = CANDIDATES[name]
-        prior = deepcopy(prior)
-        problem = noisy(CHOOSING[0], 0)
-        prior.start(problem, [0])
-        iteration = method.start(problem, prior, [stream(0, "perturbation")])
+        prior, method, _ = CANDIDATES[name]
+        prior, iteration = start(noisy(CHOOSING[0], 0), prior, method)
         with FlopCounterMode(display=False) as counter:
             iteration.step(measure=False)
         counts[name] = {"parameters": sum(p.numel() for p in prior.parameters()), "gflop": counter.get_total_flops() / 1e9}
@@ -163,13 +151,13 @@ def house(settings: dict[str, Any]) -> dict[str, Any]:
     truth, y = (images.load(DATA / folder / "house.png")[crop_of] for folder in ("denoising", "denoising_sigma25"))
     problem = Problem(Identity(truth.shape), y, truth, SIGMA)
     result = recipes.denoise(SIGMA).solve(problem.repeat(4), progress=False)
-    mean, std = result.pooled()
+    mean, std = result.ensemble()
     save_figure("images/dip-house-uncertainty", plot.uncertainty(mean, std, truth))
     return {
         "runs": metrics.psnr(result.image, truth.expand_as(result.image)).tolist(),
         "mean_of_runs": float(metrics.psnr(mean, truth)),
-        "image_steps": result.at.tolist(),
-        "message": result.stopped,
+        "image_steps": result.image_steps.tolist(),
+        "message": result.message,
         "correlation_of_std_and_error": _correlation(std, mean - truth),
     }
 
@@ -177,29 +165,27 @@ def house(settings: dict[str, Any]) -> dict[str, Any]:
 def projection(settings: dict[str, Any]) -> dict[str, Any]:
     """A light restoration before and after the projection onto Ax = y."""
     x = crop(settings["image"])
-    problem, recipe = problem_and_recipe(settings["task"], x, Variant.LIGHT)
-    result = solve(problem, recipe.prior, recipe.method, steps=settings["steps"], monitors=recipe.monitors, progress=False)
-    after = project(problem.operator, result.image, problem.y)
+    problem, recipe = problem_and_recipe(settings["task"], x, "light")
+    result = solve(problem, recipe.prior, recipe.method, steps=settings["steps"], callbacks=recipe.callbacks, progress=False)
+    after = project(problem, result.image)
     return {
         "psnr": [float(metrics.psnr(image, x)) for image in (result.image, after)],
-        "data_psnr": [float(consistency(problem.operator, image, problem.y)) for image in (result.image, after)],
+        "data_psnr": [float(problem.data_psnr(image)) for image in (result.image, after)],
     }
 
 
 def task(settings: dict[str, Any]) -> dict[str, Any]:
     """The average of one recipe on another task."""
     x = crop(settings["image"], settings["size"])
-    problem, recipe = problem_and_recipe(settings["task"], x, Variant(settings["recipe"]))
-    observed = Observed(rules(settings["recipe"])["exponential variance"])
-    result = solve(
-        problem, recipe.prior, recipe.method, steps=settings["steps"], monitors=[_average(recipe), observed], progress=False
-    )
-    curve, step = result.trace["psnr_average"][:, 0], int(observed.at)
+    problem, recipe = problem_and_recipe(settings["task"], x, settings["recipe"])
+    rule = Observe(rules(settings["recipe"])["exponential variance"])
+    result = solve(problem, recipe.prior, recipe.method, steps=settings["steps"], callbacks=[rule], progress=False)
+    curve, step = result.trace["psnr_average"][:, 0], int(result.observed[0].image_steps)
     return {
         "best": peak_of(curve),
         "stop": [step, float(curve[step - 1])],
         "last": float(curve[-1]),
-        "rollbacks": result.undone,
+        "rollbacks": result.rollbacks,
         "average": _thin(curve),
     }
 
@@ -228,28 +214,28 @@ def langevin(settings: dict[str, Any]) -> dict[str, Any]:
     problem = noisy(settings["image"], 0)
     method = Langevin(rate=settings["rate"], burn_in=settings["burn_in"])
     result = solve(problem, recipes.denoise(SIGMA).prior, method, steps=settings["steps"], progress=False)
-    assert result.spread is not None
+    assert result.std is not None
     assert problem.truth is not None
-    save_figure(f"images/dip-langevin-{settings['image']}", plot.uncertainty(result.image, result.spread, problem.truth))
+    save_figure(f"images/dip-langevin-{settings['image']}", plot.uncertainty(result.image, result.std, problem.truth))
     return {
         "posterior_mean": float(metrics.psnr(result.image, problem.truth)),
         "last": float(metrics.psnr(result.last, problem.truth)),
-        "std": float(result.spread.mean()),
-        "correlation_of_std_and_error": _correlation(result.spread, result.image - problem.truth),
+        "std": float(result.std.mean()),
+        "correlation_of_std_and_error": _correlation(result.std, result.image - problem.truth),
         "average": _thin(result.trace["psnr_average"][:, 0], 25),
     }
 
 
-def problem_and_recipe(name: str, x: Tensor, variant: Variant) -> tuple[Problem, Recipe]:
+def problem_and_recipe(name: str, x: Tensor, settings: Settings) -> tuple[Problem, Recipe]:
     """A task made from an image, and its recipe."""
     size = x.shape[-1]
     if name == "x4":
-        return Problem.simulate(LanczosDownsampler(x.shape, 4), x), recipes.upscale(4, variant)
+        return Problem.simulate(LanczosDownsampler(x.shape, 4), x), recipes.upscale(4, settings)
     if name == "JPEG":
-        return Problem(Identity(x.shape), _compressed(x), x), recipes.jpeg(variant)
+        return Problem(Identity(x.shape), _compressed(x), x), recipes.jpeg(settings)
     if name == "flash":
         dim = x * torch.tensor([1.0, 0.75, 0.5]).view(3, 1, 1) * 0.6
-        return Problem.simulate(GuidedInput(x), dim, SIGMA), recipes.flash(variant)
+        return Problem.simulate(GuidedInput(x), dim, SIGMA), recipes.flash(settings)
     masks = {
         "text": (_text_mask(size), recipes.inpaint_text),
         "50% missing": (images.random_mask(size, size, keep=0.5), recipes.inpaint_random),
@@ -257,7 +243,7 @@ def problem_and_recipe(name: str, x: Tensor, variant: Variant) -> tuple[Problem,
         "hole": (_hole_mask(size), recipes.inpaint_hole),
     }
     mask, recipe = masks[name]
-    return Problem.simulate(Mask(mask, 3), x), recipe(variant)
+    return Problem.simulate(Mask(mask, 3), x), recipe(settings)
 
 
 def _compressed(x: Tensor) -> Tensor:
@@ -281,10 +267,6 @@ def _hole_mask(size: int) -> Tensor:
     return mask
 
 
-def _average(recipe: Recipe) -> Average:
-    return next(one for one in recipe.monitors if isinstance(one, Average))
-
-
 def peak_of(curve: Tensor) -> list[float]:
     """The step of the largest value, and that value."""
     return [int(curve.argmax()) + 1, float(curve.max())]
@@ -301,20 +283,20 @@ def _thin(curve: Tensor, every: int = THIN) -> list[float]:
 
 def _narrow(
     channels: tuple[int, ...], optimizer: MakeOptimizer = recipes.SHORT_MEMORY, decay: float = 0.98, **fields: Any
-) -> tuple[DeepImagePrior, Descent, Average, int]:
-    generator = Hourglass(channels, **{"skips": 8, "upsampling": Upsampling.NEAREST, **fields})
-    return DeepImagePrior(generator, perturbation=0.04), Descent(optimizer), Average(decay), 700
+) -> tuple[DeepImagePrior, Descent, int]:
+    generator = Hourglass(channels, **{"skips": 8, "upsampling": "nearest", **fields})
+    return DeepImagePrior(generator, perturbation=0.04), Descent(optimizer, average=decay), 700
 
 
 CANDIDATES = {
-    "the paper's": (DeepImagePrior(), Descent(), Average(0.99), 1200),
+    "the paper's": (DeepImagePrior(), Descent(), 1200),
     "64 wide": _narrow((64,) * 5),
     "48 wide": _narrow((48,) * 5),
     "32 wide": _narrow((32,) * 5),
     "64 wide, the finest 32": _narrow((32, 64, 64, 64, 64)),
     "64 wide, no 1 x 1": _narrow((64,) * 5, pointwise=False),
     "64 wide, β₂ = 0.999": _narrow((64,) * 5, partial(ADAM, betas=(0.9, 0.999))),
-    "64 wide, bilinear": _narrow((64,) * 5, upsampling=Upsampling.BILINEAR),
+    "64 wide, bilinear": _narrow((64,) * 5, upsampling="bilinear"),
     "64 wide, the finest 32, Muon for 40 steps, average of 0.97": _narrow((32, 64, 64, 64, 64), MuonThenAdam, 0.97),
     "the same, the finest 16 and 32": _narrow((16, 32, 64, 64, 64), MuonThenAdam, 0.97),
 }
@@ -326,20 +308,20 @@ TARGETS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 _SIX = EncoderDecoder().channels
 ROWS: dict[str, tuple[Recipe, int]] = {
-    "denoising": (recipes.denoise(SIGMA, Variant.PAPER), 3),
-    "JPEG": (recipes.jpeg(Variant.PAPER), 3),
-    "super-resolution": (recipes.upscale(4, Variant.PAPER), 3),
+    "denoising": (recipes.denoise(SIGMA, "paper"), 3),
+    "JPEG": (recipes.jpeg("paper"), 3),
+    "super-resolution": (recipes.upscale(4, "paper"), 3),
     "comparison of priors at x4": (recipes.upscale_three_channels(), 3),
-    "text": (recipes.inpaint_text(Variant.PAPER), 3),
-    "50% missing, grey": (recipes.inpaint_random(Variant.PAPER), 1),
-    "98% missing": (recipes.inpaint_sparse(Variant.PAPER), 3),
-    "large hole": (recipes.inpaint_hole(Variant.PAPER), 3),
+    "text": (recipes.inpaint_text("paper"), 3),
+    "50% missing, grey": (recipes.inpaint_random("paper"), 1),
+    "98% missing": (recipes.inpaint_sparse("paper"), 3),
+    "large hole": (recipes.inpaint_hole("paper"), 3),
     **{f"study, depth {d}": (recipes.architecture_study(EncoderDecoder(_SIX[:d])), 3) for d in (6, 4, 2)},
     "study, U-Net": (recipes.architecture_study(UNet()), 3),
     "study, ResNet": (recipes.architecture_study(ResNet()), 3),
     "pre-image": (recipes.preimage(), 3),
     "activation maximisation": (recipes.maximise(Activation((96, 55, 55), 0)), 3),
-    "flash": (recipes.flash(Variant.PAPER), 3),
+    "flash": (recipes.flash("paper"), 3),
     "light, all tasks but flash": (recipes.denoise(SIGMA), 3),
     "flash, light": (recipes.flash(), 3),
 }
@@ -379,7 +361,7 @@ def projection_task(name: str, image: str) -> Task:
 def candidate_task(number: int, network: str, image: str) -> Task:
     seconds = _SECONDS["light" if number else "paper"]
     settings = {"image": image, "network": network}
-    return Task(name_of("candidate", number, image), candidate, settings, CANDIDATES[network][3], seconds, alone=False)
+    return Task(name_of("candidate", number, image), candidate, settings, CANDIDATES[network][2], seconds, alone=False)
 
 
 def impedance_task(target: str) -> Task:

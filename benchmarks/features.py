@@ -13,8 +13,9 @@ from torch import Tensor
 
 from benchmarks.crops import DATA
 from benchmarks.harness import RESULTS, Task, chosen, run
-from dipops import Activation, AlexNet, NoPrior, SqueezeNet, TotalVariation, images, recipes
-from dipops.operators.networks.imagenet import ImageNetwork
+from dipops import NoPrior, TotalVariation, images, recipes
+from dipops.operators import Activation
+from dipops.operators.networks import AlexNet, ImageNetwork, SqueezeNet
 from dipops.paper import preimages
 from dipops.paper.preimages import TV_WEIGHT
 from dipops.priors.interface import PixelPrior

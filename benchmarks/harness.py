@@ -22,6 +22,7 @@ import jinja2
 from filelock import FileLock
 
 from dipops._tools.files import environment, write_whole
+from dipops._tools.tables import markdown
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -157,7 +158,7 @@ def table(header: Sequence[object], rows: Iterable[Row]) -> str:
         header = [*header, "machine"]
         for row, (_, records) in zip(cells, rows, strict=True):
             row.append(", ".join(map(str, sorted({machines.index(machine_of(record)) + 1 for record in records}))))
-    return f"{_markdown(header, cells)}\n\n{_sentence(machines)}"
+    return f"{markdown(header, cells)}\n\n{_sentence(machines)}"
 
 
 def measured_on(*records: Record) -> str:
@@ -170,7 +171,7 @@ def machine_of(record: Record) -> str:
     machine = record["environment"]
     return (
         f"{machine['gpu'] or machine['processor']}, {machine['cores']} cores, "
-        f"{machine.get('instructions', 'instructions unknown')}, torch {machine['packages']['torch']}, "
+        f"{machine.get('instructions') or 'instructions unknown'}, torch {machine['packages']['torch']}, "
         f"Python {machine['python']}"
     )
 
@@ -221,12 +222,6 @@ def _read(path: Path) -> Iterator[Record]:
 def _key(name: str, settings: dict[str, Any]) -> str:
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
     return f"{name}-{digest[:8]}"
-
-
-def _markdown(header: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
-    lines = [list(map(str, row)) for row in (header, *rows)]
-    lines.insert(1, ["---"] * len(lines[0]))
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _sentence(machines: list[str]) -> str:

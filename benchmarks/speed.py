@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import cache, partial
@@ -29,12 +29,13 @@ from dipops import DeepImagePrior, Descent, Hourglass, Identity, LanczosDownsamp
 from dipops._tools.allocator import reused_memory
 from dipops.metrics import psnr
 from dipops.operators.resampling import lanczos_kernel
-from dipops.recipes import Recipe, Variant
-from dipops.solver.cost import begun
-from dipops.stopping import Average, Observed, StopRule
+from dipops.recipes import Recipe, Settings
+from dipops.solver.cost import start as start_iteration
+from dipops.stopping import Observe
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 THREADS = 2
+RECIPES: tuple[Settings, ...] = ("paper", "light")
 
 
 def image_of(size: int) -> torch.Tensor:
@@ -58,13 +59,11 @@ def rate(settings: dict[str, Any]) -> dict[str, Any]:
     """
     torch.set_num_threads(THREADS)
     size, steps = settings["size"], settings["steps"]
-    both = {variant: (noisy(size), recipes.denoise(SIGMA, variant)) for variant in Variant}
+    both = {name: (noisy(size), recipes.denoise(SIGMA, name)) for name in RECIPES}
     with ProcessPoolExecutor(1, get_context("spawn"), torch.set_num_threads, (THREADS,)) as own:
         plain = {"loop": lambda: own.submit(loop, size, steps["loop"]).result()}
         seconds = _seconds_over_runs(plain | _solves(both, steps), steps, settings["rounds"])
-    precision = {
-        variant.value: recipe.solve(problem, steps=1, progress=False).ran for variant, (problem, recipe) in both.items()
-    }
+    precision = {name: recipe.solve(problem, steps=1, progress=False).precision for name, (problem, recipe) in both.items()}
     return {"seconds": seconds, "precision": precision}
 
 
@@ -110,7 +109,7 @@ def task_rate(settings: dict[str, Any]) -> dict[str, Any]:
     """Seconds a step of both recipes for a task, in turn; the paper's goes as fast as the loop."""
     torch.set_num_threads(THREADS)
     x, steps = image_of(settings["size"]), settings["steps"]
-    both = {variant: problem_and_recipe(settings["task"], x, variant) for variant in Variant}
+    both = {name: problem_and_recipe(settings["task"], x, name) for name in RECIPES}
     return _seconds_over_runs(_solves(both, steps), steps, settings["rounds"])
 
 
@@ -118,8 +117,8 @@ def peaks(settings: dict[str, Any]) -> dict[str, Any]:
     """Best average of the plain loop and of the paper's recipe from one seed, on the same noise."""
     problem, steps, seed = noisy_crop(settings["image"], 0, settings["size"]), settings["steps"], settings["seed"]
     assert problem.truth is not None
-    recipe = recipes.denoise(SIGMA, Variant.PAPER)
-    result = solve(problem, recipe.prior, recipe.method, steps=steps, seed=seed, monitors=[Average(0.99)], progress=False)
+    recipe = recipes.denoise(SIGMA, "paper")
+    result = solve(problem, recipe.prior, recipe.method, steps=steps, seed=seed, progress=False)
     plain = torch.tensor(baseline(problem.y, problem.truth, steps, seed))
     return {"loop": peak_of(plain), "paper": peak_of(result.trace["psnr_average"][:, 0])}
 
@@ -171,7 +170,7 @@ def growth(settings: dict[str, Any]) -> dict[str, Any]:
     width, scales, members = settings["width"], settings["scales"], settings["members"]
     generator = replace(Hourglass(), channels=(width,) * scales, recompute=settings["recompute"])
     prior = DeepImagePrior(generator)
-    cost = estimate(noisy(settings["size"]).repeat(members), prior, recipes.denoise(SIGMA, Variant.PAPER).method, steps=1)
+    cost = estimate(noisy(settings["size"]).repeat(members), prior, recipes.denoise(SIGMA, "paper").method, steps=1)
     return {"seconds": cost.seconds, "bytes": cost.bytes}
 
 
@@ -179,9 +178,9 @@ def runs(settings: dict[str, Any]) -> dict[str, Any]:
     """A step of Adam with the light network, K runs at once against one."""
     torch.set_num_threads(THREADS)
     prior, problem, method = recipes.denoise(SIGMA).prior, noisy(settings["size"]), Descent(recipes.SHORT_MEMORY)
-    started = {str(members): begun(problem.repeat(members), prior, method) for members in (1, settings["members"])}
+    started = {str(members): start_iteration(problem.repeat(members), prior, method) for members in (1, settings["members"])}
     steps = {name: partial(_settled, partial(iteration.step, False)) for name, (_, iteration) in started.items()}
-    with reused_memory(prior):  # as a solve does
+    with reused_memory():  # as in a solve
         return in_turn(steps, settings["rounds"])["median_seconds"]
 
 
@@ -192,19 +191,19 @@ def _settled(work: Callable[[], object]) -> None:
         torch.cuda.synchronize()
 
 
-def _solves(both: dict[Variant, tuple[Problem, Recipe]], steps: dict[str, int]) -> dict[str, Callable[[], object]]:
+def _solves(both: Mapping[str, tuple[Problem, Recipe]], steps: dict[str, int]) -> dict[str, Callable[[], object]]:
     """Solves of so many steps: rules observe and end none, and nothing follows the last step."""
     return {
-        variant.value: partial(
+        name: partial(
             solve,
             problem.to(DEVICE),
             recipe.prior,
             recipe.method,
-            steps=steps[variant.value],
-            monitors=[Observed(one) if isinstance(one, StopRule) else one for one in recipe.monitors],
+            steps=steps[name],
+            callbacks=[Observe(rule) for rule in recipe.callbacks],
             progress=False,
         )
-        for variant, (problem, recipe) in both.items()
+        for name, (problem, recipe) in both.items()
     }
 
 
@@ -230,7 +229,7 @@ REACHED = {
     (name, image, recipe): task_on(image, name, recipe, steps if recipe == "paper" else LIGHT_STEPS)
     for name, steps in OTHERS.items()
     for image in CHECKING
-    for recipe in ("paper", "light")
+    for recipe in RECIPES
 }
 OTHER_RATES = {
     name: Task(

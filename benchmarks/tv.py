@@ -23,12 +23,15 @@ from benchmarks.crops import DATA
 from benchmarks.harness import Records, Row, Task, chosen, in_turn, render, run, table, write_report
 from dipops import (
     Descent,
+    FiniteDifferences,
     Identity,
     LanczosDownsampler,
     LinearOperator,
     Mask,
+    NoPrior,
     PrimalDual,
     Problem,
+    Tikhonov,
     TotalVariation,
     compare,
     images,
@@ -36,9 +39,6 @@ from dipops import (
     recipes,
     solve,
 )
-from dipops.cli.runs import PriorName, convex_recipe
-from dipops.recipes import Variant
-from dipops.stopping import Tolerance
 from dipops.tune import SURE, Discrepancy, Oracle, tune
 
 SIGMA = 25 / 255
@@ -62,12 +62,12 @@ def speed(settings: dict[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(settings["threads"])
     noisy = images.load(DATA / "denoising_sigma25" / "f16.png")
     problem, prior = Problem(Identity(noisy.shape), noisy, sigma=SIGMA), TotalVariation(settings["weight"])
-    exact = solve(problem, prior, monitors=(Tolerance(gap=1e-6),), progress=False)
+    exact = solve(problem, prior, PrimalDual(tolerance=1e-6), progress=False)
     optimum = float(_objective(problem, prior, exact.image))
     peers = {name: make(noisy, settings["weight"]) for name, make in _peers().items()}
     rows: dict[str, Any] = {}
     for gap in GAPS:
-        ours = partial(solve, problem, prior, monitors=(Tolerance(gap=gap),), progress=False)
+        ours = partial(solve, problem, prior, PrimalDual(tolerance=gap), progress=False)
         steps = {"dipops": ours().steps}
         candidates: dict[str, Callable[[], object]] = {"dipops": ours}
         for name, peer in peers.items():
@@ -93,7 +93,7 @@ def four(settings: dict[str, Any]) -> dict[str, Any]:
     for name, (operator, sigma, weight) in operators.items():
         problem, prior = Problem.simulate(operator.double(), x, sigma), TotalVariation(weight)
         results = {
-            "PrimalDual": solve(problem, prior, PrimalDual(), steps=20000, monitors=(Tolerance(change=1e-9),), progress=False),
+            "PrimalDual": solve(problem, prior, PrimalDual(tolerance=1e-9), steps=20000, progress=False),
             "PrimalDual, default stop": solve(problem, prior, progress=False),
             "Adam, cosine": solve(problem, prior, Descent(adam, cosine), steps=3000, progress=False),
             "L-BFGS": solve(problem, prior, Descent(lbfgs), steps=60, progress=False),
@@ -128,10 +128,14 @@ def zebra(settings: dict[str, Any]) -> dict[str, Any]:
     truth = images.load(DATA / "sr" / "zebra_crop.png")[:, top : top + size, left : left + size]
     small = images.resize(truth, (size // 4, size // 4), Image.Resampling.LANCZOS).clamp(0, 1)
     problem = Problem(LanczosDownsampler(truth.shape, 4), small, truth)
-    contestants = {name: convex_recipe(problem, name) for name in (PriorName.none, PriorName.tikhonov, PriorName.tv)}
-    labels = {PriorName.none: "no prior", PriorName.tikhonov: "Tikhonov", PriorName.tv: "TV"}
-    dip = recipes.upscale(4, Variant.PAPER)
-    comparison = compare(problem, {labels[name]: c for name, c in contestants.items()} | {"DIP": dip}, progress=False)
+    gradient = FiniteDifferences(truth.shape)
+    contestants = {
+        "no prior": NoPrior(),
+        "Tikhonov": recipes.limit(lambda weight: Tikhonov(weight, gradient)),
+        "TV": recipes.limit(TotalVariation),
+        "DIP": recipes.upscale(4, settings["recipe"]),
+    }
+    comparison = compare(problem, contestants, progress=False)
     save_figure("images/tv-zebra", comparison.figure())
     return {"rows": comparison.rows()}
 
