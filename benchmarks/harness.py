@@ -101,7 +101,7 @@ def append(path: Path, record: Record) -> None:
     line = json.dumps(plain, ensure_ascii=False) + "\n"
     with FileLock(LOCKS / f"dipops-{path.name}.lock"):
         before = path.read_bytes() if path.exists() else b""
-        write_whole(path, lambda file: file.write(before + line.encode()))
+        write_whole(path, lambda file: file.write(before + line.encode()), path.with_suffix(".part"))
 
 
 def records_of(tasks: Iterable[Task], folder: Path = RESULTS) -> Records:
