@@ -1,4 +1,4 @@
-"""The loop that speed is held against: the paper's hourglass in plain layers, fitted as a notebook does it.
+"""The loop that speed is compared with: the paper's hourglass in plain layers, fitted as a notebook does it.
 
 Float32, one step after the other, every layer a module of its own, the score read back and computed in NumPy at each step.
 """
@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 
-class Beside(nn.Module):
-    """Two branches of one input, the shallow one first."""
+class Branches(nn.Module):
+    """The outputs of two branches of one input, the shallow one first."""
 
     def __init__(self, shallow: nn.Module, deep: nn.Module) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ def hourglass(inputs: int = 32, outputs: int = 3, width: int = 128, skip: int = 
         inner = [scale(width, below - 1)] if below else []
         up = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
         deep = nn.Sequential(*block(source, width, 3, 2), *block(width, width, 3), *inner, up)
-        joined = Beside(nn.Sequential(*block(source, skip, 1)), deep)
+        joined = Branches(nn.Sequential(*block(source, skip, 1)), deep)
         return nn.Sequential(joined, nn.BatchNorm2d(width + skip), *block(width + skip, width, 3), *block(width, width, 1))
 
     return nn.Sequential(scale(inputs, scales - 1), nn.Conv2d(width, outputs, 1), nn.Sigmoid())

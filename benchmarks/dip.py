@@ -1,12 +1,11 @@
-"""The deep image prior's measurements: ``python -m benchmarks.dip [PART ...]`` with DIPOPS_DATA naming the test pictures.
+"""The deep image prior's measurements: ``python -m benchmarks.dip [PART ...]`` with DIPOPS_DATA naming the test images.
 
-Parts run side by side in several processes, each with one thread: none of them times anything.
+Parts may run at once in several processes, each with one thread: none of them times anything.
 """
 
 import io
 import sys
 from collections.abc import Callable
-from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -17,13 +16,11 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.core import SIGMA, save_figure
-from benchmarks.harness import Task, run
-from benchmarks.pictures import CHECKING, CHOOSING, DATA, HELD_OUT, SIZE, crop
+from benchmarks.crops import CHECKING, CHOOSING, DATA, HELD_OUT, SIZE, crop
+from benchmarks.harness import Task, chosen, run
 from dipops import (
-    Activation,
     DeepImagePrior,
     Descent,
-    EncoderDecoder,
     GuidedInput,
     Hourglass,
     Identity,
@@ -31,10 +28,6 @@ from dipops import (
     Langevin,
     Mask,
     Problem,
-    ResNet,
-    UNet,
-    Upsampling,
-    consistency,
     images,
     metrics,
     plot,
@@ -45,22 +38,28 @@ from dipops import (
 from dipops._tools.seeds import stream
 from dipops.methods.descent import ADAM, MakeOptimizer
 from dipops.methods.muon import MuonThenAdam
-from dipops.recipes import Recipe, Variant
-from dipops.stopping import Average, ExponentialVariance, HeldOut, Observed, Residual, Step, StopRule, WindowedVariance
+from dipops.operators import Activation
+from dipops.priors.generators import EncoderDecoder, ResNet, UNet
+from dipops.recipes import Recipe, Settings
+from dipops.solver.cost import start
+from dipops.stopping import Discrepancy, ExponentialVariance, HeldOut, Observe, Step, StopRule, WindowedVariance
 
 PATIENCE = {"light": 100, "paper": 200}
 _ALPHA, _WINDOW = {"light": 0.05, "paper": 0.03}, {"light": 90, "paper": 150}
+LIGHT = {"recipe": "light", "version": "2026-11"}
+"""Names the light settings in tasks. Write another version when their numbers change: records of older ones go then."""
+RECIPES = {"light": LIGHT, "paper": {"recipe": "paper"}}
 
 
-def rules(variant: str) -> dict[str, StopRule]:
-    """The rules that are compared: patience is as long as a variant is slow, or the authors'."""
-    patience = PATIENCE[variant]
+def rules(recipe: str) -> dict[str, StopRule]:
+    """The rules that are compared: with patience as long as a recipe is slow, and as their authors have them."""
+    patience = PATIENCE[recipe]
     return {
-        "discrepancy": Residual(SIGMA),
-        "exponential variance": ExponentialVariance(_ALPHA[variant], patience=patience),
-        "exponential variance, α = 0.1, patience 1000": ExponentialVariance(),
-        "windowed variance": WindowedVariance(_WINDOW[variant], patience=patience),
-        "windowed variance, 100, patience 1000": WindowedVariance(),
+        "discrepancy": Discrepancy(SIGMA),
+        "exponential variance": ExponentialVariance(_ALPHA[recipe], patience=patience),
+        "exponential variance, α = 0.1, patience 1000": ExponentialVariance(0.1, patience=1000),
+        "windowed variance": WindowedVariance(_WINDOW[recipe], patience=patience),
+        "windowed variance, 100, patience 1000": WindowedVariance(100, patience=1000),
     }
 
 
@@ -69,16 +68,16 @@ THIN = 5
 
 
 class PastPeak:
-    """Ends a run that is only measured up to its best average: once that lies ``fallen`` dB above the newest."""
+    """Ends a run that is only measured up to its best average: once the average is ``fallen`` dB below it."""
 
     def __init__(self, fallen: float = 0.5) -> None:
         self.best, self.fallen = float("-inf"), fallen
 
     def __call__(self, step: Step) -> str | None:
         assert step.psnr is not None
-        newest = float(step.psnr)
-        self.best = max(self.best, newest)
-        return "past its peak" if newest < self.best - self.fallen else None
+        average = float(step.psnr)
+        self.best = max(self.best, average)
+        return "past its peak" if average < self.best - self.fallen else None
 
 
 def noisy(name: str, seed: int, size: int = SIZE) -> Problem:
@@ -87,26 +86,26 @@ def noisy(name: str, seed: int, size: int = SIZE) -> Problem:
 
 
 def curves(settings: dict[str, Any]) -> dict[str, Any]:
-    """One denoising run with every rule looking on; the variant's own average. The paper's network ends past its peak."""
-    recipe = recipes.denoise(SIGMA, Variant(settings["variant"]))
-    observed = {name: Observed(rule) for name, rule in rules(settings["variant"]).items()}
-    problem = noisy(settings["picture"], settings["seed"])
+    """One denoising run that every rule observes; the recipe's own average. The paper's network ends past its peak."""
+    recipe = recipes.denoise(SIGMA, settings["recipe"])
+    followed = rules(settings["recipe"])
+    problem = noisy(settings["image"], settings["seed"])
     result = solve(
         problem,
         recipe.prior,
         recipe.method,
         steps=settings["steps"],
         seed=settings["seed"],
-        monitors=[_average(recipe), *observed.values(), *([PastPeak()] if settings["variant"] == "paper" else [])],
+        callbacks=[*map(Observe, followed.values()), *([PastPeak()] if settings["recipe"] == "paper" else [])],
         progress=False,
     )
     curve = result.trace["psnr_average"][:, 0]
-    kept = {name: int(one.at) for name, one in observed.items()}
+    stops = {name: int(observed.image_steps) for name, observed in zip(followed, result.observed, strict=True)}
     return {
         "oracle": peak_of(curve),
-        "kept": {name: [at, float(curve[at - 1])] for name, at in kept.items() if at},
+        "stops": {name: [step, float(curve[step - 1])] for name, step in stops.items() if step},
         "last": float(curve[-1]),
-        "undone": result.undone,
+        "rollbacks": result.rollbacks,
         "average": _thin(curve),
         "raw": _thin(result.trace["psnr"][:, 0]),
     }
@@ -115,89 +114,78 @@ def curves(settings: dict[str, Any]) -> dict[str, Any]:
 def held_out(settings: dict[str, Any]) -> dict[str, Any]:
     """The light recipe stopped by a tenth of the pixels, which it does not fit."""
     recipe = recipes.denoise(SIGMA)
-    problem = noisy(settings["picture"], settings["seed"])
-    rule = HeldOut(0.1, patience=settings["patience"])
-    result = solve(
-        problem,
-        recipe.prior,
-        recipe.method,
-        steps=4000,
-        seed=settings["seed"],
-        monitors=[_average(recipe), rule],
-        progress=False,
-    )
-    return {"kept": [int(result.at), float(metrics.psnr(result.image, crop(settings["picture"])))], "steps": result.steps}
+    problem = noisy(settings["image"], settings["seed"])
+    stops, seed = [HeldOut(0.1, patience=settings["patience"])], settings["seed"]
+    result = solve(problem, recipe.prior, recipe.method, steps=4000, seed=seed, callbacks=stops, progress=False)
+    return {
+        "stop": [int(result.image_steps), float(metrics.psnr(result.image, crop(settings["image"])))],
+        "steps": result.steps,
+    }
 
 
 def candidate(settings: dict[str, Any]) -> dict[str, Any]:
     """Best average of one network in 700 steps (1200 for the paper's), or until it is past its peak."""
-    problem = noisy(settings["picture"], 0)
-    prior, method, average, steps = CANDIDATES[settings["network"]]
-    result = solve(problem, prior, method, steps=steps, monitors=[average, PastPeak()], progress=False)
+    problem = noisy(settings["image"], 0)
+    prior, method, steps = CANDIDATES[settings["network"]]
+    result = solve(problem, prior, method, steps=steps, callbacks=[PastPeak()], progress=False)
     curve = result.trace["psnr_average"][:, 0]
-    return {"best": peak_of(curve), "undone": result.undone}
+    return {"best": peak_of(curve), "rollbacks": result.rollbacks}
 
 
 def costs(settings: dict[str, Any]) -> dict[str, Any]:
     """Parameters of every candidate, and the floating-point operations of the products in a step."""
-    found = {}
+    counts = {}
     for name in settings["networks"]:
-        prior, method, _, _ = CANDIDATES[name]
-        prior = deepcopy(prior)
-        problem = noisy(CHOOSING[0], 0)
-        prior.start(problem, [0])
-        iteration = method.start(problem, prior, [stream(0, "perturbation")])
+        prior, method, _ = CANDIDATES[name]
+        prior, iteration = start(noisy(CHOOSING[0], 0), prior, method)
         with FlopCounterMode(display=False) as counter:
             iteration.step(measure=False)
-        found[name] = {"parameters": sum(p.numel() for p in prior.parameters()), "gflop": counter.get_total_flops() / 1e9}
-    return found
+        counts[name] = {"parameters": sum(p.numel() for p in prior.parameters()), "gflop": counter.get_total_flops() / 1e9}
+    return counts
 
 
 def house(settings: dict[str, Any]) -> dict[str, Any]:
-    """Four runs side by side on house, and their mean."""
+    """Four runs at once on house, and their mean."""
     top, left, size = settings["top"], settings["left"], settings["size"]
     crop_of = (slice(None), slice(top, top + size), slice(left, left + size))
     truth, y = (images.load(DATA / folder / "house.png")[crop_of] for folder in ("denoising", "denoising_sigma25"))
     problem = Problem(Identity(truth.shape), y, truth, SIGMA)
     result = recipes.denoise(SIGMA).solve(problem.repeat(4), progress=False)
-    mean, spread = result.pooled()
-    save_figure("pictures/dip-house-uncertainty", plot.uncertainty(mean, spread, truth))
+    mean, std = result.ensemble()
+    save_figure("images/dip-house-uncertainty", plot.uncertainty(mean, std, truth))
     return {
         "runs": metrics.psnr(result.image, truth.expand_as(result.image)).tolist(),
         "mean_of_runs": float(metrics.psnr(mean, truth)),
-        "at": result.at.tolist(),
-        "stopped": result.stopped,
-        "correlation_of_spread_and_error": _correlation(spread, mean - truth),
+        "image_steps": result.image_steps.tolist(),
+        "message": result.message,
+        "correlation_of_std_and_error": _correlation(std, mean - truth),
     }
 
 
 def projection(settings: dict[str, Any]) -> dict[str, Any]:
-    """A light restoration before and after it is made to explain the measurement."""
-    x = crop(settings["picture"])
-    problem, recipe = problem_and_recipe(settings["task"], x, Variant.LIGHT)
-    result = solve(problem, recipe.prior, recipe.method, steps=settings["steps"], monitors=recipe.monitors, progress=False)
-    after = project(problem.operator, result.image, problem.y)
+    """A light restoration before and after the projection onto Ax = y."""
+    x = crop(settings["image"])
+    problem, recipe = problem_and_recipe(settings["task"], x, "light")
+    result = solve(problem, recipe.prior, recipe.method, steps=settings["steps"], callbacks=recipe.callbacks, progress=False)
+    after = project(problem, result.image)
     return {
         "psnr": [float(metrics.psnr(image, x)) for image in (result.image, after)],
-        "consistency": [float(consistency(problem.operator, image, problem.y)) for image in (result.image, after)],
+        "data_psnr": [float(problem.data_psnr(image)) for image in (result.image, after)],
     }
 
 
 def task(settings: dict[str, Any]) -> dict[str, Any]:
-    """The average of one variant on another task."""
-    x = crop(settings["picture"], settings["size"])
-    variant = Variant(settings["variant"])
-    problem, recipe = problem_and_recipe(settings["task"], x, variant)
-    observed = Observed(rules(settings["variant"])["exponential variance"])
-    result = solve(
-        problem, recipe.prior, recipe.method, steps=settings["steps"], monitors=[_average(recipe), observed], progress=False
-    )
-    curve, at = result.trace["psnr_average"][:, 0], int(observed.at)
+    """The average of one recipe on another task."""
+    x = crop(settings["image"], settings["size"])
+    problem, recipe = problem_and_recipe(settings["task"], x, settings["recipe"])
+    rule = Observe(rules(settings["recipe"])["exponential variance"])
+    result = solve(problem, recipe.prior, recipe.method, steps=settings["steps"], callbacks=[rule], progress=False)
+    curve, step = result.trace["psnr_average"][:, 0], int(result.observed[0].image_steps)
     return {
         "best": peak_of(curve),
-        "kept": [at, float(curve[at - 1])],
+        "stop": [step, float(curve[step - 1])],
         "last": float(curve[-1]),
-        "undone": result.undone,
+        "rollbacks": result.rollbacks,
         "average": _thin(curve),
     }
 
@@ -223,31 +211,31 @@ def parameters(settings: dict[str, Any]) -> dict[str, Any]:
 
 def langevin(settings: dict[str, Any]) -> dict[str, Any]:
     """The posterior mean of the light network."""
-    problem = noisy(settings["picture"], 0)
+    problem = noisy(settings["image"], 0)
     method = Langevin(rate=settings["rate"], burn_in=settings["burn_in"])
     result = solve(problem, recipes.denoise(SIGMA).prior, method, steps=settings["steps"], progress=False)
-    assert result.spread is not None
+    assert result.std is not None
     assert problem.truth is not None
-    save_figure(f"pictures/dip-langevin-{settings['picture']}", plot.uncertainty(result.image, result.spread, problem.truth))
+    save_figure(f"images/dip-langevin-{settings['image']}", plot.uncertainty(result.image, result.std, problem.truth))
     return {
         "posterior_mean": float(metrics.psnr(result.image, problem.truth)),
         "last": float(metrics.psnr(result.last, problem.truth)),
-        "spread": float(result.spread.mean()),
-        "correlation_of_spread_and_error": _correlation(result.spread, result.image - problem.truth),
+        "std": float(result.std.mean()),
+        "correlation_of_std_and_error": _correlation(result.std, result.image - problem.truth),
         "average": _thin(result.trace["psnr_average"][:, 0], 25),
     }
 
 
-def problem_and_recipe(name: str, x: Tensor, variant: Variant) -> tuple[Problem, Recipe]:
-    """A task made from a picture, and its recipe."""
+def problem_and_recipe(name: str, x: Tensor, settings: Settings) -> tuple[Problem, Recipe]:
+    """A task made from an image, and its recipe."""
     size = x.shape[-1]
     if name == "x4":
-        return Problem.simulate(LanczosDownsampler(x.shape, 4), x), recipes.upscale(4, variant)
+        return Problem.simulate(LanczosDownsampler(x.shape, 4), x), recipes.upscale(4, settings)
     if name == "JPEG":
-        return Problem(Identity(x.shape), _compressed(x), x), recipes.jpeg(variant)
+        return Problem(Identity(x.shape), _compressed(x), x), recipes.jpeg(settings)
     if name == "flash":
         dim = x * torch.tensor([1.0, 0.75, 0.5]).view(3, 1, 1) * 0.6
-        return Problem.simulate(GuidedInput(x), dim, SIGMA), recipes.flash(variant)
+        return Problem.simulate(GuidedInput(x), dim, SIGMA), recipes.flash(settings)
     masks = {
         "text": (_text_mask(size), recipes.inpaint_text),
         "50% missing": (images.random_mask(size, size, keep=0.5), recipes.inpaint_random),
@@ -255,7 +243,7 @@ def problem_and_recipe(name: str, x: Tensor, variant: Variant) -> tuple[Problem,
         "hole": (_hole_mask(size), recipes.inpaint_hole),
     }
     mask, recipe = masks[name]
-    return Problem.simulate(Mask(mask, 3), x), recipe(variant)
+    return Problem.simulate(Mask(mask, 3), x), recipe(settings)
 
 
 def _compressed(x: Tensor) -> Tensor:
@@ -266,11 +254,11 @@ def _compressed(x: Tensor) -> Tensor:
 
 def _text_mask(size: int) -> Tensor:
     """White, with black letters."""
-    picture = Image.new("L", (size, size), 255)
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("L", (size, size), 255)
+    draw = ImageDraw.Draw(image)
     for top in range(0, size, 22):
         draw.text((2, top), "the quick brown fox jumps", fill=0, font=ImageFont.load_default(size=14))
-    return (torch.from_numpy(np.array(picture)) > 127).float()
+    return (torch.from_numpy(np.array(image)) > 127).float()
 
 
 def _hole_mask(size: int) -> Tensor:
@@ -279,18 +267,14 @@ def _hole_mask(size: int) -> Tensor:
     return mask
 
 
-def _average(recipe: Recipe) -> Average:
-    return next(one for one in recipe.monitors if isinstance(one, Average))
-
-
 def peak_of(curve: Tensor) -> list[float]:
     """The step of the largest value, and that value."""
     return [int(curve.argmax()) + 1, float(curve.max())]
 
 
-def _correlation(spread: Tensor, error: Tensor) -> float:
-    """Of a spread and the size of the error, means over the channels, pixel by pixel."""
-    return float(torch.corrcoef(torch.stack([spread.mean(1).flatten(), error.abs().mean(1).flatten()]))[0, 1])
+def _correlation(std: Tensor, error: Tensor) -> float:
+    """The correlation of a standard deviation and the size of the error, both means over the channels, over the pixels."""
+    return float(torch.corrcoef(torch.stack([std.mean(1).flatten(), error.abs().mean(1).flatten()]))[0, 1])
 
 
 def _thin(curve: Tensor, every: int = THIN) -> list[float]:
@@ -298,21 +282,21 @@ def _thin(curve: Tensor, every: int = THIN) -> list[float]:
 
 
 def _narrow(
-    channels: tuple[int, ...], optimizer: MakeOptimizer = recipes.SHORT_MEMORY, decay: float = 0.98, **kept: Any
-) -> tuple[DeepImagePrior, Descent, Average, int]:
-    generator = Hourglass(channels, **{"skips": 8, "upsampling": Upsampling.NEAREST, **kept})
-    return DeepImagePrior(generator, perturbation=0.04), Descent(optimizer), Average(decay), 700
+    channels: tuple[int, ...], optimizer: MakeOptimizer = recipes.SHORT_MEMORY, decay: float = 0.98, **fields: Any
+) -> tuple[DeepImagePrior, Descent, int]:
+    generator = Hourglass(channels, **{"skips": 8, "upsampling": "nearest", **fields})
+    return DeepImagePrior(generator, perturbation=0.04), Descent(optimizer, average=decay), 700
 
 
 CANDIDATES = {
-    "the paper's": (DeepImagePrior(), Descent(), Average(0.99), 1200),
+    "the paper's": (DeepImagePrior(), Descent(), 1200),
     "64 wide": _narrow((64,) * 5),
     "48 wide": _narrow((48,) * 5),
     "32 wide": _narrow((32,) * 5),
     "64 wide, the finest 32": _narrow((32, 64, 64, 64, 64)),
     "64 wide, no 1 x 1": _narrow((64,) * 5, pointwise=False),
     "64 wide, β₂ = 0.999": _narrow((64,) * 5, partial(ADAM, betas=(0.9, 0.999))),
-    "64 wide, bilinear": _narrow((64,) * 5, upsampling=Upsampling.BILINEAR),
+    "64 wide, bilinear": _narrow((64,) * 5, upsampling="bilinear"),
     "64 wide, the finest 32, Muon for 40 steps, average of 0.97": _narrow((32, 64, 64, 64, 64), MuonThenAdam, 0.97),
     "the same, the finest 16 and 32": _narrow((16, 32, 64, 64, 64), MuonThenAdam, 0.97),
 }
@@ -324,110 +308,90 @@ TARGETS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 _SIX = EncoderDecoder().channels
 ROWS: dict[str, tuple[Recipe, int]] = {
-    "denoising": (recipes.denoise(SIGMA, Variant.PAPER), 3),
-    "JPEG": (recipes.jpeg(Variant.PAPER), 3),
-    "super-resolution": (recipes.upscale(4, Variant.PAPER), 3),
+    "denoising": (recipes.denoise(SIGMA, "paper"), 3),
+    "JPEG": (recipes.jpeg("paper"), 3),
+    "super-resolution": (recipes.upscale(4, "paper"), 3),
     "comparison of priors at x4": (recipes.upscale_three_channels(), 3),
-    "text": (recipes.inpaint_text(Variant.PAPER), 3),
-    "50% missing, grey": (recipes.inpaint_random(Variant.PAPER), 1),
-    "98% missing": (recipes.inpaint_sparse(Variant.PAPER), 3),
-    "large hole": (recipes.inpaint_hole(Variant.PAPER), 3),
+    "text": (recipes.inpaint_text("paper"), 3),
+    "50% missing, grey": (recipes.inpaint_random("paper"), 1),
+    "98% missing": (recipes.inpaint_sparse("paper"), 3),
+    "large hole": (recipes.inpaint_hole("paper"), 3),
     **{f"study, depth {d}": (recipes.architecture_study(EncoderDecoder(_SIX[:d])), 3) for d in (6, 4, 2)},
     "study, U-Net": (recipes.architecture_study(UNet()), 3),
     "study, ResNet": (recipes.architecture_study(ResNet()), 3),
     "pre-image": (recipes.preimage(), 3),
     "activation maximisation": (recipes.maximise(Activation((96, 55, 55), 0)), 3),
-    "flash": (recipes.flash(Variant.PAPER), 3),
+    "flash": (recipes.flash("paper"), 3),
     "light, all tasks but flash": (recipes.denoise(SIGMA), 3),
     "flash, light": (recipes.flash(), 3),
 }
 LIGHT_STEPS = 500
 CURVE_STEPS = dict.fromkeys(HELD_OUT, 1200) | {"astronaut": 2000}
-TASK_SIZE, TASK_PICTURE = 64, "motorcycle"
+TASK_SIZE, TASK_IMAGE = 64, "motorcycle"
 TASK_STEPS = {"x4": 1000, "50% missing": 1000, "text": 800, "98% missing": 400, "hole": 800, "flash": 400, "JPEG": 800}
-_PAPER_STEP, _LIGHT_STEP = 0.45, 0.15
-
-
-def _cost(variant: str) -> float:
-    return _PAPER_STEP if variant == "paper" else _LIGHT_STEP
-
-
-def _of(variant: str, light: Recipe | None = None) -> dict[str, str]:
-    """The light settings in full, so that a record is made anew when they change."""
-    light = light or recipes.denoise(SIGMA)
-    return {"variant": variant} | ({} if variant == "paper" else {"light": repr(light)})
+_SECONDS = {"light": 0.15, "paper": 0.45}
 
 
 def name_of(*parts: object) -> str:
     return "-".join(["dip", *map(str, parts)]).replace(" ", "-").replace("%", "")
 
 
-def _curve(picture: str, seed: int, variant: str, steps: int) -> Task:
-    settings = {
-        "picture": picture,
-        "seed": seed,
-        "steps": steps,
-        "rules": list(map(repr, rules(variant).values())),
-        **_of(variant),
-    }
-    return Task(name_of("curve", variant, picture, seed), curves, settings, steps, _cost(variant), alone=False)
+def curve_task(recipe: str, image: str, seed: int) -> Task:
+    patience = {"patience": PATIENCE[recipe], "alpha": _ALPHA[recipe], "window": _WINDOW[recipe]}
+    steps = LIGHT_STEPS if recipe == "light" else CURVE_STEPS[image]
+    settings = {"image": image, "seed": seed, "steps": steps, **patience, **RECIPES[recipe]}
+    return Task(name_of("curve", recipe, image, seed), curves, settings, steps, _SECONDS[recipe], alone=False)
 
 
-def _held_out(picture: str, seed: int) -> Task:
-    settings = {"picture": picture, "seed": seed, "patience": 200, **_of("light")}
-    return Task(name_of("held-out", picture, seed), held_out, settings, 800, _LIGHT_STEP, alone=False)
+def held_out_task(image: str, seed: int) -> Task:
+    settings = {"image": image, "seed": seed, "patience": 200, **LIGHT}
+    return Task(name_of("held-out", image, seed), held_out, settings, 800, _SECONDS["light"], alone=False)
 
 
-def task_on(picture: str, name: str, variant: str, steps: int) -> Task:
-    light = problem_and_recipe(name, torch.zeros(3, SIZE, SIZE), Variant.LIGHT)[1]
-    settings = {"task": name, "picture": picture, "size": TASK_SIZE, "steps": steps, **_of(variant, light)}
-    return Task(name_of("task", variant, name, picture), task, settings, steps, _cost(variant), alone=False)
+def task_on(image: str, name: str, recipe: str, steps: int) -> Task:
+    settings = {"task": name, "image": image, "size": TASK_SIZE, "steps": steps, **RECIPES[recipe]}
+    return Task(name_of("task", recipe, name, image), task, settings, steps, _SECONDS[recipe], alone=False)
 
 
-def _projection(name: str, picture: str) -> Task:
-    light = problem_and_recipe(name, torch.zeros(3, SIZE, SIZE), Variant.LIGHT)[1]
-    settings = {"task": name, "picture": picture, "steps": 600, **_of("light", light)}
-    return Task(name_of("projection", name, picture), projection, settings, 600, _LIGHT_STEP, alone=False)
+def projection_task(name: str, image: str) -> Task:
+    settings = {"task": name, "image": image, "steps": 600, **LIGHT}
+    return Task(name_of("projection", name, image), projection, settings, 600, _SECONDS["light"], alone=False)
 
 
-def _candidate(number: int, network: str, picture: str) -> Task:
-    settings = {"picture": picture, "network": network}
-    cost = _cost("paper" if number == 0 else "light")
-    return Task(name_of("candidate", number, picture), candidate, settings, CANDIDATES[network][3], cost, alone=False)
+def candidate_task(number: int, network: str, image: str) -> Task:
+    seconds = _SECONDS["light" if number else "paper"]
+    settings = {"image": image, "network": network}
+    return Task(name_of("candidate", number, image), candidate, settings, CANDIDATES[network][2], seconds, alone=False)
 
 
-def _impedance(target: str) -> Task:
+def impedance_task(target: str) -> Task:
     steps = 500 if target.startswith("image") else 1000
-    return Task(name_of("impedance", target), impedance, {"target": target, "steps": steps}, steps, _PAPER_STEP, alone=False)
+    settings = {"target": target, "steps": steps}
+    return Task(name_of("impedance", target), impedance, settings, steps, _SECONDS["paper"], alone=False)
 
 
-def _langevin(picture: str) -> Task:
-    settings = {"picture": picture, "rate": 0.02, "burn_in": 500, "steps": 1500, **_of("light")}
-    return Task(name_of("langevin", picture), langevin, settings, 1500, _LIGHT_STEP, alone=False)
-
-
-PICTURES = (*CHECKING, *CHOOSING)
+IMAGES = (*CHECKING, *CHOOSING)
 SEEDS = (0, 1)
 HELD_OUT_SEEDS = (0, 1, 2)
+LANGEVIN = {"image": "cat", "rate": 0.02, "burn_in": 500, "steps": 1500, **LIGHT}
 TASKS = [
-    Task("dip-parameters", parameters, _of("light"), alone=False),
-    *(_curve(picture, seed, "light", LIGHT_STEPS) for seed in SEEDS for picture in CHOOSING),
-    *(_curve(picture, seed, "light", LIGHT_STEPS) for seed in HELD_OUT_SEEDS for picture in HELD_OUT),
-    *(_curve(picture, seed, "paper", CURVE_STEPS[picture]) for seed in HELD_OUT_SEEDS for picture in HELD_OUT),
-    *(_held_out(picture, seed) for seed in SEEDS for picture in PICTURES),
-    *(_impedance(target) for target in TARGETS),
-    Task("dip-costs", costs, {"networks": list(CANDIDATES), **_of("light")}, alone=False),
-    *(_candidate(number, network, picture) for number, network in enumerate(CANDIDATES) for picture in CHOOSING),
-    *(task_on(TASK_PICTURE, name, variant, steps) for name, steps in TASK_STEPS.items() for variant in ("paper", "light")),
-    *(_projection(name, picture) for name in ("x4", "50% missing") for picture in CHECKING),
-    Task("dip-house", house, {"top": 64, "left": 64, "size": SIZE, **_of("light")}, 800, 4 * _LIGHT_STEP, alone=False),
-    _langevin("cat"),
+    Task("dip-parameters", parameters, LIGHT, alone=False),
+    *(curve_task("light", image, seed) for seed in SEEDS for image in CHOOSING),
+    *(curve_task(recipe, image, seed) for recipe in RECIPES for seed in HELD_OUT_SEEDS for image in HELD_OUT),
+    *(held_out_task(image, seed) for seed in SEEDS for image in IMAGES),
+    *(impedance_task(target) for target in TARGETS),
+    Task("dip-costs", costs, {"networks": list(CANDIDATES), **LIGHT}, alone=False),
+    *(candidate_task(number, network, image) for number, network in enumerate(CANDIDATES) for image in CHOOSING),
+    *(task_on(TASK_IMAGE, name, recipe, steps) for name, steps in TASK_STEPS.items() for recipe in RECIPES),
+    *(projection_task(name, image) for name in ("x4", "50% missing") for image in CHECKING),
+    Task("dip-house", house, {"top": 64, "left": 64, "size": SIZE, **LIGHT}, 800, 0.6, alone=False),
+    Task("dip-langevin-cat", langevin, LANGEVIN, 1500, 0.15, alone=False),
 ]
 
 
 def main(parts: list[str]) -> None:
     torch.set_num_threads(1)
-    run([task for task in TASKS if not parts or any(task.name.startswith(f"dip-{part}") for part in parts)])
+    run(chosen(TASKS, parts))
 
 
 if __name__ == "__main__":

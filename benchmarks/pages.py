@@ -1,4 +1,4 @@
-"""The code that stands in the pages: it is run by the tests, timed beside its peers, and shown with what it prints."""
+"""The code in the pages: the tests run it, ``benchmarks.peers`` times it, and the site shows what it prints."""
 
 import re
 from pathlib import Path

@@ -7,8 +7,8 @@ experiments that have no score are drawn from there by ``dipops paper figure``.
 import sys
 from collections.abc import Sequence
 
+from benchmarks.crops import DATA
 from benchmarks.harness import RESULTS
-from benchmarks.pictures import DATA
 from dipops._tools.files import write_whole
 from dipops.paper.experiments import experiment
 from dipops.paper.runner import require_runnable, run

@@ -4,19 +4,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import RESULTS, Task, in_turn, markdown, provenance, record_of, run
+from benchmarks.harness import Records, Task, in_turn, render, run, table, write_report
 from benchmarks.pages import code_of
-from dipops._tools.files import write_whole
 
 PAGE = Path(__file__).parents[1] / "docs" / "coming.md"
 PEERS = {"PyLops": "# PyLops", "SCICO": "# SCICO"}
 
 
 def blocks() -> dict[str, str]:
-    """The code of the page: ours, which a peer's goes on from, and each peer's."""
-    found = code_of(PAGE)
-    theirs = {name: next(block for block in found if block.startswith(head)) for name, head in PEERS.items()}
-    return {"dipops": found[0], **theirs}
+    """The code of the page: ours, then each peer's, which uses the names of ours."""
+    code = code_of(PAGE)
+    theirs = {name: next(block for block in code if block.startswith(head)) for name, head in PEERS.items()}
+    return {"dipops": code[0], **theirs}
 
 
 def solve_all(settings: dict[str, Any]) -> dict[str, dict[str, float]]:
@@ -32,16 +31,17 @@ def solve_all(settings: dict[str, Any]) -> dict[str, dict[str, float]]:
     return {package: {"seconds": seconds[package], "psnr": float(names[package]["psnr"])} for package in work}
 
 
-TASK = Task("peers", solve_all, {"blocks": blocks(), "rounds": 3}, 12, 4)
+TASKS = [Task("peers", solve_all, {"blocks": blocks(), "rounds": 3}, 12, 4)]
 
 
 def main() -> None:
-    run([TASK])
-    record = record_of(TASK)
-    rows = [[name, f"{made['psnr']:.2f}", f"{made['seconds']:.1f}"] for name, made in record["result"].items()]
-    words = f"{provenance(record, 'python -m benchmarks.peers')} Seconds without imports and compilation.\n\n"
-    table = markdown(["package", "PSNR (dB)", "seconds"], rows)
-    write_whole(RESULTS / "peers.md", lambda file: file.write(f"{words}{table}\n".encode()))
+    write_report("peers", report(run(TASKS)))
+
+
+def report(records: Records) -> str:
+    record = records["peers"]
+    rows = [([name, f"{of['psnr']:.2f}", f"{of['seconds']:.1f}"], [record]) for name, of in record["result"].items()]
+    return render("peers", packages=table(["package", "PSNR (dB)", "seconds"], rows))
 
 
 if __name__ == "__main__":

@@ -6,12 +6,11 @@ from typing import Any
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 
-from benchmarks import dip
 from benchmarks.core import save_figure
-from benchmarks.dip import HELD_OUT_SEEDS, PATIENCE, TASK_SIZE, THIN
-from benchmarks.dip_report import NEAR, first_above
-from benchmarks.harness import RESULTS, Task, markdown, provenance, record_of, require_measured, require_one_machine, result_of
-from benchmarks.pictures import CHECKING, HELD_OUT
+from benchmarks.crops import CHECKING, HELD_OUT
+from benchmarks.dip import HELD_OUT_SEEDS, PATIENCE, TASK_SIZE, THIN, curve_task
+from benchmarks.dip_report import NEAR, at, first_above
+from benchmarks.harness import Record, Records, Row, Task, render, require_one_machine, require_records, table, write_report
 from benchmarks.speed import (
     BY_DEPTH,
     BY_SIZE,
@@ -28,123 +27,83 @@ from benchmarks.speed import (
     TASKS,
 )
 from dipops import Descent
-from dipops._tools.files import write_whole
+
+CURVES = {
+    (recipe, image, seed): curve_task(recipe, image, seed)
+    for recipe in ("paper", "light")
+    for image in HELD_OUT
+    for seed in HELD_OUT_SEEDS
+}
+SOURCES = [*TASKS, *CURVES.values()]
 
 
 def main() -> None:
     mpl.use("Agg")
-    require_measured(TASKS, "python -m benchmarks.speed")
-    require_one_machine(TASKS)
-    save_figure("speed-pareto", draw_pareto())
-    write_whole(RESULTS / "speed.md", lambda file: file.write(report().encode()))
-    print(f"Look at {RESULTS / 'speed.md'}")
+    records = require_records(SOURCES, "python -m benchmarks.speed, and benchmarks.dip,")
+    require_one_machine(TASKS, records)
+    write_report("speed", report(records))
+    save_figure("speed-pareto", draw_pareto(records))
 
 
-def report() -> str:
-    """The measurements as Markdown."""
-    shot = result_of(PHOTO)
-    return f"""# Speed, measured
-
-{provenance(record_of(START), "python -m benchmarks.speed")} Two threads; medians of runs in turn, alone on the machine;
-curves and peaks are of runs of one thread that were not timed. The loop is `benchmarks/baseline.py`: the paper's hourglass in
-plain layers, float32, its score read back at each step.
-
-## Seconds a step
-
-{rates()}
-
-{same_peaks()}
-
-## Seconds to the paper's peak
-
-Until the average is {NEAR} dB below the best of the paper's network, on crops of 128 x 128 pixels that took no part in choosing
-the light one: steps of recorded runs times the seconds above. "By its stop" is the light recipe until it ends by itself, and
-how far its answer then is behind the paper's best.
-
-{peaks()}
-
-![PSNR less the paper's best, against seconds](speed-pareto.png)
-
-## Other tasks, {TASK_SIZE} x {TASK_SIZE} pixels
-
-Until the average of the light recipe is {NEAR} dB below the best that the paper's has in so many steps; seconds a step are
-those of the task itself.
-
-{others()}
-
-## A photograph of 256 x 256 pixels from the command line
-
-`dipops denoise` with its defaults, once, start and files included: {shot["seconds"]:.0f} s,
-from {shot["psnr"][0]:.2f} to {shot["psnr"][1]:.2f} dB.
-
-## Lanczos x4, forward and backward
-
-{reductions()}
-
-## Import, start, first step
-
-{markdown(["what", "seconds"], [[name, f"{seconds:.2f}"] for name, seconds in result_of(START).items()])}
-
-## K runs side by side, light network
-
-{side_by_side()}
-
-## Growth: an hourglass 32 wide, by pixels
-
-{by_size()}
-
-## Growth: at 128 x 128 pixels, by width and by scales
-
-{markdown(["width", "seconds a step", "MB"], [[width, *_cost(task)] for width, task in BY_WIDTH.items()])}
-
-{markdown(["scales", "seconds a step", "MB"], [[scales, *_cost(task)] for scales, task in BY_DEPTH.items()])}
-"""
-
-
-def rates() -> str:
-    rows = []
-    for size, task in RATES.items():
-        seconds, ran = result_of(task)["seconds"], result_of(task)["ran"]
-        gains = [f"{seconds[name]:.3f} ({seconds['loop'] / seconds[name]:.1f}x)" for name in ("paper", "light")]
-        rows.append([size, f"{seconds['loop']:.3f}", *gains, ran["light"]])
-    return markdown(["pixels", "the loop", "the paper's recipe", "the light recipe", "ran in"], rows)
-
-
-def same_peaks() -> str:
-    """Whether the faster steps lead as far."""
-    found = [result_of(task) for task in PEAKS]
-    gains = [run["paper"][1] - run["loop"][1] for run in found]
-    of = PEAKS[0].settings
-    return (
-        f"Best averages of the paper's recipe less those of the loop, {of['picture']}, {of['size']} x {of['size']} pixels, "
-        f"{len(gains)} seeds, {of['steps']} steps: {mean(gains):+.3f} dB on average, with a standard error of "
-        f"{stdev(gains) / len(gains) ** 0.5:.3f}."
+def report(records: Records) -> str:
+    gains = [run["paper"][1] - run["loop"][1] for run in (records[task.name]["result"] for task in PEAKS)]
+    start, photo = records[START.name], records[PHOTO.name]
+    return render(
+        "speed",
+        near=NEAR,
+        task_size=TASK_SIZE,
+        rates=rates(records),
+        peaks=PEAKS[0].settings,
+        peak_records=[records[task.name] for task in PEAKS],
+        gain={"runs": len(gains), "mean": mean(gains), "error": stdev(gains) / len(gains) ** 0.5},
+        race=races(records),
+        others=others(records),
+        photo=photo,
+        reductions=reductions(records),
+        start=table(["what", "seconds"], [([name, f"{seconds:.2f}"], [start]) for name, seconds in start["result"].items()]),
+        runs=runs(records),
+        by_size=by_size(records),
+        by_width=growth("width", BY_WIDTH, records),
+        by_depth=growth("scales", BY_DEPTH, records),
     )
 
 
-def peaks() -> str:
-    rate, rows, ratios, lost = result_of(RATES[128])["seconds"], [], [], []
-    for picture in HELD_OUT:
+def rates(records: Records) -> str:
+    rows: list[Row] = []
+    for size, task in RATES.items():
+        record = records[task.name]
+        seconds, precision = record["result"]["seconds"], record["result"]["precision"]
+        gains = [f"{seconds[name]:.3f} ({seconds['loop'] / seconds[name]:.1f}x)" for name in ("paper", "light")]
+        rows.append(([size, f"{seconds['loop']:.3f}", *gains, f"{precision['light']} precision"], [record]))
+    return table(["pixels", "the loop", "the paper's recipe", "the light recipe", "ran in"], rows)
+
+
+def races(records: Records) -> dict[str, Any]:
+    """The race to the paper's best on every image: its table, and what it comes to."""
+    rate_record = records[RATES[128].name]
+    rate = rate_record["result"]["seconds"]
+    rows: list[Row] = []
+    ratios, lost = [], []
+    for image in HELD_OUT:
         for seed in HELD_OUT_SEEDS:
-            paper, light = (_curve(variant, picture, seed) for variant in ("paper", "light"))
+            sources = [records[CURVES[recipe, image, seed].name] for recipe in ("paper", "light")]
+            paper, light = (source["result"] for source in sources)
             best = paper["oracle"][1]
             steps, ratio, seconds = race(best, paper["average"], light["average"], (rate["loop"], rate["light"]))
-            ended, answer = stopped(light["kept"])
+            last_step, answer = stopped(light["stops"])
             ratios += [ratio] if ratio else []
             lost.append(best - answer)
-            bests = (f"{run['oracle'][1]:.2f} at {run['oracle'][0]}" for run in (paper, light))
-            rows.append([picture, seed, *bests, *steps, *seconds, f"{ended * rate['light']:.0f}", f"{lost[-1]:+.2f}"])
+            ends = [f"{last_step * rate['light']:.0f}", f"{lost[-1]:+.2f}"]
+            cells = [image, seed, at(paper["oracle"]), at(light["oracle"]), *steps, *seconds, *ends]
+            rows.append((cells, [*sources, rate_record]))
     heads = ["paper's best", "light's best", "steps", "light", "loop, s", "light, s", "ratio", "by its stop, s", "dB behind"]
-    words = (
-        f"Reached in {len(ratios)} of {len(rows)}, geometric mean of the ratios {geometric_mean(ratios):.1f}; "
-        f"at the stop {mean(lost):+.2f} dB behind on average."
-    )
-    return f"{markdown(['picture', 'seed', *heads], rows)}\n\n{words}"
+    totals = {"reached": len(ratios), "of": len(rows), "ratio": geometric_mean(ratios), "behind": mean(lost)}
+    return {"table": table(["image", "seed", *heads], rows), **totals}
 
 
-def stopped(kept: dict[str, list[float]]) -> tuple[int, float]:
-    """When the light recipe's two rules end a run, which asks them now and then, and the score of what the first keeps."""
-    discrepancy, variance = kept["discrepancy"], kept["exponential variance"]
+def stopped(stops: dict[str, list[float]]) -> tuple[int, float]:
+    """When the light recipe's two rules, asked now and then, end a run, and the score of what the first keeps."""
+    discrepancy, variance = stops["discrepancy"], stops["exponential variance"]
     step, score = min((int(discrepancy[0]), discrepancy[1]), (int(variance[0]) + PATIENCE["light"], variance[1]))
     every = Descent.every
     return -(-step // every) * every, score
@@ -165,58 +124,67 @@ def race(
     return [str(step or "not reached") for step in steps], ratio, cells
 
 
-def others() -> str:
-    rows, ratios = [], {}
+def others(records: Records) -> dict[str, str]:
+    """The race on other tasks: its table, and the means of its ratios."""
+    rows: list[Row] = []
+    ratios: dict[str, list[float]] = {}
     for name, steps in OTHERS.items():
-        seconds = result_of(OTHER_RATES[name])
-        for picture in CHECKING:
-            paper, light = (result_of(REACHED[name, picture, variant]) for variant in ("paper", "light"))
-            bests = [f"{run['best'][1]:.2f} at {run['best'][0]}" for run in (paper, light)]
-            rates = seconds["paper"], seconds["light"]
+        rate_record = records[OTHER_RATES[name].name]
+        rates = rate_record["result"]["paper"], rate_record["result"]["light"]
+        for image in CHECKING:
+            sources = [records[REACHED[name, image, recipe].name] for recipe in ("paper", "light")]
+            paper, light = (source["result"] for source in sources)
             _, ratio, raced = race(paper["best"][1], paper["average"], light["average"], rates)
             if ratio:
                 ratios.setdefault(name, []).append(ratio)
-            rows.append([name, picture, steps, *bests, *raced])
-    heads = ["task", "picture", "steps of the paper's", "paper's best", "light's best", "paper's, s", "light, s", "ratio"]
-    means = "; ".join(f"{name} {geometric_mean(found):.1f} ({len(found)} of {len(CHECKING)})" for name, found in ratios.items())
-    return f"{markdown(heads, rows)}\n\nGeometric means of the ratios: {means}."
+            rows.append(([name, image, steps, at(paper["best"]), at(light["best"]), *raced], [*sources, rate_record]))
+    heads = ["task", "image", "steps of the paper's", "paper's best", "light's best", "paper's, s", "light, s", "ratio"]
+    means = (f"{name} {geometric_mean(values):.1f} ({len(values)} of {len(CHECKING)})" for name, values in ratios.items())
+    return {"table": table(heads, rows), "means": "; ".join(means)}
 
 
-def reductions() -> str:
-    rows = []
+def reductions(records: Records) -> str:
+    rows: list[Row] = []
     for size, task in LANCZOS.items():
-        seconds = result_of(task)["seconds"]
+        seconds = records[task.name]["result"]["seconds"]
         times = [f"{1000 * seconds[name]:.1f} ms" for name in ("dipops", "dense")]
-        rows.append([f"3 x {size} x {size}", *times, f"{seconds['dense'] / seconds['dipops']:.1f}"])
-    return markdown(["picture", "LanczosDownsampler", "dense convolution", "ratio"], rows)
+        ratio = f"{seconds['dense'] / seconds['dipops']:.1f}"
+        rows.append(([f"3 x {size} x {size}", *times, ratio], [records[task.name]]))
+    return table(["image", "LanczosDownsampler", "dense convolution", "ratio"], rows)
 
 
-def side_by_side() -> str:
-    rows = []
+def runs(records: Records) -> str:
+    rows: list[Row] = []
     for (size, members), task in RUNS.items():
-        one, many = result_of(task)["1"], result_of(task)[str(members)]
-        rows.append([size, members, f"{one:.3f}", f"{many:.3f}", f"{many / (members * one):.2f}"])
-    return markdown(["pixels", "K", "one run, s a step", "K runs, s a step", "K runs over K times one"], rows)
+        one, many = (records[task.name]["result"][str(count)] for count in (1, members))
+        rows.append(([size, members, f"{one:.3f}", f"{many:.3f}", f"{many / (members * one):.2f}"], [records[task.name]]))
+    return table(["pixels", "K", "one run, s a step", "K runs, s a step", "K runs over K times one"], rows)
 
 
-def by_size() -> str:
-    rows = []
+def by_size(records: Records) -> str:
+    rows: list[Row] = []
     for size in dict.fromkeys(size for size, _ in BY_SIZE):
-        rows.append([size, *_cost(BY_SIZE[size, False]), *_cost(BY_SIZE[size, True])])
-    return markdown(["pixels", "seconds a step", "MB", "seconds, recomputing", "MB, recomputing"], rows)
+        both = [records[BY_SIZE[size, recompute].name] for recompute in (False, True)]
+        rows.append(([size, *_cost(both[0]), *_cost(both[1])], both))
+    return table(["pixels", "seconds a step", "MB", "seconds, recomputing", "MB, recomputing"], rows)
 
 
-def draw_pareto() -> Any:
+def growth(name: str, tasks: dict[int, Task], records: Records) -> str:
+    rows = [([value, *_cost(records[task.name])], [records[task.name]]) for value, task in tasks.items()]
+    return table([name, "seconds a step", "MB"], rows)
+
+
+def draw_pareto(records: Records) -> Any:
     """The average less the paper's best after so many seconds: a mean line over thin ones of every run."""
-    seconds = result_of(RATES[128])["seconds"]
+    seconds = records[RATES[128].name]["result"]["seconds"]
     figure, axes = plt.subplots(figsize=(6.8, 4.4), layout="constrained")
     lines = {"the paper's, plain loop": ("paper", "loop"), "the paper's": ("paper", "paper"), "light": ("light", "light")}
-    for number, (label, (variant, rate)) in enumerate(lines.items()):
+    for number, (label, (recipe, rate)) in enumerate(lines.items()):
         curves = []
-        for picture in HELD_OUT:
+        for image in HELD_OUT:
             for seed in HELD_OUT_SEEDS:
-                best = _curve("paper", picture, seed)["oracle"][1]
-                curves.append([value - best for value in _curve(variant, picture, seed)["average"]])
+                paper, run = (records[CURVES[name, image, seed].name]["result"] for name in ("paper", recipe))
+                curves.append([value - paper["oracle"][1] for value in run["average"]])
         steps = range(THIN, THIN * min(map(len, curves)) + 1, THIN)
         times = [step * seconds[rate] for step in steps]
         for curve in curves:
@@ -231,14 +199,8 @@ def draw_pareto() -> Any:
     return figure
 
 
-def _cost(task: Task) -> list[str]:
-    result = result_of(task)
-    return [f"{result['seconds']:.3f}", f"{result['bytes'] / 1e6:.0f}"]
-
-
-def _curve(variant: str, picture: str, seed: int) -> dict[str, Any]:
-    name = dip.name_of("curve", variant, picture, seed)
-    return result_of(next(task for task in dip.TASKS if task.name == name))
+def _cost(record: Record) -> list[str]:
+    return [f"{record['result']['seconds']:.3f}", f"{record['result']['bytes'] / 1e6:.0f}"]
 
 
 if __name__ == "__main__":

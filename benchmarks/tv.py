@@ -1,4 +1,4 @@
-"""Total variation, measured: ``python -m benchmarks.tv`` with DIPOPS_DATA naming the folder of test pictures.
+"""Total variation, measured: ``python -m benchmarks.tv [PART ...]`` with DIPOPS_DATA naming the folder of test images.
 
 Peers are timed where they are installed: scikit-image, and ODL and deepinv in an environment of their own.
 """
@@ -18,16 +18,20 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.core import DATA, save_figure
-from benchmarks.harness import RESULTS, Task, in_turn, markdown, provenance, run
+from benchmarks.core import save_figure
+from benchmarks.crops import DATA
+from benchmarks.harness import Records, Row, Task, chosen, in_turn, render, run, table, write_report
 from dipops import (
     Descent,
+    FiniteDifferences,
     Identity,
     LanczosDownsampler,
     LinearOperator,
     Mask,
+    NoPrior,
     PrimalDual,
     Problem,
+    Tikhonov,
     TotalVariation,
     compare,
     images,
@@ -35,9 +39,6 @@ from dipops import (
     recipes,
     solve,
 )
-from dipops._tools.files import write_whole
-from dipops.cli.runs import PriorName, convex_recipe
-from dipops.stopping import Tolerance
 from dipops.tune import SURE, Discrepancy, Oracle, tune
 
 SIGMA = 25 / 255
@@ -61,19 +62,19 @@ def speed(settings: dict[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(settings["threads"])
     noisy = images.load(DATA / "denoising_sigma25" / "f16.png")
     problem, prior = Problem(Identity(noisy.shape), noisy, sigma=SIGMA), TotalVariation(settings["weight"])
-    exact = solve(problem, prior, monitors=(Tolerance(gap=1e-6),), progress=False)
+    exact = solve(problem, prior, PrimalDual(tolerance=1e-6), progress=False)
     optimum = float(_objective(problem, prior, exact.image))
     peers = {name: make(noisy, settings["weight"]) for name, make in _peers().items()}
-    found: dict[str, Any] = {"optimum": optimum, "versions": {name: version(name) for name in peers}, "rows": {}}
+    rows: dict[str, Any] = {}
     for gap in GAPS:
-        ours = partial(solve, problem, prior, monitors=(Tolerance(gap=gap),), progress=False)
+        ours = partial(solve, problem, prior, PrimalDual(tolerance=gap), progress=False)
         steps = {"dipops": ours().steps}
         candidates: dict[str, Callable[[], object]] = {"dipops": ours}
         for name, peer in peers.items():
             steps[name] = _steps_needed(peer, problem, prior, optimum * (1 + gap))
             candidates[name] = partial(peer, steps[name])
-        found["rows"][f"{gap:g}"] = {"steps": steps, **in_turn(candidates, rounds=5)}
-    return found
+        rows[f"{gap:g}"] = {"steps": steps, **in_turn(candidates, rounds=5)}
+    return {"optimum": optimum, "versions": {name: version(name) for name in peers}, "rows": rows}
 
 
 def four(settings: dict[str, Any]) -> dict[str, Any]:
@@ -88,58 +89,62 @@ def four(settings: dict[str, Any]) -> dict[str, Any]:
     adam = partial(torch.optim.Adam, lr=0.01)
     cosine = partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=3000)
     lbfgs = partial(torch.optim.LBFGS, lr=1.0, line_search_fn="strong_wolfe", max_iter=20, history_size=20)
-    found: dict[str, Any] = {}
+    excesses: dict[str, Any] = {}
     for name, (operator, sigma, weight) in operators.items():
         problem, prior = Problem.simulate(operator.double(), x, sigma), TotalVariation(weight)
         results = {
-            "PrimalDual": solve(problem, prior, PrimalDual(), steps=20000, monitors=(Tolerance(change=1e-9),), progress=False),
+            "PrimalDual": solve(problem, prior, PrimalDual(tolerance=1e-9), steps=20000, progress=False),
             "PrimalDual, default stop": solve(problem, prior, progress=False),
             "Adam, cosine": solve(problem, prior, Descent(adam, cosine), steps=3000, progress=False),
             "L-BFGS": solve(problem, prior, Descent(lbfgs), steps=60, progress=False),
         }
         objectives = {method: float(_objective(problem, prior, result.image)) for method, result in results.items()}
         best = objectives["PrimalDual"]
-        found[name] = {method: {"objective": value, "excess": value / best - 1} for method, value in objectives.items()}
-    return found
+        excesses[name] = {method: {"objective": value, "excess": value / best - 1} for method, value in objectives.items()}
+    return excesses
 
 
 def weights(settings: dict[str, Any]) -> dict[str, Any]:
     """What SURE and the discrepancy principle lose against the oracle weight, on nine centre crops."""
-    size, found = settings["size"], {}
+    size, rules = settings["size"], {}
     for path in sorted((DATA / "denoising").glob("*.png")):
         pair = (images.load(path), images.load(DATA / "denoising_sigma25" / path.name))
-        truth, noisy = (images.centre_crop(picture, (size, size)) for picture in pair)
+        truth, noisy = (images.centre_crop(image, (size, size)) for image in pair)
         problem = Problem(Identity(truth.shape), noisy, truth, SIGMA)
         tuned = {
             type(rule).__name__: tune(problem, TotalVariation, rule, progress=False)
             for rule in (Oracle(), SURE(SIGMA), Discrepancy(SIGMA))
         }
-        found[path.stem] = {
-            name: {"weight": result.weight, "psnr": float(metrics.psnr(result.result.image, truth))}
-            for name, result in tuned.items()
+        rules[path.stem] = {
+            name: {"weight": choice.weight, "psnr": float(metrics.psnr(choice.result.image, truth))}
+            for name, choice in tuned.items()
         }
-    return found
+    return rules
 
 
 def zebra(settings: dict[str, Any]) -> dict[str, Any]:
-    """x4 on a part of the zebra crop: no prior, Tikhonov, TV (the last two in the limit Ax = y) and DIP."""
+    """x4 on a part of the zebra crop: no prior, Tikhonov and TV in the limit Ax = y, and DIP by the paper's settings."""
     top, left, size = (settings[name] for name in ("top", "left", "size"))
     truth = images.load(DATA / "sr" / "zebra_crop.png")[:, top : top + size, left : left + size]
     small = images.resize(truth, (size // 4, size // 4), Image.Resampling.LANCZOS).clamp(0, 1)
     problem = Problem(LanczosDownsampler(truth.shape, 4), small, truth)
-    contestants = {name: convex_recipe(problem, name) for name in (PriorName.none, PriorName.tikhonov, PriorName.tv)}
-    labels = {PriorName.none: "no prior", PriorName.tikhonov: "Tikhonov", PriorName.tv: "TV"}
-    dip = recipes.upscale(4)
-    comparison = compare(problem, {labels[name]: c for name, c in contestants.items()} | {"DIP": dip}, progress=False)
-    save_figure("pictures/tv-zebra", comparison.figure())
-    return {"rows": comparison.rows(), "table": comparison.table()}
+    gradient = FiniteDifferences(truth.shape)
+    contestants = {
+        "no prior": NoPrior(),
+        "Tikhonov": recipes.limit(lambda weight: Tikhonov(weight, gradient)),
+        "TV": recipes.limit(TotalVariation),
+        "DIP": recipes.upscale(4, settings["recipe"]),
+    }
+    comparison = compare(problem, contestants, progress=False)
+    save_figure("images/tv-zebra", comparison.figure())
+    return {"rows": comparison.rows()}
 
 
 def _objective(problem: Problem, prior: TotalVariation, image: Tensor) -> Tensor:
     image = image.double()
-    misfit = 0.5 * (problem.operator.double()(image) - problem.y.double()).square().sum()
+    data_term = 0.5 * (problem.operator.double()(image) - problem.y.double()).square().sum()
     problem.operator.to(problem.y)
-    return misfit + prior.value(image).sum()
+    return data_term + prior.value(image).sum()
 
 
 def _steps_needed(peer: Callable[[int], Tensor], problem: Problem, prior: TotalVariation, bound: float) -> int:
@@ -159,19 +164,16 @@ Peer = Callable[[Tensor, float], Callable[[int], Tensor]]
 
 
 def _peers() -> dict[str, Peer]:
-    found: dict[str, Peer] = {"scikit-image": _scikit_image}
-    if importlib.util.find_spec("odl"):
-        found["odl"] = _odl
-    return found
+    return {"scikit-image": _scikit_image} | ({"odl": _odl} if importlib.util.find_spec("odl") else {})
 
 
 def _scikit_image(noisy: Tensor, weight: float) -> Callable[[int], Tensor]:
     from skimage.restoration import denoise_tv_chambolle
 
-    picture = noisy.movedim(0, -1).contiguous().numpy()
+    image = noisy.movedim(0, -1).contiguous().numpy()
 
     def peer(steps: int) -> Tensor:
-        out = denoise_tv_chambolle(picture, weight=weight, eps=0, max_num_iter=steps, channel_axis=-1)
+        out = denoise_tv_chambolle(image, weight=weight, eps=0, max_num_iter=steps, channel_axis=-1)
         return torch.from_numpy(np.asarray(out)).movedim(-1, 0)[None]
 
     return peer
@@ -198,75 +200,63 @@ def _odl(noisy: Tensor, weight: float) -> Callable[[int], Tensor]:
     return peer
 
 
-def report(records: dict[str, dict[str, Any]]) -> str:
-    """The measurements as Markdown."""
-    found = {name: record["result"] for name, record in records.items()}
-    speeds = []
-    for name in ("tv-speed-1", "tv-speed-2"):
-        if name not in found:
-            continue
-        for gap, row in found[name]["rows"].items():
-            for peer, seconds in row["median_seconds"].items():
-                speeds.append([name[-1], gap, peer, row["steps"][peer], f"{seconds:.3f}", f"{row['ratio_to_first'][peer]:.1f}"])
-    agreement = [
-        [name, *(f"{values['objective']:.5f} (+{values['excess']:.1e})" for values in methods.values())]
-        for name, methods in found["tv-four"].items()
-    ]
-    losses = [
-        [
-            name,
-            f"{rules['Oracle']['weight']:.3f}",
-            f"{rules['Oracle']['psnr']:.2f}",
-            *(f"{rules['Oracle']['psnr'] - rules[rule]['psnr']:.2f}" for rule in ("SURE", "Discrepancy")),
-        ]
-        for name, rules in found["tv-weights"].items()
-    ]
-    return f"""# Total variation, measured
-
-{provenance(records["tv-four"], "python -m benchmarks.tv")}
-
-## Seconds to a relative gap: f16, 3 x 512 x 512, σ = 25, λ = 0.1
-
-Ours stops by its own primal-dual gap, checks included. A peer is given the smallest number of steps (to 5%) after which its
-objective is within that part of the optimum, {found["tv-speed-2"]["optimum"]:.2f}, and is not charged for a check. Medians
-of 5 runs in turn.
-
-{markdown(["threads", "gap", "solver", "steps", "seconds", "times ours"], speeds)}
-
-deepinv has no row: it does not import without torchvision, which does not load beside the CPU build of torch used here.
-
-## One minimum from every method, portrait of 64 x 64 pixels, float64
-
-{markdown(["problem", *next(iter(found["tv-four"].values()))], agreement)}
-
-## What a rule loses against the oracle weight (dB), nine centre crops of 128 x 128 pixels, σ = 25
-
-{markdown(["picture", "oracle weight", "oracle PSNR", "SURE", "discrepancy"], losses)}
-
-SURE needs σ and no truth; the discrepancy principle too, and smooths too much.
-
-## x4, part of the zebra crop, 128 x 128 pixels
-
-{found["tv-zebra"]["table"]}
-
-Tikhonov (on the gradient) and TV are solved subject to Ax = y; "consistency" is the PSNR of Ax against the measurement.
-"""
-
-
 TASKS = (
-    Task("tv-zebra", zebra, {"top": 16, "left": 64, "size": 128}, 2000, 0.2),
+    Task("tv-zebra", zebra, {"recipe": "paper", "top": 16, "left": 64, "size": 128}, 2000, 0.2),
     Task("tv-four", four, {"size": 64}, 12, 5.0),
     Task("tv-weights", weights, {"size": 128}, 27, 3.0),
     Task("tv-speed-1", speed, {"threads": 1, "weight": 0.1}, 60, 3.0),
     Task("tv-speed-2", speed, {"threads": 2, "weight": 0.1}, 60, 3.0),
 )
 
-if __name__ == "__main__":
+
+def main(parts: list[str]) -> None:
     os.environ.setdefault("MPLBACKEND", "agg")
     warnings.simplefilter("ignore")
-    chosen = sys.argv[1:]
-    records = run([task for task in TASKS if not chosen or task.name in chosen])
+    records = run(chosen(TASKS, parts))
     if len(records) == len(TASKS):
-        write_whole(RESULTS / "tv.md", lambda file: file.write(report(records).encode()))
-    for name, record in records.items():
-        print(name, record["result"])
+        write_report("tv", report(records))
+
+
+def report(records: Records) -> str:
+    speeds: list[Row] = []
+    for threads in ("1", "2"):
+        record = records[f"tv-speed-{threads}"]
+        for gap, row in record["result"]["rows"].items():
+            for peer, seconds in row["median_seconds"].items():
+                ratio = f"{row['ratio_to_first'][peer]:.1f}"
+                speeds.append(([threads, gap, peer, row["steps"][peer], f"{seconds:.3f}", ratio], [record]))
+    four, weights, zebra = (records[f"tv-{name}"]["result"] for name in ("four", "weights", "zebra"))
+    objectives = [
+        [name, *(f"{values['objective']:.5f} (+{values['excess']:.1e})" for values in methods.values())]
+        for name, methods in four.items()
+    ]
+    losses = [[name, *_losses(rules)] for name, rules in weights.items()]
+    return render(
+        "tv",
+        optimum=records["tv-speed-2"]["result"]["optimum"],
+        speeds=table(["threads", "gap", "solver", "steps", "seconds", "times ours"], speeds),
+        objectives=table(["problem", *next(iter(four.values()))], [(row, [records["tv-four"]]) for row in objectives]),
+        losses=table(
+            ["image", "oracle weight", "oracle PSNR", "SURE", "discrepancy"], [(row, [records["tv-weights"]]) for row in losses]
+        ),
+        zebra=table(
+            ["prior", "PSNR (dB)", "SSIM", "data PSNR (dB)", "seconds", "steps", "stopped"],
+            [(_shown(row), [records["tv-zebra"]]) for row in zebra["rows"]],
+        ),
+    )
+
+
+def _losses(rules: dict[str, dict[str, float]]) -> list[str]:
+    """The oracle's weight and PSNR, and what the rules lose against it."""
+    oracle = rules["Oracle"]
+    losses = (f"{oracle['psnr'] - rules[rule]['psnr']:.2f}" for rule in ("SURE", "Discrepancy"))
+    return [f"{oracle['weight']:.3f}", f"{oracle['psnr']:.2f}", *losses]
+
+
+def _shown(row: dict[str, Any]) -> list[object]:
+    scores = [f"{row['psnr']:.2f}", f"{row['ssim']:.3f}", f"{row['data_psnr']:.1f}", f"{row['seconds']:.1f}"]
+    return [row["prior"], *scores, row["steps"], row["message"]]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

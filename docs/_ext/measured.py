@@ -7,6 +7,7 @@ import torch
 from written import put
 
 from dipops import DeepImagePrior, Identity, Problem, TotalVariation, recipes
+from dipops._tools.tables import markdown
 from dipops.solver.cost import estimate
 from dipops.testing.laws import DERIVATIVE_LAWS, FIRST_LAWS, LINEAR_LAWS
 
@@ -15,9 +16,9 @@ _SIZES = (64, 128, 256)
 
 
 def write(folder):
-    """A file for each part that a page includes."""
+    """Write a file for each part that a page includes."""
     folder.mkdir(exist_ok=True)
-    for page in ("dip", "tv", "core", "features", "speed"):
+    for page in ("dip", "tv", "core", "features", "speed", "gpu"):
         source = _RESULTS / f"{page}.md"
         if source.exists():
             for title, text in _sections(source.read_text()):
@@ -27,32 +28,29 @@ def write(folder):
 
 
 def laws():
-    """Every law, by what its docstring says."""
-    rows = ["| law | says |", "|---|---|"]
-    for law in (*FIRST_LAWS, *LINEAR_LAWS, *DERIVATIVE_LAWS):
-        text = re.sub(r"`+", "`", " ".join(law.__doc__.split()))
-        rows.append(f"| {law.__name__} | {text} |")
-    return "\n".join(rows) + "\n"
+    """A table of every law and its docstring."""
+    texts = {law.__name__: " ".join(law.__doc__.split()) for law in (*FIRST_LAWS, *LINEAR_LAWS, *DERIVATIVE_LAWS)}
+    return markdown(["law", "says"], [(name, re.sub(r"`+", "`", text)) for name, text in texts.items()]) + "\n"
 
 
 def bytes_held():
-    """Memory of a step, counted by ``estimate`` while these pages were built."""
+    """A table of the memory of a step, counted by ``estimate`` while these pages are built."""
     torch.set_num_threads(2)
-    rows = ["| pixels | TV | DIP, light | DIP, the paper's |", "|---|---|---|---|"]
+    rows = []
     for side in _SIZES:
         problem = Problem(Identity((3, side, side)), torch.rand(3, side, side, generator=torch.Generator().manual_seed(0)))
         light = recipes.denoise(0.1)
-        found = [
+        costs = [
             estimate(problem, TotalVariation(0.1), steps=1),
             estimate(problem, light.prior, light.method, steps=1),
             estimate(problem, DeepImagePrior(), steps=1),
         ]
-        rows.append(f"| {side} x {side} | " + " | ".join(f"{one.bytes / 1e6:.0f} MB" for one in found) + " |")
-    return "\n".join(rows) + "\n"
+        rows.append([f"{side} x {side}", *(f"{cost.bytes / 1e6:.0f} MB" for cost in costs)])
+    return markdown(["pixels", "TV", "DIP, light", "DIP, the paper's"], rows) + "\n"
 
 
 def _sections(text):
-    """Titles and texts, the first what stands before all others: by what it was measured, and on what."""
+    """Titles and texts of the sections; the text before the first is called "about"."""
     text = re.sub(r"\A# .+\n", "## about\n", text)
     _, *parts = re.split(r"^## (.+)\n", text, flags=re.MULTILINE)
     for title, body in zip(parts[::2], parts[1::2], strict=True):
@@ -60,5 +58,5 @@ def _sections(text):
 
 
 def _slug(title):
-    """Its first three words."""
+    """The first three words of a title, joined by hyphens."""
     return "-".join(re.findall(r"[a-z0-9]+", title.lower())[:3])
