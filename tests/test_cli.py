@@ -10,8 +10,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from dipops import AlexNet, SqueezeNet, cli, images, metrics
+from dipops import AlexNet, SqueezeNet, images, metrics
 from dipops.cli import runs
+from dipops.cli.app import main
 from dipops.operators.resampling import LanczosDownsampler
 from dipops.solver.cost import Estimate
 
@@ -21,7 +22,7 @@ def run(*arguments: object) -> int:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["dipops", *map(str, arguments)])
         with pytest.raises(SystemExit) as stopped:
-            cli.main()
+            main()
     return int(stopped.value.code or 0)
 
 

@@ -1,136 +1,150 @@
-"""denoise, upscale, inpaint, flash: restore a picture from a file."""
+"""denoise, upscale, inpaint, flash: restore an image from a file."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import typer
-from torch import Tensor
+from typer import Argument, Option
 
-from dipops import images, recipes
-from dipops.cli.options import (
-    CheckpointOption,
-    DeviceOption,
-    Figure,
-    Output,
-    Picture,
-    PriorOption,
-    Quiet,
-    RecipeOption,
-    Runs,
-    Seed,
-    Steps,
-    Truth,
-    Weight,
-    whole,
-)
-from dipops.cli.runs import Device, PriorName, Settings, restore, say
+from dipops import images, plot, recipes
+from dipops.cli.convex import solve_convex
+from dipops.cli.device import torch_device
+from dipops.cli.options import DipSettings, InputImage, OutputImage, PriorName, RunOptions, parse_int
+from dipops.cli.output import echo, figure_format, print_cost_estimate, require_distinct_paths, require_writable, save_figure
+from dipops.cli.records import digests, mean_and_std, recipe_record, result_record, white_level, write_record
 from dipops.errors import BadValue
 from dipops.operators.elementary import GuidedInput, Identity, Mask
 from dipops.operators.resampling import LanczosDownsampler
 from dipops.problem import Problem
-from dipops.recipes import Variant
+from dipops.recipes import Recipe, Variant
+from dipops.solver.result import Result
+
+
+@dataclass(frozen=True)
+class DipOptions:
+    """Options of the deep image prior alone."""
+
+    settings: DipSettings = Variant.LIGHT
+    runs: Annotated[int, Option(min=1, help="Independent runs: writes their mean, and their standard deviation.")] = 1
+    checkpoint: Annotated[Path | None, Option(help="File to save the run in; where it exists, the run is resumed.")] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoringOptions:
+    """What the restoring commands share."""
+
+    output: OutputImage
+    prior: Annotated[PriorName, Option(help="Deep image prior, total variation, Tikhonov on the gradient, or none.")] = "dip"
+    weight: Annotated[float | None, Option(help="Weight of TV or Tikhonov; by default chosen by SURE, or 0 without noise.")] = (
+        None
+    )
+    dip: DipOptions
+    truth: Annotated[Path | None, Option(help="Ground truth, to print the PSNR; never used to restore.")] = None
+    figure: Annotated[Path | None, Option(help="Where to draw input, result and ground truth side by side.")] = None
+    run: RunOptions
+
+    def __post_init__(self) -> None:
+        """Refuse, before hours of work, options that would be ignored and files that could not be written."""
+        if self.weight is not None and self.prior in ("dip", "none"):
+            raise BadValue(f"--weight with --prior {self.prior}", "--prior tv or tikhonov", "leave --weight out")
+        if self.prior != "dip" and self.dip != DipOptions():
+            raise BadValue(f"--recipe, --runs or --checkpoint with --prior {self.prior}", "--prior dip", "leave them out")
+        require_writable(self.output, images.image_format)
+        if self.figure is not None:
+            require_writable(self.figure, figure_format)
+        written = {"output": self.output, "record": self.output.with_suffix(".json"), "standard deviation": self.std_path}
+        require_distinct_paths({**written, "--figure": self.figure, "--checkpoint": self.dip.checkpoint})
+
+    @property
+    def std_path(self) -> Path:
+        """Where the standard deviation of several runs is written."""
+        return self.output.with_name(f"{self.output.stem}-std{self.output.suffix}")
 
 
 def denoise(
-    input: Picture,
-    output: Output,
-    sigma: Annotated[float, typer.Option(min=0.1, max=255, help="Standard deviation of the noise, of 255.")] = 25.0,
-    prior: PriorOption = PriorName.dip,
-    weight: Weight = None,
-    recipe: RecipeOption = Variant.LIGHT,
-    runs: Runs = 1,
-    steps: Steps = None,
-    seed: Seed = 0,
-    device: DeviceOption = Device.auto,
-    truth: Truth = None,
-    figure: Figure = None,
-    checkpoint: CheckpointOption = None,
-    quiet: Quiet = False,
+    input: InputImage,
+    *,
+    sigma: Annotated[float, Option(min=0.1, max=255, help="Standard deviation of the noise, of 255.")] = 25.0,
+    options: RestoringOptions,
 ) -> None:
     """Remove noise."""
-    settings = Settings(output, prior, weight, recipe, runs, steps, seed, device, truth, figure, checkpoint, quiet)
     y = images.load(input)
-    problem = Problem(Identity(y.shape), y, _truth(truth), sigma / 255)
-    say(
-        quiet, restore(problem, recipes.denoise(sigma / 255, recipe), settings, {"command": "denoise", "sigma": sigma}, [input])
-    )
+    recipe = recipes.denoise(sigma / 255, options.dip.settings)
+    problem = Problem(Identity(y.shape), y, sigma=sigma / 255)
+    _restore(problem, recipe, options, {"command": "denoise", "sigma": sigma}, [input])
 
 
 def upscale(
-    input: Picture,
-    output: Output,
-    factor: Annotated[str, typer.Option(help="Ratio of the sides, a whole number from 2.")] = "4",
-    prior: PriorOption = PriorName.dip,
-    weight: Weight = None,
-    recipe: RecipeOption = Variant.LIGHT,
-    runs: Runs = 1,
-    steps: Steps = None,
-    seed: Seed = 0,
-    device: DeviceOption = Device.auto,
-    truth: Truth = None,
-    figure: Figure = None,
-    checkpoint: CheckpointOption = None,
-    quiet: Quiet = False,
+    input: InputImage,
+    *,
+    factor: Annotated[str, Option(help="Ratio of the sides, an integer from 2.")] = "4",
+    options: RestoringOptions,
 ) -> None:
-    """Enlarge a picture so that, reduced again, it is the one given."""
-    settings = Settings(output, prior, weight, recipe, runs, steps, seed, device, truth, figure, checkpoint, quiet)
-    ratio = whole(factor, "factor")
-    chosen = recipes.upscale(ratio, recipe)
+    """Enlarge an image; the result, reduced again, is the input."""
+    ratio = parse_int(factor, "factor")
+    recipe = recipes.upscale(ratio, options.dip.settings)
     y = images.load(input)
     channels, height, width = y.shape
     operator = LanczosDownsampler((channels, height * ratio, width * ratio), ratio)
-    say(quiet, restore(Problem(operator, y, _truth(truth)), chosen, settings, {"command": "upscale", "factor": ratio}, [input]))
+    _restore(Problem(operator, y), recipe, options, {"command": "upscale", "factor": ratio}, [input])
 
 
 def inpaint(
-    input: Picture,
-    output: Output,
-    mask: Annotated[Path, typer.Option(help="A picture of the same size, white where the input is known.")],
-    prior: PriorOption = PriorName.dip,
-    weight: Weight = None,
-    recipe: RecipeOption = Variant.LIGHT,
-    runs: Runs = 1,
-    steps: Steps = None,
-    seed: Seed = 0,
-    device: DeviceOption = Device.auto,
-    truth: Truth = None,
-    figure: Figure = None,
-    checkpoint: CheckpointOption = None,
-    quiet: Quiet = False,
+    input: InputImage,
+    *,
+    mask: Annotated[Path, Option(help="Image of the same size, white where the input is known.")],
+    options: RestoringOptions,
 ) -> None:
     """Fill holes."""
-    settings = Settings(output, prior, weight, recipe, runs, steps, seed, device, truth, figure, checkpoint, quiet)
     y = images.load(input)
     known = (images.load(mask).mean(0) > 0.5).float()
     if known.shape != y.shape[1:]:
         sizes = [" x ".join(map(str, shape)) for shape in (known.shape, y.shape[1:])]
-        raise BadValue(f"a mask of {sizes[0]} for a picture of {sizes[1]}", "equal sizes", "crop or resize the mask")
+        raise BadValue(f"a mask of {sizes[0]} for an image of {sizes[1]}", "equal sizes", "crop or resize the mask")
     operator = Mask(known, channels=len(y))
-    problem = Problem(operator, operator(y[None]), _truth(truth))
-    say(quiet, restore(problem, recipes.inpaint_text(recipe), settings, {"command": "inpaint"}, [input, mask]))
+    recipe = recipes.inpaint_text(options.dip.settings)
+    _restore(Problem(operator, operator(y[None])), recipe, options, {"command": "inpaint"}, [input, mask])
 
 
 def flash(
-    flash: Annotated[Path, typer.Argument(help="The picture taken with flash.")],
-    noflash: Annotated[Path, typer.Argument(help="The picture taken without, of the same size.")],
-    output: Output,
-    prior: PriorOption = PriorName.dip,
-    weight: Weight = None,
-    recipe: RecipeOption = Variant.LIGHT,
-    runs: Runs = 1,
-    steps: Steps = None,
-    seed: Seed = 0,
-    device: DeviceOption = Device.auto,
-    truth: Truth = None,
-    figure: Figure = None,
-    checkpoint: CheckpointOption = None,
-    quiet: Quiet = False,
+    flash: Annotated[Path, Argument(help="Photo taken with flash.")],
+    noflash: Annotated[Path, Argument(help="Photo to clean, taken without flash, of the same size.")],
+    *,
+    options: RestoringOptions,
 ) -> None:
-    """Clean a picture taken without flash by the one taken with it."""
-    settings = Settings(output, prior, weight, recipe, runs, steps, seed, device, truth, figure, checkpoint, quiet)
-    problem = Problem(GuidedInput(images.load(flash)), images.load(noflash), _truth(truth))
-    say(quiet, restore(problem, recipes.flash(recipe), settings, {"command": "flash"}, [flash, noflash]))
+    """Clean a photo taken without flash, guided by one taken with flash."""
+    problem = Problem(GuidedInput(images.load(flash)), images.load(noflash))
+    _restore(problem, recipes.flash(options.dip.settings), options, {"command": "flash"}, [flash, noflash])
 
 
-def _truth(path: Path | None) -> Tensor | None:
-    return None if path is None else images.load(path)
+def _restore(problem: Problem, recipe: Recipe, options: RestoringOptions, task: dict[str, Any], inputs: Sequence[Path]) -> None:
+    """Solve; write image, record and figure; print a line."""
+    files = digests([*inputs, options.truth])
+    if options.truth is not None:
+        problem = replace(problem, truth=images.load(options.truth))
+    problem = problem.to(torch_device(options.run.device))
+    runs = problem.repeat(options.dip.runs)
+    recipe, result = _solve(runs, recipe, options)
+    image, std = mean_and_std(result)
+    images.save(options.output, image)
+    if std is not None:
+        images.save(options.std_path, std / white_level(std))
+    record = {**task, "files": files, **recipe_record(recipe), **result_record(runs, result)}
+    write_record(options.output, record)
+    if options.figure is not None:
+        panels = {"guide": problem.operator.guide, "input": problem.y, "restored": image, "ground truth": problem.truth}
+        present = {title: panel for title, panel in panels.items() if panel is not None}
+        save_figure(options.figure, plot.compare(present, problem.truth))
+    score = f", PSNR {record['psnr']:.2f} dB" if "psnr" in record else ""
+    echo(options.run.quiet, f"{options.output}: {result.stopped}, {result.seconds:.0f} s{score}")
+
+
+def _solve(problem: Problem, recipe: Recipe, options: RestoringOptions) -> tuple[Recipe, Result]:
+    """The result, by the deep image prior's recipe or by another prior's; and the recipe that was taken."""
+    run, checkpoint = options.run, options.dip.checkpoint
+    if options.prior != "dip":
+        return solve_convex(problem, options.prior, options.weight, run.steps, run.seed, progress=not run.quiet)
+    if not (checkpoint and checkpoint.exists()):
+        print_cost_estimate(problem, recipe, run.steps, run.quiet)
+    return recipe, recipe.solve(problem, run.seed, run.steps, checkpoint, progress=not run.quiet)

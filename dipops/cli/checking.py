@@ -1,0 +1,52 @@
+"""check: test an operator by the laws."""
+
+from typing import Annotated
+
+import typer
+from torch import Generator
+from typer import Argument, Option
+
+from dipops.cli.operators import load_operator
+from dipops.cli.options import parse_int
+from dipops.errors import BadValue
+from dipops.operators.interface import LinearOrDifferentiableOperator
+from dipops.testing.examples import EXAMPLES
+from dipops.testing.laws import check as check_laws
+
+SHAPES = "3,9,13 3,10,14"
+
+
+def check(
+    target: Annotated[str | None, Argument(help="Your operator, FILE.py:Class; without it, all operators of dipops.")] = None,
+    shape: Annotated[str, Option(help="Shape C,H,W to test at, or several; odd and even sides show most.")] = SHAPES,
+) -> None:
+    """Test an operator by every law and diagnose what is wrong; exit code 1 where a law is broken."""
+    shapes = [tuple(_parse_side(side) for side in text.split(",")) for text in shape.split()]
+    if target is None:
+        operators = [operator for in_shape in shapes for operator in _examples(in_shape)]
+    else:
+        operators = list(map(load_operator(target), shapes))
+    passed = [_passes(operator) for operator in operators]
+    raise typer.Exit(0 if all(passed) else 1)
+
+
+def _passes(operator: LinearOrDifferentiableOperator) -> bool:
+    """Print the report of an operator; whether every law holds."""
+    try:
+        report = check_laws(operator, strict=False)
+    except Exception as error:  # whatever a user's forward raises is the diagnosis
+        typer.echo(f"{operator!r}\n  ✗ forward fails on a zero image: {type(error).__name__}: {error}")
+        return False
+    typer.echo(str(report))
+    return report.passed
+
+
+def _parse_side(text: str) -> int:
+    return parse_int(text, "shape", "write sides with commas, 3,9,13")
+
+
+def _examples(in_shape: tuple[int, ...]) -> list[LinearOrDifferentiableOperator]:
+    if len(in_shape) != 3:
+        raise BadValue(f"shape = {in_shape}", "C,H,W", "use 3,9,13")
+    channels, height, width = in_shape
+    return [example((channels, height, width), Generator().manual_seed(0)) for example in EXAMPLES.values()]
