@@ -1,4 +1,4 @@
-"""check: test an operator by the laws."""
+"""check: test an operator against the laws."""
 
 from typing import Annotated
 
@@ -6,26 +6,21 @@ import typer
 from torch import Generator
 from typer import Argument, Option
 
-from dipops.cli.operators import load_operator
+from dipops.cli.operators import load_operators
 from dipops.cli.options import parse_int
 from dipops.errors import BadValue
-from dipops.operators.interface import LinearOrDifferentiableOperator
+from dipops.operators import LinearOrDifferentiableOperator
 from dipops.testing.examples import EXAMPLES
 from dipops.testing.laws import check as check_laws
 
-SHAPES = "3,9,13 3,10,14"
+Target = Annotated[str | None, Argument(help="Your operator, FILE.py:Class; without it, all operators of dipops.")]
+Shapes = Annotated[str, Option("--shape", help="Shape C,H,W to test at, or several; odd and even sides show most.")]
 
 
-def check(
-    target: Annotated[str | None, Argument(help="Your operator, FILE.py:Class; without it, all operators of dipops.")] = None,
-    shape: Annotated[str, Option(help="Shape C,H,W to test at, or several; odd and even sides show most.")] = SHAPES,
-) -> None:
-    """Test an operator by every law and diagnose what is wrong; exit code 1 where a law is broken."""
-    shapes = [tuple(_parse_side(side) for side in text.split(",")) for text in shape.split()]
-    if target is None:
-        operators = [operator for in_shape in shapes for operator in _examples(in_shape)]
-    else:
-        operators = list(map(load_operator(target), shapes))
+def check(target: Target = None, shapes: Shapes = "3,9,13 3,10,14") -> None:
+    """Test an operator against every law and say what is wrong; exit code 1 if a law is broken."""
+    in_shapes = [tuple(_parse_side(side) for side in text.split(",")) for text in shapes.split()]
+    operators = load_operators(target, in_shapes) if target else [own for shape in in_shapes for own in _examples(shape)]
     passed = [_passes(operator) for operator in operators]
     raise typer.Exit(0 if all(passed) else 1)
 
@@ -45,8 +40,8 @@ def _parse_side(text: str) -> int:
     return parse_int(text, "shape", "write sides with commas, 3,9,13")
 
 
-def _examples(in_shape: tuple[int, ...]) -> list[LinearOrDifferentiableOperator]:
-    if len(in_shape) != 3:
-        raise BadValue(f"shape = {in_shape}", "C,H,W", "use 3,9,13")
-    channels, height, width = in_shape
+def _examples(shape: tuple[int, ...]) -> list[LinearOrDifferentiableOperator]:
+    if len(shape) != 3:
+        raise BadValue(f"shape = {shape}", "C,H,W", "use 3,9,13")
+    channels, height, width = shape
     return [example((channels, height, width), Generator().manual_seed(0)) for example in EXAMPLES.values()]

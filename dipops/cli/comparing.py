@@ -1,5 +1,6 @@
 """compare, demo: several priors on one image whose ground truth is known."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -8,20 +9,17 @@ from typer import Argument, Option
 
 from dipops import images, plot, recipes
 from dipops._tools.files import write_whole
-from dipops.cli.convex import solve_convex
-from dipops.cli.device import torch_device
-from dipops.cli.operators import load_operator
-from dipops.cli.options import LABELS, DipSettings, PriorName, RunOptions, parse_int
-from dipops.cli.output import echo, make_folder, print_cost_estimate, save_figure
+from dipops.cli.operators import load_operators
+from dipops.cli.options import LABELS, DipSettings, PriorName, RunOptions, parse_int, torch_device
+from dipops.cli.output import echo, make_folder, save_figure
 from dipops.cli.records import result_record, write_record
+from dipops.cli.solving import solve_convex, solve_recipe
 from dipops.comparison import Comparison
 from dipops.errors import BadValue
 from dipops.metrics import psnr
-from dipops.operators.elementary import Identity, Mask
-from dipops.operators.interface import LinearOrDifferentiableOperator
-from dipops.operators.resampling import LanczosDownsampler
+from dipops.operators import Identity, LanczosDownsampler, LinearOrDifferentiableOperator, Mask
 from dipops.problem import Problem
-from dipops.recipes import Recipe, Variant
+from dipops.recipes import Recipe, Settings
 from dipops.solver.result import Result
 
 DEMO_SIGMA = 25.0
@@ -32,20 +30,20 @@ def compare(
     photo: Annotated[Path, Argument(help="Ground truth; the measurement is simulated from it.")],
     *,
     operator: Annotated[str, Option(help="identity, mask:KEEP, lanczos:FACTOR, or FILE.py:Class.")] = "identity",
-    sigma: Annotated[float, Option(min=0, max=255, help="Standard deviation of the noise, of 255.")] = DEMO_SIGMA,
+    sigma: Annotated[float, Option(min=0, max=255, help="Standard deviation of the noise; pixels are 0 to 255.")] = DEMO_SIGMA,
     priors: Annotated[str, Option(help="Any of none, tikhonov, tv, dip, with commas.")] = "none,tikhonov,tv,dip",
     output: Annotated[Path, Option(help="Folder for table, figure, images and record.")] = Path("comparison"),
-    settings: DipSettings = Variant.LIGHT,
+    settings: DipSettings = "light",
     run: RunOptions,
 ) -> None:
     """Restore one image with several priors.
 
-    SURE chooses the weight of TV and Tikhonov; without noise it is the limit 0, where Ax = y. --recipe and --steps are for the
-    deep image prior.
+    SURE chooses the weight of TV and Tikhonov; without noise it is the limit 0, where Ax = y.
+    --recipe and --steps are for the deep image prior.
     """
-    names = dict.fromkeys(map(_parse_prior, priors.split(",")))
+    names = _parse_priors(priors)
     x = images.load(photo)
-    simulated, dip = _operator_and_recipe(operator, x, sigma / 255, settings)
+    simulated, dip = _parse_operator(operator, x, sigma / 255, settings)
     make_folder(output)
     problem = Problem.simulate(simulated, x, sigma / 255, run.seed).to(torch_device(run.device))
     solved = {LABELS[name]: _solve(problem, name, dip, run) for name in names}
@@ -64,7 +62,7 @@ def compare(
 def demo(
     *, output: Annotated[Path, Option(help="Folder for images, figures and record.")] = Path("demo"), run: RunOptions
 ) -> None:
-    """Restore the bundled photograph, with noise of σ = 25, with each prior; --steps is for the deep image prior."""
+    """Add noise of σ = 25 to the bundled photograph and restore it with each prior; --steps is for the deep image prior."""
     make_folder(output)
     x = images.portrait(DEMO_SIZE)
     sigma = DEMO_SIGMA / 255
@@ -86,28 +84,25 @@ def demo(
 
 
 def _solve(problem: Problem, name: PriorName, dip: Recipe, run: RunOptions) -> tuple[Recipe, Result]:
-    """Solve with the prior of that name; returns its recipe too."""
-    if name != "dip":
-        return solve_convex(problem, name, seed=run.seed, progress=not run.quiet)
-    print_cost_estimate(problem, dip, run.steps, run.quiet)
-    return dip, dip.solve(problem, run.seed, run.steps, progress=not run.quiet)
+    """Recipe and result with the prior of that name; only the deep image prior is given the number of steps."""
+    if name == "dip":
+        return dip, solve_recipe(problem, dip, run)
+    return solve_convex(problem, name, replace(run, steps=None))
 
 
-def _parse_prior(text: str) -> PriorName:
-    for name in LABELS:
-        if name == text.strip():
-            return name
-    raise BadValue(f"prior {text!r}", f"some of {', '.join(LABELS)}", "separate them by commas")
+def _parse_priors(text: str) -> list[PriorName]:
+    words = dict.fromkeys(word.strip() for word in text.split(","))
+    if unknown := words.keys() - LABELS:
+        raise BadValue(f"priors {', '.join(unknown)}", f"some of {', '.join(LABELS)}", "separate them by commas")
+    return [name for word in words for name in LABELS if name == word]
 
 
-def _operator_and_recipe(
-    text: str, x: Tensor, sigma: float, settings: Variant
-) -> tuple[LinearOrDifferentiableOperator, Recipe]:
-    """The operator on images like x that ``text`` names, and the deep image prior's recipe for it."""
+def _parse_operator(text: str, x: Tensor, sigma: float, settings: Settings) -> tuple[LinearOrDifferentiableOperator, Recipe]:
+    """The operator that ``text`` names on images like x, and the deep image prior's recipe for it."""
     denoise = recipes.denoise(sigma or DEMO_SIGMA / 255, settings)
+    name, _, argument = text.rpartition(":")
     if text == "identity":
         return Identity(x.shape), denoise
-    name, _, argument = text.rpartition(":")
     if name == "mask":
         mask = images.random_mask(*x.shape[1:], keep=_parse_float(argument, "mask"))
         return Mask(mask, channels=len(x)), recipes.inpaint_random(settings)
@@ -115,7 +110,7 @@ def _operator_and_recipe(
         factor = parse_int(argument, "lanczos")
         return LanczosDownsampler(x.shape, factor), recipes.upscale(factor, settings)
     if name.endswith(".py"):
-        return load_operator(text)(tuple(x.shape)), denoise
+        return load_operators(text, [tuple(x.shape)])[0], denoise
     raise BadValue(f"operator {text!r}", "identity, mask:KEEP, lanczos:FACTOR or FILE.py:Class", "write mask:0.5, say")
 
 

@@ -11,7 +11,7 @@ Lessons = Annotated[list[Path], typer.Argument(help="Notebooks of the course, .i
 
 
 def grade(lessons: Lessons) -> None:
-    """Run lessons of the course and print a line for each exercise; exit code 1 where one is not right."""
+    """Run lessons of the course and print a line for each exercise; exit code 1 if one is not correct."""
     passed = [_passes(lesson) for lesson in lessons]
     raise typer.Exit(0 if all(passed) else 1)
 

@@ -18,26 +18,15 @@ def flatten(command: Callable[..., None]) -> Callable[..., None]:
     return flat
 
 
-def _flat_parameters(function: Callable[..., Any]) -> Iterator[inspect.Parameter]:
-    for parameter in _parameters(function):
-        if _is_group(parameter):
+def _flat_parameters(function: Any) -> Iterator[inspect.Parameter]:
+    for parameter in inspect.signature(function).parameters.values():
+        if is_dataclass(parameter.annotation):
             yield from _flat_parameters(parameter.annotation)
         else:
             yield parameter.replace(kind=parameter.KEYWORD_ONLY)
 
 
-def _call(function: Callable[..., Any], values: dict[str, Any]) -> Any:
+def _call(function: Any, values: dict[str, Any]) -> Any:
     """Call a command, or a dataclass, with its own among the values."""
-    arguments = {}
-    for parameter in _parameters(function):
-        name = parameter.name
-        arguments[name] = _call(parameter.annotation, values) if _is_group(parameter) else values[name]
-    return function(**arguments)
-
-
-def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    return list(inspect.signature(function, eval_str=True).parameters.values())
-
-
-def _is_group(parameter: inspect.Parameter) -> bool:
-    return is_dataclass(parameter.annotation)
+    types = {parameter.name: parameter.annotation for parameter in inspect.signature(function).parameters.values()}
+    return function(**{name: _call(kind, values) if is_dataclass(kind) else values[name] for name, kind in types.items()})

@@ -10,19 +10,18 @@ from typer import Option
 
 from dipops import images, recipes
 from dipops._tools.files import write_whole
-from dipops.cli.device import torch_device
-from dipops.cli.options import LABELS, InputImage, OutputImage, RunOptions, parse_int
-from dipops.cli.output import echo, figure_format, print_cost_estimate, require_writable, save_figure
+from dipops.cli.options import LABELS, InputImage, OutputImage, RunOptions, parse_int, torch_device
+from dipops.cli.output import echo, figure_format, require_writable, save_figure
 from dipops.cli.records import digests, recipe_record, result_record, write_record
+from dipops.cli.solving import solve_recipe
 from dipops.errors import BadValue
-from dipops.operators.features import Activation
-from dipops.operators.networks.alexnet import AlexNet, AlexNetLayout
-from dipops.operators.networks.imagenet import ImageNetwork
-from dipops.operators.networks.squeezenet import SqueezeNet
+from dipops.operators import Activation
+from dipops.operators.networks import AlexNet, ImageNetwork, SqueezeNet
 from dipops.paper.preimages import TV_WEIGHT, Preimage, excitation, figure, preimages, record, table
 from dipops.priors.interface import NoPrior, PixelPrior
 from dipops.priors.total_variation import TotalVariation
 
+NetworkName = Literal["caffe", "torchvision", "squeezenet"]
 PixelPriorName = Literal["dip", "tv", "none"]
 
 
@@ -30,45 +29,35 @@ PixelPriorName = Literal["dip", "tv", "none"]
 class NetworkOptions:
     """The network and the prior."""
 
-    network: Annotated[
-        Literal["caffe", "torchvision", "squeezenet"],
-        Option(help="AlexNet of Caffe or of torchvision, or SqueezeNet 1.0."),
-    ] = "caffe"
-    weights: Annotated[
-        Path | None,
-        Option(help="Weights: .npz, .pt, .pth or .safetensors; without them torchvision's are downloaded."),
-    ] = None
-    prior: Annotated[
-        PixelPriorName | None,
-        Option(help="Deep image prior, total variation, or none; by default dip, and each for --layer all."),
-    ] = None
-    weight: Annotated[
-        float | None, Option(help=f"Weight of TV against the normalised data term; by default {TV_WEIGHT:g}.")
-    ] = None
+    network: Annotated[NetworkName, Option(help="AlexNet of Caffe or of torchvision, or SqueezeNet 1.0.")] = "caffe"
+    weights: Annotated[Path | None, Option(help="File of weights; without it torchvision's are downloaded.")] = None
+    prior: Annotated[PixelPriorName | None, Option(help="Deep image prior, total variation or none; by default dip.")] = None
+    weight: Annotated[float | None, Option(help=f"Weight of TV; by default {TV_WEIGHT:g}.")] = None
 
 
 def preimage(
     photo: InputImage,
     output: OutputImage,
     *,
-    layer: Annotated[str, Option(help="Name of a layer; or all, a figure of the important ones.")] = "conv3",
+    layer: Annotated[str, Option(help="Name of a layer, or all: a figure of the main layers.")] = "conv3",
     network: NetworkOptions,
     classifier: Annotated[Path | None, Option(help="Weights of SqueezeNet, which then classifies each pre-image.")] = None,
     run: RunOptions,
 ) -> None:
     """Make an image that has the features of a photo at one layer of a network.
 
-    The photo is cropped to a square and resized to what the network takes. With --layer all, each pre-image is written next to
-    the figure as soon as it is finished.
+    The photo is cropped to a square and resized to the size of the network's input.
+    With --layer all, every prior is used unless --prior is given, and each pre-image is written next to the figure.
     """
     all_layers = layer == "all"
-    require_writable(output, figure_format if all_layers else images.image_format)
+    (figure_format if all_layers else images.image_format)(output)
+    require_writable(output)
     priors = _pixel_priors(network, ("dip", "tv", "none") if all_layers else ("dip",))
     contestants = {label: recipes.preimage(prior) for label, prior in priors.items()}
     inverted = _load(network)
     target = _square(images.load(photo), inverted.side).to(torch_device(run.device))
     scores = None if classifier is None else SqueezeNet.load(classifier).at("scores", target.shape).to(target)
-    layers = inverted.landmarks if all_layers else (layer,)
+    layers = inverted.default_layers if all_layers else (layer,)
     finished: list[Preimage] = []
     for made in preimages(
         target, inverted, layers, contestants, scores, steps=run.steps, seed=run.seed, progress=not run.quiet
@@ -91,19 +80,19 @@ def maximise(
     *,
     layer: Annotated[str, Option(help="Name of a layer.")] = "conv5",
     unit: Annotated[str, Option(help="A class, a channel, or CHANNEL,ROW,COLUMN.")] = "0",
-    target: Annotated[float | None, Option(help="Activation to aim at; by default ten times a usual one.")] = None,
+    target: Annotated[float | None, Option(help="Activation to reach; by default ten times a usual one.")] = None,
     network: NetworkOptions,
     run: RunOptions,
 ) -> None:
-    """Make an image that activates one unit of a network."""
-    require_writable(output, images.image_format)
+    """Make an image that maximises the activation of one unit of a network."""
+    images.image_format(output)
+    require_writable(output)
     (prior,) = _pixel_priors(network, ("dip",)).values()
     maximised = _load(network)
     indices = tuple(parse_int(index, "unit") for index in unit.split(","))
     problem = excitation(maximised, layer, indices, target).to(torch_device(run.device))
     recipe = recipes.maximise(Activation(maximised.at(layer).out_shape, indices), prior)
-    print_cost_estimate(problem, recipe, run.steps, run.quiet)
-    result = recipe.solve(problem, run.seed, run.steps, progress=not run.quiet)
+    result = solve_recipe(problem, recipe, run)
     images.save(output, result.image)
     with torch.no_grad():
         activation = float(problem.operator(result.image.clamp(0, 1)))
@@ -123,8 +112,8 @@ def _load(options: NetworkOptions) -> ImageNetwork:
     if name == "squeezenet":
         return SqueezeNet.load(weights)
     network = AlexNet.load(weights)
-    if network.layout is not AlexNetLayout(name):
-        raise BadValue(f"--network {name} with {weights}", f"--network {network.layout.value}", "it has that layout")
+    if network.layout != name:
+        raise BadValue(f"--network {name} with {weights}", f"--network {network.layout}", "it has that layout")
     return network
 
 

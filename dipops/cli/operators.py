@@ -1,33 +1,35 @@
 """Operators of a user's own file, FILE.py:Class."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
 from dipops.errors import BadFile, BadType, BadValue
-from dipops.operators.interface import LinearOrDifferentiableOperator
+from dipops.operators import LinearOrDifferentiableOperator
+
+Shape = tuple[int, ...]
 
 
-def load_operator(target: str) -> Callable[[tuple[int, ...]], LinearOrDifferentiableOperator]:
-    """What makes operators of the class ``FILE.py:Class``, each of a shape; the file is loaded once."""
+def load_operators(target: str, shapes: Iterable[Shape]) -> list[LinearOrDifferentiableOperator]:
+    """Operators of the class ``FILE.py:Class``, one of each shape."""
     file, _, name = target.rpartition(":")
     if not Path(file).is_file():
         raise BadFile(f"no file at {file!r}", "FILE.py:Class", "check the path, and write the class's name after a colon")
-    members = vars(_load_module(Path(file)))
-    operator_class = members.get(name)
+    module = _load_module(Path(file))
+    operator_class = getattr(module, name, None)
     if not isinstance(operator_class, type):
-        classes = [key for key, value in members.items() if getattr(value, "__module__", None) == members["__name__"]]
+        classes = [key for key, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__]
         raise BadValue(f"no class {name} in {file}", f"one of {', '.join(classes) or 'its classes (it has none)'}", "name one")
-    return lambda in_shape: _construct(operator_class, in_shape)
+    return [_construct(operator_class, shape) for shape in shapes]
 
 
-def _construct(operator_class: type, in_shape: tuple[int, ...]) -> LinearOrDifferentiableOperator:
+def _construct(operator_class: type, shape: Shape) -> LinearOrDifferentiableOperator:
     name = operator_class.__name__
     try:
-        operator = operator_class(in_shape)
+        operator = operator_class(shape)
     except Exception as error:
-        cause = f"{name}({in_shape}) raises {type(error).__name__}: {error}"
+        cause = f"{name}({shape}) raises {type(error).__name__}: {error}"
         raise BadType(cause, "a constructor that takes in_shape", "correct it") from error
     if not isinstance(operator, LinearOrDifferentiableOperator):
         raise BadType(f"{name}, which is no operator", "a class that inherits from LinearOperator", "or DifferentiableOperator")

@@ -4,19 +4,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+import torch
 from typer import Argument, Option
 
-from dipops.cli.device import Device
 from dipops.errors import BadValue
-from dipops.recipes import Variant
+from dipops.recipes import Settings
 
 PriorName = Literal["dip", "tv", "tikhonov", "none"]
 LABELS: dict[PriorName, str] = {"dip": "DIP", "tv": "TV", "tikhonov": "Tikhonov", "none": "none"}
+Device = Literal["auto", "cpu", "cuda"]
 InputImage = Annotated[Path, Argument(help="Image to read: PNG, JPEG, TIFF or WebP.")]
 OutputImage = Annotated[Path, Argument(help="Image to write; a JSON record of the run is written next to it.")]
-DipSettings = Annotated[
-    Variant, Option("--recipe", help="Settings of the deep image prior: light, or the paper's, far slower.")
-]
+DipSettings = Annotated[Settings, Option("--recipe", help="Settings of the deep image prior; the paper's take far longer.")]
 DeviceOption = Annotated[Device, Option(help="Where to compute; auto uses CUDA where it is available.")]
 Quiet = Annotated[bool, Option("--quiet", "-q", help="Print nothing and show no progress bar.")]
 
@@ -29,6 +28,14 @@ class RunOptions:
     seed: Annotated[int, Option(help="Seed of all random numbers.")] = 0
     device: DeviceOption = "auto"
     quiet: Quiet = False
+
+
+def torch_device(name: Device) -> torch.device:
+    """The device of that name; "auto" is CUDA where it is available."""
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise BadValue("--device cuda", "a machine with CUDA", "use --device auto or cpu")
+    return torch.device("cuda" if name != "cpu" and available else "cpu")
 
 
 def parse_int(text: str, name: str, advice: str = "round it") -> int:

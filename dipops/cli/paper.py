@@ -8,8 +8,7 @@ import typer
 
 from dipops import images
 from dipops._tools.files import write_whole
-from dipops.cli.device import torch_device
-from dipops.cli.options import DeviceOption, Quiet
+from dipops.cli.options import DeviceOption, Quiet, torch_device
 from dipops.cli.output import echo, figure_format, make_folder, require_writable, save_figure
 from dipops.errors import BadValue
 from dipops.paper import figures, scoring, tables
@@ -137,7 +136,8 @@ def figure(
     light: Light = False,
 ) -> None:
     """Draw the figure of an experiment."""
-    require_writable(output, figure_format)
+    figure_format(output)
+    require_writable(output)
     row, size, store = experiment(name), _size(crop, steps, light), _store(out)
     save_figure(output, figures.figure(row, size, tables.finished(row, store), store, data))
     typer.echo(f"Look at {output}")

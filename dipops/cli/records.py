@@ -5,15 +5,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from dipops._tools.files import environment, write_json
-from dipops.methods.projection import consistency
 from dipops.metrics import psnr
 from dipops.problem import Problem
 from dipops.recipes import Recipe
 from dipops.solver.result import Result
+
+_AS_THEY_ARE = ("seed", "steps", "seconds", "message", "source", "projected", "rollbacks", "precision")
 
 
 def write_record(output: Path, record: dict[str, Any]) -> None:
@@ -28,30 +28,29 @@ def digests(paths: Iterable[Path | None]) -> dict[str, str]:
 
 def recipe_record(recipe: Recipe) -> dict[str, Any]:
     """What a recipe solves with, and where its settings come from."""
-    monitors = [repr(monitor) for monitor in recipe.monitors]
-    return {"prior": repr(recipe.prior), "method": repr(recipe.method), "monitors": monitors, "source": recipe.source}
+    return {
+        "prior": repr(recipe.prior),
+        "method": repr(recipe.method),
+        "callbacks": list(map(repr, recipe.callbacks)),
+        "recipe_source": recipe.source,
+    }
 
 
 def result_record(problem: Problem, result: Result) -> dict[str, Any]:
     """The numbers of one solve, or of several runs of one image, whose answer is their mean."""
     image, std = mean_and_std(result)
-    record = {
+    record: dict[str, Any] = {name: getattr(result, name) for name in _AS_THEY_ARE}
+    record |= {
         "operator": repr(problem.operator),
-        "seed": result.seed,
-        "steps": result.steps,
-        "stopped": result.stopped,
-        "undone": result.undone,
-        "ran": result.ran,
+        "status": result.status.name,
         "runs": len(result.image),
-        "answer": result.answer,
-        "answer_steps": result.at.tolist(),
-        "objective": float(result.trace["objective"][-1].mean()),
-        "consistency_db": float(consistency(problem.operator, image, problem.y[:1])),
-        "seconds": round(result.seconds, 3),
+        "image_steps": result.image_steps.tolist(),
+        "objective": float(result.objective.mean()),
+        "data_psnr_db": float(problem.data_psnr(image)[0]),
         "device": str(problem.y.device),
     }
     if std is not None:
-        record["std_of_white"] = white_level(std)
+        record["std_of_white"] = float(std.max())
     if problem.truth is not None:
         record["psnr"] = float(psnr(image.clamp(0, 1), problem.truth[:1]))
     if problem.truth is not None and std is not None:
@@ -63,10 +62,5 @@ def mean_and_std(result: Result) -> tuple[Tensor, Tensor | None]:
     """The answer, (1, C, H, W); of several runs their mean, and their standard deviation as one channel."""
     if len(result.image) == 1:
         return result.image, None
-    mean, std = result.pooled()
+    mean, std = result.ensemble()
     return mean, std.mean(1, keepdim=True)
-
-
-def white_level(std: Tensor) -> float:
-    """The standard deviation that is drawn white; above 0 even where all runs agree."""
-    return max(float(std.max()), torch.finfo(std.dtype).tiny)

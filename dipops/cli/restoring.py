@@ -8,26 +8,22 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 from dipops import images, plot, recipes
-from dipops.cli.convex import solve_convex
-from dipops.cli.device import torch_device
-from dipops.cli.options import DipSettings, InputImage, OutputImage, PriorName, RunOptions, parse_int
-from dipops.cli.output import echo, figure_format, print_cost_estimate, require_distinct_paths, require_writable, save_figure
-from dipops.cli.records import digests, mean_and_std, recipe_record, result_record, white_level, write_record
+from dipops.cli.options import DipSettings, InputImage, OutputImage, PriorName, RunOptions, parse_int, torch_device
+from dipops.cli.output import echo, figure_format, require_writable, save_figure
+from dipops.cli.records import digests, mean_and_std, recipe_record, result_record, write_record
+from dipops.cli.solving import solve_convex, solve_recipe
 from dipops.errors import BadValue
-from dipops.operators.elementary import GuidedInput, Identity, Mask
-from dipops.operators.resampling import LanczosDownsampler
+from dipops.operators import GuidedInput, Identity, LanczosDownsampler, Mask
 from dipops.problem import Problem
-from dipops.recipes import Recipe, Variant
-from dipops.solver.result import Result
+from dipops.recipes import Recipe
 
 
 @dataclass(frozen=True)
 class DipOptions:
     """Options of the deep image prior alone."""
 
-    settings: DipSettings = Variant.LIGHT
-    runs: Annotated[int, Option(min=1, help="Independent runs: writes their mean, and their standard deviation.")] = 1
-    checkpoint: Annotated[Path | None, Option(help="File to save the run in; where it exists, the run is resumed.")] = None
+    settings: DipSettings = "light"
+    runs: Annotated[int, Option(min=1, help="Number of runs; their mean and standard deviation are written.")] = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +37,8 @@ class RestoringOptions:
     )
     dip: DipOptions
     truth: Annotated[Path | None, Option(help="Ground truth, to print the PSNR; never used to restore.")] = None
-    figure: Annotated[Path | None, Option(help="Where to draw input, result and ground truth side by side.")] = None
+    figure: Annotated[Path | None, Option(help="Figure of input, result and ground truth side by side.")] = None
+    checkpoint: Annotated[Path | None, Option(help="File to save the run in; if it exists, the run is resumed.")] = None
     run: RunOptions
 
     def __post_init__(self) -> None:
@@ -49,12 +46,11 @@ class RestoringOptions:
         if self.weight is not None and self.prior in ("dip", "none"):
             raise BadValue(f"--weight with --prior {self.prior}", "--prior tv or tikhonov", "leave --weight out")
         if self.prior != "dip" and self.dip != DipOptions():
-            raise BadValue(f"--recipe, --runs or --checkpoint with --prior {self.prior}", "--prior dip", "leave them out")
-        require_writable(self.output, images.image_format)
+            raise BadValue(f"--recipe or --runs with --prior {self.prior}", "--prior dip", "leave them out")
+        images.image_format(self.output)
         if self.figure is not None:
-            require_writable(self.figure, figure_format)
-        written = {"output": self.output, "record": self.output.with_suffix(".json"), "standard deviation": self.std_path}
-        require_distinct_paths({**written, "--figure": self.figure, "--checkpoint": self.dip.checkpoint})
+            figure_format(self.figure)
+        require_writable(self.output, self.output.with_suffix(".json"), self.std_path, self.figure, self.checkpoint)
 
     @property
     def std_path(self) -> Path:
@@ -65,10 +61,10 @@ class RestoringOptions:
 def denoise(
     input: InputImage,
     *,
-    sigma: Annotated[float, Option(min=0.1, max=255, help="Standard deviation of the noise, of 255.")] = 25.0,
+    sigma: Annotated[float, Option(min=0.1, max=255, help="Standard deviation of the noise; pixels are 0 to 255.")] = 25.0,
     options: RestoringOptions,
 ) -> None:
-    """Remove noise."""
+    """Remove noise from an image."""
     y = images.load(input)
     recipe = recipes.denoise(sigma / 255, options.dip.settings)
     problem = Problem(Identity(y.shape), y, sigma=sigma / 255)
@@ -81,7 +77,7 @@ def upscale(
     factor: Annotated[str, Option(help="Ratio of the sides, an integer from 2.")] = "4",
     options: RestoringOptions,
 ) -> None:
-    """Enlarge an image; the result, reduced again, is the input."""
+    """Enlarge an image so that the result, reduced again, gives the input."""
     ratio = parse_int(factor, "factor")
     recipe = recipes.upscale(ratio, options.dip.settings)
     y = images.load(input)
@@ -96,7 +92,7 @@ def inpaint(
     mask: Annotated[Path, Option(help="Image of the same size, white where the input is known.")],
     options: RestoringOptions,
 ) -> None:
-    """Fill holes."""
+    """Fill in the unknown pixels of an image."""
     y = images.load(input)
     known = (images.load(mask).mean(0) > 0.5).float()
     if known.shape != y.shape[1:]:
@@ -125,11 +121,14 @@ def _restore(problem: Problem, recipe: Recipe, options: RestoringOptions, task: 
         problem = replace(problem, truth=images.load(options.truth))
     problem = problem.to(torch_device(options.run.device))
     runs = problem.repeat(options.dip.runs)
-    recipe, result = _solve(runs, recipe, options)
+    if options.prior == "dip":
+        result = solve_recipe(runs, recipe, options.run, options.checkpoint)
+    else:
+        recipe, result = solve_convex(runs, options.prior, options.run, options.weight, options.checkpoint)
     image, std = mean_and_std(result)
     images.save(options.output, image)
     if std is not None:
-        images.save(options.std_path, std / white_level(std))
+        images.save(options.std_path, std / std.max().clamp_min(1e-12))
     record = {**task, "files": files, **recipe_record(recipe), **result_record(runs, result)}
     write_record(options.output, record)
     if options.figure is not None:
@@ -137,14 +136,4 @@ def _restore(problem: Problem, recipe: Recipe, options: RestoringOptions, task: 
         present = {title: panel for title, panel in panels.items() if panel is not None}
         save_figure(options.figure, plot.compare(present, problem.truth))
     score = f", PSNR {record['psnr']:.2f} dB" if "psnr" in record else ""
-    echo(options.run.quiet, f"{options.output}: {result.stopped}, {result.seconds:.0f} s{score}")
-
-
-def _solve(problem: Problem, recipe: Recipe, options: RestoringOptions) -> tuple[Recipe, Result]:
-    """The result, by the deep image prior's recipe or by another prior's; and the recipe that was taken."""
-    run, checkpoint = options.run, options.dip.checkpoint
-    if options.prior != "dip":
-        return solve_convex(problem, options.prior, options.weight, run.steps, run.seed, progress=not run.quiet)
-    if not (checkpoint and checkpoint.exists()):
-        print_cost_estimate(problem, recipe, run.steps, run.quiet)
-    return recipe, recipe.solve(problem, run.seed, run.steps, checkpoint, progress=not run.quiet)
+    echo(options.run.quiet, f"{options.output}: {result.message}, {result.seconds:.0f} s{score}")
