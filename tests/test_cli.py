@@ -152,7 +152,7 @@ BAD = {
     "factor 0": (lambda f: ("upscale", f / "small.png", f / "out.png", "--factor", 0), "factor = 0"),
     "factor 1": (lambda f: ("upscale", f / "small.png", f / "out.png", "--factor", 1), "factor = 1"),
     "factor 2.5": (lambda f: ("upscale", f / "small.png", f / "out.png", "--factor", 2.5), "factor = 2.5"),
-    "mask": (lambda f: ("inpaint", f / "holes.png", f / "out.png", "--mask", f / "small.png"), "a mask of 8 x 8"),
+    "mask": (lambda f: ("inpaint", f / "holes.png", f / "out.png", "--mask", f / "small.png"), r"a mask of \(8, 8\)"),
     "black": (lambda f: ("inpaint", f / "holes.png", f / "out.png", "--mask", f / "black.png"), "no known pixel"),
     "tiny": (lambda f: ("denoise", f / "small.png", f / "out.png"), "sides from 16 pixels"),
     "guide": (lambda f: ("flash", f / "small.png", f / "noisy.png", f / "out.png"), "y has shape"),

@@ -55,8 +55,7 @@ def compare(
     task = {"command": "compare", "photo": str(photo), "operator": repr(simulated), "sigma": sigma, "seed": run.seed}
     sources = {label: recipe.source for label, (recipe, _) in solved.items()}
     write_record(output / "comparison.json", {**task, "sources": sources, "rows": comparison.rows()})
-    echo(run.quiet, comparison.table())
-    echo(run.quiet, f"Look at {output / 'comparison.png'}")
+    echo(run.quiet, f"{comparison.table()}\nLook at {output / 'comparison.png'}")
 
 
 def demo(

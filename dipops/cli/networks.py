@@ -17,7 +17,7 @@ from dipops.cli.solving import solve_recipe
 from dipops.errors import BadValue
 from dipops.operators import Activation
 from dipops.operators.networks import AlexNet, ImageNetwork, SqueezeNet
-from dipops.paper.preimages import TV_WEIGHT, Preimage, excitation, figure, preimages, record, table
+from dipops.paper.preimages import TV_WEIGHT, Preimage, activation_maximisation, figure, preimages, record, table
 from dipops.priors.interface import NoPrior, PixelPrior
 from dipops.priors.total_variation import TotalVariation
 
@@ -54,21 +54,19 @@ def preimage(
     require_writable(output)
     priors = _pixel_priors(network, ("dip", "tv", "none") if all_layers else ("dip",))
     contestants = {label: recipes.preimage(prior) for label, prior in priors.items()}
-    inverted = _load(network)
-    target = _square(images.load(photo), inverted.side).to(torch_device(run.device))
+    model = _load(network)
+    target = _square(images.load(photo), model.side).to(torch_device(run.device))
     scores = None if classifier is None else SqueezeNet.load(classifier).at("scores", target.shape).to(target)
-    layers = inverted.default_layers if all_layers else (layer,)
+    layers = model.default_layers if all_layers else (layer,)
     finished: list[Preimage] = []
-    for made in preimages(
-        target, inverted, layers, contestants, scores, steps=run.steps, seed=run.seed, progress=not run.quiet
-    ):
-        finished.append(made)
-        name = f"{output.stem}-{made.layer}-{made.prior.lower()}.png" if all_layers else output.name
-        images.save(output.with_name(name), made.image)
+    for latest in preimages(target, model, layers, contestants, scores, steps=run.steps, seed=run.seed, progress=not run.quiet):
+        finished.append(latest)
+        name = f"{output.stem}-{latest.layer}-{latest.prior.lower()}.png" if all_layers else output.name
+        images.save(output.with_name(name), latest.image)
     if all_layers:
         save_figure(output, figure(target, finished))
         write_whole(output.with_suffix(".md"), lambda file: file.write(table(finished).encode()))
-    task = {"command": "preimage", "network": repr(inverted), "weight": network.weight, "seed": run.seed}
+    task = {"command": "preimage", "network": repr(model), "weight": network.weight, "seed": run.seed}
     by_label = {label: recipe_record(recipe) for label, recipe in contestants.items()}
     files = digests([photo, network.weights, classifier])
     write_record(output, {**task, "files": files, "recipes": by_label, "preimages": list(map(record, finished))})
@@ -88,15 +86,15 @@ def maximise(
     images.image_format(output)
     require_writable(output)
     (prior,) = _pixel_priors(network, ("dip",)).values()
-    maximised = _load(network)
+    model = _load(network)
     indices = tuple(parse_int(index, "unit") for index in unit.split(","))
-    problem = excitation(maximised, layer, indices, target).to(torch_device(run.device))
-    recipe = recipes.maximise(Activation(maximised.at(layer).out_shape, indices), prior)
+    problem = activation_maximisation(model, layer, indices, target).to(torch_device(run.device))
+    recipe = recipes.maximise(Activation(model.at(layer).out_shape, indices), prior)
     result = solve_recipe(problem, recipe, run)
     images.save(output, result.image)
     with torch.no_grad():
         activation = float(problem.operator(result.image.clamp(0, 1)))
-    task = {"command": "maximise", "network": repr(maximised), "layer": layer, "unit": indices}
+    task = {"command": "maximise", "network": repr(model), "layer": layer, "unit": indices}
     files = {"files": digests([network.weights]), "activation_of_target": activation}
     write_record(output, {**task, **files, **recipe_record(recipe), **result_record(problem, result)})
     percent = f"{100 * activation:.0f}% of the target"

@@ -8,8 +8,8 @@ import typer
 
 from dipops import images
 from dipops._tools.files import write_whole
-from dipops.cli.options import DeviceOption, Quiet, torch_device
-from dipops.cli.output import echo, figure_format, make_folder, require_writable, save_figure
+from dipops.cli.options import DeviceOption, Quiet
+from dipops.cli.runs import Device, draw, figure_kind, make_folder, place, require_writable, say
 from dipops.errors import BadValue
 from dipops.paper import figures, scoring, tables
 from dipops.paper.cluster import cluster, run_on
@@ -69,7 +69,7 @@ def run(
     layers: Layers = None,
     pictures: Pictures = None,
     only: Only = None,
-    device: DeviceOption = "auto",
+    device: DeviceOption = Device.auto,
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, whose workers make the runs.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Make the runs by so many processes here.")] = None,
     quiet: Quiet = False,
@@ -77,18 +77,18 @@ def run(
     """Run experiments. What is finished is not run again; a run that was ended goes on with the same command."""
     if scheduler is not None and workers is not None:
         raise BadValue("--scheduler and --workers", "one of them", "workers of a running scheduler are its own")
-    if device != "auto" and (scheduler is not None or workers is not None):
-        raise BadValue(f"--device {device} beside workers", "none, each takes its own", "leave --device out")
+    if device is not Device.auto and (scheduler is not None or workers is not None):
+        raise BadValue(f"--device {device.value} beside workers", "none, each takes its own", "leave --device out")
     tasks = plan(names, seeds, _size(crop, steps, light), _split(layers), only, pictures)
     require_runnable(tasks, data)
     store = Store(out)
     if scheduler is None and workers is None:
-        run_tasks(tasks, store, data, str(torch_device(device)), progress=not quiet)
+        run_tasks(tasks, store, data, str(place(device)), progress=not quiet)
     else:
         with cluster(scheduler, workers) as client:
             run_on(client, tasks, store, data, progress=not quiet)
     shown = f"dipops paper table {tasks[0].experiment} --out {out}{tasks[0].size.options}"
-    echo(quiet, f"{len(tasks)} runs in {out}; see them with {shown}")
+    say(quiet, f"{len(tasks)} runs in {out}; see them with {shown}")
 
 
 @app.command()
@@ -136,10 +136,10 @@ def figure(
     light: Light = False,
 ) -> None:
     """Draw the figure of an experiment."""
-    figure_format(output)
+    figure_kind(output)
     require_writable(output)
     row, size, store = experiment(name), _size(crop, steps, light), _store(out)
-    save_figure(output, figures.figure(row, size, tables.finished(row, store), store, data))
+    draw(output, figures.figure(row, size, tables.finished(row, store), store, data))
     typer.echo(f"Look at {output}")
 
 

@@ -32,9 +32,7 @@ class RestoringOptions:
 
     output: OutputImage
     prior: Annotated[PriorName, Option(help="Deep image prior, total variation, Tikhonov on the gradient, or none.")] = "dip"
-    weight: Annotated[float | None, Option(help="Weight of TV or Tikhonov; by default chosen by SURE, or 0 without noise.")] = (
-        None
-    )
+    weight: Annotated[float | None, Option(help="Weight of TV or Tikhonov; by default from SURE, or 0 without noise.")] = None
     dip: DipOptions
     truth: Annotated[Path | None, Option(help="Ground truth, to print the PSNR; never used to restore.")] = None
     figure: Annotated[Path | None, Option(help="Figure of input, result and ground truth side by side.")] = None
@@ -96,8 +94,8 @@ def inpaint(
     y = images.load(input)
     known = (images.load(mask).mean(0) > 0.5).float()
     if known.shape != y.shape[1:]:
-        sizes = [" x ".join(map(str, shape)) for shape in (known.shape, y.shape[1:])]
-        raise BadValue(f"a mask of {sizes[0]} for an image of {sizes[1]}", "equal sizes", "crop or resize the mask")
+        sizes = f"a mask of {tuple(known.shape)} for an image of {tuple(y.shape[1:])}"
+        raise BadValue(sizes, "equal sizes", "crop or resize the mask")
     operator = Mask(known, channels=len(y))
     recipe = recipes.inpaint_text(options.dip.settings)
     _restore(Problem(operator, operator(y[None])), recipe, options, {"command": "inpaint"}, [input, mask])
