@@ -28,5 +28,8 @@ def _flat_parameters(function: Any) -> Iterator[inspect.Parameter]:
 
 def _call(function: Any, values: dict[str, Any]) -> Any:
     """Call a command, or a dataclass, with its own among the values."""
-    types = {parameter.name: parameter.annotation for parameter in inspect.signature(function).parameters.values()}
-    return function(**{name: _call(kind, values) if is_dataclass(kind) else values[name] for name, kind in types.items()})
+    arguments = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        group = parameter.annotation
+        arguments[name] = _call(group, values) if is_dataclass(group) else values[name]
+    return function(**arguments)

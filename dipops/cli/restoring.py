@@ -17,6 +17,12 @@ from dipops.operators import GuidedInput, Identity, LanczosDownsampler, Mask
 from dipops.problem import Problem
 from dipops.recipes import Recipe
 
+Sigma = Annotated[float, Option(min=0.1, max=255, help="Standard deviation of the noise; pixels are 0 to 255.")]
+Factor = Annotated[str, Option(help="Ratio of the sides, an integer from 2.")]
+MaskImage = Annotated[Path, Option(help="Image of the same size, white where the input is known.")]
+FlashPhoto = Annotated[Path, Argument(help="Photo taken with flash.")]
+NoFlashPhoto = Annotated[Path, Argument(help="Photo to clean, taken without flash, of the same size.")]
+
 
 @dataclass(frozen=True)
 class DipOptions:
@@ -56,12 +62,7 @@ class RestoringOptions:
         return self.output.with_name(f"{self.output.stem}-std{self.output.suffix}")
 
 
-def denoise(
-    input: InputImage,
-    *,
-    sigma: Annotated[float, Option(min=0.1, max=255, help="Standard deviation of the noise; pixels are 0 to 255.")] = 25.0,
-    options: RestoringOptions,
-) -> None:
+def denoise(input: InputImage, *, sigma: Sigma = 25.0, options: RestoringOptions) -> None:
     """Remove noise from an image."""
     y = images.load(input)
     recipe = recipes.denoise(sigma / 255, options.dip.settings)
@@ -69,12 +70,7 @@ def denoise(
     _restore(problem, recipe, options, {"command": "denoise", "sigma": sigma}, [input])
 
 
-def upscale(
-    input: InputImage,
-    *,
-    factor: Annotated[str, Option(help="Ratio of the sides, an integer from 2.")] = "4",
-    options: RestoringOptions,
-) -> None:
+def upscale(input: InputImage, *, factor: Factor = "4", options: RestoringOptions) -> None:
     """Enlarge an image so that the result, reduced again, gives the input."""
     ratio = parse_int(factor, "factor")
     recipe = recipes.upscale(ratio, options.dip.settings)
@@ -84,12 +80,7 @@ def upscale(
     _restore(Problem(operator, y), recipe, options, {"command": "upscale", "factor": ratio}, [input])
 
 
-def inpaint(
-    input: InputImage,
-    *,
-    mask: Annotated[Path, Option(help="Image of the same size, white where the input is known.")],
-    options: RestoringOptions,
-) -> None:
+def inpaint(input: InputImage, *, mask: MaskImage, options: RestoringOptions) -> None:
     """Fill in the unknown pixels of an image."""
     y = images.load(input)
     known = (images.load(mask).mean(0) > 0.5).float()
@@ -101,12 +92,7 @@ def inpaint(
     _restore(Problem(operator, operator(y[None])), recipe, options, {"command": "inpaint"}, [input, mask])
 
 
-def flash(
-    flash: Annotated[Path, Argument(help="Photo taken with flash.")],
-    noflash: Annotated[Path, Argument(help="Photo to clean, taken without flash, of the same size.")],
-    *,
-    options: RestoringOptions,
-) -> None:
+def flash(flash: FlashPhoto, noflash: NoFlashPhoto, *, options: RestoringOptions) -> None:
     """Clean a photo taken without flash, guided by one taken with flash."""
     problem = Problem(GuidedInput(images.load(flash)), images.load(noflash))
     _restore(problem, recipes.flash(options.dip.settings), options, {"command": "flash"}, [flash, noflash])
