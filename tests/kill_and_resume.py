@@ -1,6 +1,6 @@
-"""Kill a solve at random moments, resume it until it ends, and compare with one that was left alone.
+"""Kill a solve at random moments, resume it until it ends, and compare with one that was not killed.
 
-python tests/kill_and_resume.py FOLDER KILLS     kills and resumes, prints what came of it, exit 1 where bits differ
+python tests/kill_and_resume.py FOLDER KILLS     kills and resumes, prints the counts, exit 1 where bits differ
 python tests/kill_and_resume.py solve CHECKPOINT OUT STEPS
 """
 
@@ -22,28 +22,28 @@ def main() -> None:
 
 
 def solve_to(checkpoint: Path, out: Path, steps: int) -> None:
-    """A small deep image prior; its last and answered image as bytes, and its curves."""
+    """A small deep image prior: its answer, its last output and its curves as bytes."""
     import torch
 
-    from dipops import DeepImagePrior, Hourglass, Identity, Problem, images, solve
-    from dipops.stopping import Average, ExponentialVariance
+    from dipops import DeepImagePrior, Descent, Hourglass, Identity, Problem, images, solve
+    from dipops.stopping import ExponentialVariance
 
     torch.set_num_threads(1)
     problem = Problem.simulate(Identity((3, 32, 32)), images.portrait(32), 0.1)
     prior = DeepImagePrior(Hourglass((16, 16, 16)))
-    monitors = (Average(0.98), ExponentialVariance(patience=steps))
-    result = solve(problem, prior, steps=steps, monitors=monitors, checkpoint=checkpoint, progress=False)
+    method, rule = Descent(average=0.98), ExponentialVariance(patience=steps)
+    result = solve(problem, prior, method, steps=steps, callbacks=[rule], checkpoint=checkpoint, progress=False)
     tensors = (result.image, result.last, *result.trace.values())
     out.write_bytes(b"".join(tensor.numpy().tobytes() for tensor in tensors))
 
 
 def kill(folder: Path, kills: int) -> None:
-    """As many solves as kills, each killed once at a random moment of its course, then resumed."""
+    """As many solves as kills, each killed once at a random moment, then resumed."""
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, __file__, "solve"]
-    begun = time.perf_counter()
-    subprocess.run([*command, folder / "whole.pt", folder / "whole.out", STEPS], check=True)
-    seconds, draw = time.perf_counter() - begun, random.Random(0)
+    start = time.perf_counter()
+    subprocess.run([*command, folder / "reference.pt", folder / "reference.out", STEPS], check=True)
+    seconds, draw = time.perf_counter() - start, random.Random(0)
     number = landed = differing = 0
     part = folder / ".killed.pt.part"
     while number < kills:
@@ -54,7 +54,7 @@ def kill(folder: Path, kills: int) -> None:
         else:
             time.sleep(draw.uniform(0.2, 0.9) * seconds)
         process.send_signal(signal.SIGKILL)
-        if process.wait() == 0:  # it was done before: the machine has become faster, and so must we
+        if process.wait() == 0:  # it had ended before: kill the next one earlier
             seconds *= 0.8
             out.unlink()
             checkpoint.unlink()
@@ -62,9 +62,9 @@ def kill(folder: Path, kills: int) -> None:
         number += 1
         landed += part.exists()
         subprocess.run([*command, checkpoint, out, STEPS], check=True)
-        differing += out.read_bytes() != (folder / "whole.out").read_bytes()
+        differing += out.read_bytes() != (folder / "reference.out").read_bytes()
         left = sorted(path.name for path in folder.iterdir())
-        _require(left == ["killed.out", "killed.pt", "whole.out", "whole.pt"], f"left behind: {left}")
+        _require(left == ["killed.out", "killed.pt", "reference.out", "reference.pt"], f"left behind: {left}")
         out.unlink()
         checkpoint.unlink()
     print(f"{kills} kills, {landed} of them in the middle of a write; {differing} resumed solves ended with other bits")

@@ -1,1 +1,1 @@
-"""What the command line does, one function a command; its docstring is the help."""
+"""The command line: one file per group of commands; the docstring of a command is its help."""

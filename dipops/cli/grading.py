@@ -1,4 +1,4 @@
-"""grade: run lessons of the course as they were left, and say what is right."""
+"""grade: run lessons of the course as a student left them, and grade their exercises."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,13 +11,16 @@ Lessons = Annotated[list[Path], typer.Argument(help="Notebooks of the course, .i
 
 
 def grade(lessons: Lessons) -> None:
-    """Grade lessons of the course: runs them and prints a line for every exercise; exit 1 where one is not right."""
-    right = True
-    for lesson in lessons:
-        graded = grades_of(lesson)
-        passed = sum(one.passed for one in graded.grades)
-        typer.echo(f"{lesson}: {passed} of {len(graded.grades)}")
-        for line in (*map(str, graded.grades), *graded.faults):
-            typer.echo(f"  {line}")
-        right = right and passed == len(graded.grades) and not graded.faults
-    raise typer.Exit(0 if right else 1)
+    """Run lessons of the course and print a line for each exercise; exit code 1 if one is not correct."""
+    passed = [_passes(lesson) for lesson in lessons]
+    raise typer.Exit(0 if all(passed) else 1)
+
+
+def _passes(lesson: Path) -> bool:
+    """Print the grades of a lesson; whether every exercise is right."""
+    graded = grades_of(lesson)
+    passed = sum(grade.passed for grade in graded.grades)
+    typer.echo(f"{lesson}: {passed} of {len(graded.grades)}")
+    for line in (*graded.grades, *graded.faults):
+        typer.echo(f"  {line}")
+    return passed == len(graded.grades) and not graded.faults

@@ -1,168 +1,131 @@
-"""preimage, maximise: what a frozen network knows of a picture, and what excites it."""
+"""preimage, maximise: what a layer of a frozen network knows of an image, and what activates one of its units."""
 
-from enum import StrEnum
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 import torch
-import typer
 from torch import Tensor
+from typer import Option
 
 from dipops import images, recipes
-from dipops._tools.files import environment, write_json, write_whole
-from dipops.cli.options import DeviceOption, Output, Picture, Quiet, Seed, Steps, whole
-from dipops.cli.runs import Device, digests, draw, figure_kind, foretell, place, record_of, require_writable, say
+from dipops._tools.files import write_whole
+from dipops.cli.options import LABELS, InputImage, OutputImage, RunOptions, parse_int, torch_device
+from dipops.cli.output import echo, figure_format, require_writable, save_figure
+from dipops.cli.records import digests, recipe_record, result_record, write_record
+from dipops.cli.solving import solve_recipe
 from dipops.errors import BadValue
-from dipops.operators.features import Activation
-from dipops.operators.networks.alexnet import AlexNet, AlexNetLayout
-from dipops.operators.networks.imagenet import ImageNetwork
-from dipops.operators.networks.squeezenet import SqueezeNet
-from dipops.paper.preimages import TV_WEIGHT, Preimage, excitation, figure, preimages, record, table
+from dipops.operators import Activation
+from dipops.operators.networks import AlexNet, ImageNetwork, SqueezeNet
+from dipops.paper.preimages import TV_WEIGHT, Preimage, activation_maximisation, figure, preimages, record, table
 from dipops.priors.interface import NoPrior, PixelPrior
 from dipops.priors.total_variation import TotalVariation
 
-ALL = "all"
+NetworkName = Literal["caffe", "torchvision", "squeezenet"]
+PixelPriorName = Literal["dip", "tv", "none"]
 
 
-class PriorName(StrEnum):
-    """The priors for a network's features."""
+@dataclass(frozen=True)
+class NetworkOptions:
+    """The network and the prior."""
 
-    dip = "dip"
-    tv = "tv"
-    none = "none"
-
-
-LABELS = {PriorName.dip: "DIP", PriorName.tv: "TV", PriorName.none: "none"}
-
-
-class NetworkName(StrEnum):
-    """The networks the command line knows."""
-
-    caffe = "caffe"
-    torchvision = "torchvision"
-    squeezenet = "squeezenet"
-
-
-Network = Annotated[NetworkName, typer.Option(help="AlexNet of Caffe or of torchvision, or SqueezeNet 1.0.")]
-Weights = Annotated[
-    Path | None,
-    typer.Option(help="Weights as .npz, .pt, .pth or .safetensors; torchvision's are fetched where none are given."),
-]
-Weight = Annotated[float | None, typer.Option(help=f"Weight of TV beside the relative misfit; by default {TV_WEIGHT:g}.")]
-PriorChoice = Annotated[PriorName | None, typer.Option("--prior", help="Deep image prior, total variation, or none.")]
+    network: Annotated[NetworkName, Option(help="AlexNet of Caffe or of torchvision, or SqueezeNet 1.0.")] = "caffe"
+    weights: Annotated[Path | None, Option(help="File of weights; without it torchvision's are downloaded.")] = None
+    prior: Annotated[PixelPriorName | None, Option(help="Deep image prior, total variation or none; by default dip.")] = None
+    weight: Annotated[float | None, Option(help=f"Weight of TV; by default {TV_WEIGHT:g}.")] = None
 
 
 def preimage(
-    photo: Picture,
-    output: Output,
-    layer: Annotated[str, typer.Option(help="Name of a layer, or all: a figure of the important ones.")] = "conv3",
-    network: Network = NetworkName.caffe,
-    weights: Weights = None,
-    prior: PriorChoice = None,
-    weight: Weight = None,
-    judge: Annotated[Path | None, typer.Option(help="Weights of SqueezeNet, which then says what it still recognises.")] = None,
-    steps: Steps = None,
-    seed: Seed = 0,
-    device: DeviceOption = Device.auto,
-    quiet: Quiet = False,
+    photo: InputImage,
+    output: OutputImage,
+    *,
+    layer: Annotated[str, Option(help="Name of a layer, or all: a figure of the main layers.")] = "conv3",
+    network: NetworkOptions,
+    classifier: Annotated[Path | None, Option(help="Weights of SqueezeNet, which then classifies each pre-image.")] = None,
+    run: RunOptions,
 ) -> None:
-    """Make a picture of which a layer of a network gives the features that it gives for a photo.
+    """Make an image that has the features of a photo at one layer of a network.
 
-    The photo is cut to a square and reduced to what the network takes. With --layer all, each pre-image is laid beside the
-    figure as soon as it is there.
+    The photo is cropped to a square and resized to the size of the network's input.
+    With --layer all, every prior is used unless --prior is given, and each pre-image is written next to the figure.
     """
-    everything = layer == ALL
-    _require_output(output, everything)
-    names = [prior] if prior else list(LABELS) if everything else [PriorName.dip]
-    weights_of = {name: weight if name is PriorName.tv or len(names) == 1 else None for name in names}
-    contestants = {LABELS[name]: recipes.preimage(_pixels(name, given)) for name, given in weights_of.items()}
-    inverted = _load(network, weights)
-    target = _square(images.load(photo), inverted.side).to(place(device))
-    scores = None if judge is None else SqueezeNet.load(judge).at("scores", target.shape).to(target)
-    layers = inverted.landmarks if everything else (layer,)
-    found: list[Preimage] = []
-    for one in preimages(target, inverted, layers, contestants, scores, steps=steps, seed=seed, progress=not quiet):
-        found.append(one)
-        name = f"{output.stem}-{one.layer}-{one.prior.lower()}.png" if everything else output.name
-        images.save(output.with_name(name), one.image)
-    if everything:
-        draw(output, figure(target, found))
-        write_whole(output.with_suffix(".md"), lambda file: file.write(table(found).encode()))
-    settings = {"command": "preimage", "network": repr(inverted), "weight": weight, "seed": seed}
-    sources = {name: {"prior": repr(recipe.prior), "source": recipe.source} for name, recipe in contestants.items()}
-    files = digests([photo, weights, judge])
-    _record(output, {**settings, "files": files, "recipes": sources, "preimages": [record(one) for one in found]})
-    say(quiet, table(found))
+    all_layers = layer == "all"
+    (figure_format if all_layers else images.image_format)(output)
+    require_writable(output)
+    priors = _pixel_priors(network, ("dip", "tv", "none") if all_layers else ("dip",))
+    contestants = {label: recipes.preimage(prior) for label, prior in priors.items()}
+    model = _load(network)
+    target = _square(images.load(photo), model.side).to(torch_device(run.device))
+    scores = None if classifier is None else SqueezeNet.load(classifier).at("scores", target.shape).to(target)
+    layers = model.default_layers if all_layers else (layer,)
+    finished: list[Preimage] = []
+    for latest in preimages(target, model, layers, contestants, scores, steps=run.steps, seed=run.seed, progress=not run.quiet):
+        finished.append(latest)
+        name = f"{output.stem}-{latest.layer}-{latest.prior.lower()}.png" if all_layers else output.name
+        images.save(output.with_name(name), latest.image)
+    if all_layers:
+        save_figure(output, figure(target, finished))
+        write_whole(output.with_suffix(".md"), lambda file: file.write(table(finished).encode()))
+    task = {"command": "preimage", "network": repr(model), "weight": network.weight, "seed": run.seed}
+    by_label = {label: recipe_record(recipe) for label, recipe in contestants.items()}
+    files = digests([photo, network.weights, classifier])
+    write_record(output, {**task, "files": files, "recipes": by_label, "preimages": list(map(record, finished))})
+    echo(run.quiet, table(finished))
 
 
 def maximise(
-    output: Output,
-    layer: Annotated[str, typer.Option(help="Name of a layer.")] = "conv5",
-    unit: Annotated[str, typer.Option(help="A class, a channel, or CHANNEL,ROW,COLUMN.")] = "0",
-    network: Network = NetworkName.caffe,
-    weights: Weights = None,
-    prior: PriorChoice = PriorName.dip,
-    weight: Weight = None,
-    target: Annotated[float | None, typer.Option(help="The answer to aim at; by default ten times a usual one.")] = None,
-    steps: Steps = None,
-    seed: Seed = 0,
-    device: DeviceOption = Device.auto,
-    quiet: Quiet = False,
+    output: OutputImage,
+    *,
+    layer: Annotated[str, Option(help="Name of a layer.")] = "conv5",
+    unit: Annotated[str, Option(help="A class, a channel, or CHANNEL,ROW,COLUMN.")] = "0",
+    target: Annotated[float | None, Option(help="Activation to reach; by default ten times a usual one.")] = None,
+    network: NetworkOptions,
+    run: RunOptions,
 ) -> None:
-    """Make a picture that excites one unit of a network."""
-    _require_output(output, drawn=False)
-    excited = _load(network, weights)
-    indices = tuple(whole(index, "unit") for index in unit.split(","))
-    problem = excitation(excited, layer, indices, target).to(place(device))
-    picked = Activation(excited.at(layer).out_shape, indices)
-    recipe = recipes.maximise(picked, _pixels(prior or PriorName.dip, weight))
-    foretell(problem, recipe, steps, quiet)
-    result = recipe.solve(problem, seed, steps, progress=not quiet)
+    """Make an image that maximises the activation of one unit of a network."""
+    images.image_format(output)
+    require_writable(output)
+    (prior,) = _pixel_priors(network, ("dip",)).values()
+    model = _load(network)
+    indices = tuple(parse_int(index, "unit") for index in unit.split(","))
+    problem = activation_maximisation(model, layer, indices, target).to(torch_device(run.device))
+    recipe = recipes.maximise(Activation(model.at(layer).out_shape, indices), prior)
+    result = solve_recipe(problem, recipe, run)
     images.save(output, result.image)
     with torch.no_grad():
-        answer = float(problem.operator(result.image.clamp(0, 1)))
-    settings = {"command": "maximise", "network": repr(excited), "layer": layer, "unit": indices, "files": digests([weights])}
-    of_target = {"prior": repr(recipe.prior), "source": recipe.source, "answer_of_target": answer}
-    _record(output, {**settings, **of_target, **record_of(problem, result)})
-    say(quiet, f"{output}: {result.steps} steps, {result.seconds:.0f} s; the unit answers {100 * answer:.0f}% of the target")
+        activation = float(problem.operator(result.image.clamp(0, 1)))
+    task = {"command": "maximise", "network": repr(model), "layer": layer, "unit": indices}
+    files = {"files": digests([network.weights]), "activation_of_target": activation}
+    write_record(output, {**task, **files, **recipe_record(recipe), **result_record(problem, result)})
+    percent = f"{100 * activation:.0f}% of the target"
+    echo(run.quiet, f"{output}: {result.steps} steps, {result.seconds:.0f} s; the activation is {percent}")
 
 
-def _load(name: NetworkName, weights: Path | None) -> ImageNetwork:
+def _load(options: NetworkOptions) -> ImageNetwork:
+    name, weights = options.network, options.weights
     if weights is None:
-        if name is not NetworkName.torchvision:
+        if name != "torchvision":
             raise BadValue(f"--network {name} without weights", "--weights FILE", "or --network torchvision, which is fetched")
         return AlexNet.download()
-    if name is NetworkName.squeezenet:
+    if name == "squeezenet":
         return SqueezeNet.load(weights)
     network = AlexNet.load(weights)
-    if network.layout is not AlexNetLayout(name.value):
-        raise BadValue(f"--network {name} with {weights}", f"--network {network.layout.value}", "it has that layout")
+    if network.layout != name:
+        raise BadValue(f"--network {name} with {weights}", f"--network {network.layout}", "it has that layout")
     return network
 
 
-def _pixels(name: PriorName, weight: float | None) -> PixelPrior | None:
-    """The prior on pixels of that name, or None for the deep image prior."""
-    if weight is not None and name is not PriorName.tv:
-        raise BadValue(f"--weight with --prior {name}", "--prior tv", "leave --weight out")
-    if name is PriorName.tv:
-        return TotalVariation(TV_WEIGHT if weight is None else weight)
-    return NoPrior() if name is PriorName.none else None
+def _pixel_priors(options: NetworkOptions, default: tuple[PixelPriorName, ...]) -> dict[str, PixelPrior | None]:
+    """The prior that was chosen, else the default ones, by label; None for the deep image prior."""
+    names = (options.prior,) if options.prior else default
+    if options.weight is not None and "tv" not in names:
+        raise BadValue(f"--weight with --prior {names[0]}", "--prior tv", "leave --weight out")
+    weight = TV_WEIGHT if options.weight is None else options.weight
+    priors = {"dip": None, "tv": TotalVariation(weight), "none": NoPrior()}
+    return {LABELS[name]: priors[name] for name in names}
 
 
 def _square(photo: Tensor, side: int) -> Tensor:
     """The middle square of a photo in colour, as (3, side, side)."""
     middle = images.centre_crop(photo, [min(photo.shape[1:])] * 2).expand(3, -1, -1)
     return middle.contiguous() if middle.shape[1] == side else images.resize(middle, (side, side)).clamp(0, 1)
-
-
-def _require_output(output: Path, drawn: bool) -> None:
-    """Refuse, before hours of work, what could not be written after them."""
-    if drawn:
-        figure_kind(output)
-    else:
-        images.image_format(output)
-    require_writable(output)
-
-
-def _record(output: Path, values: dict[str, Any]) -> None:
-    write_json(output.with_suffix(".json"), {**values, "output": str(output), "environment": environment()})

@@ -1,42 +1,46 @@
 """Arguments and options that several commands share."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-import typer
+import torch
+from typer import Argument, Option
 
-from dipops.cli.runs import Device, PriorName
 from dipops.errors import BadValue
-from dipops.recipes import Variant
+from dipops.recipes import Settings
 
-Picture = Annotated[Path, typer.Argument(help="PNG, JPEG, TIFF or WebP.")]
-Output = Annotated[Path, typer.Argument(help="Where to write the picture; a .json of the run is laid beside it.")]
-PriorOption = Annotated[
-    PriorName, typer.Option("--prior", help="Deep image prior, total variation, Tikhonov on the gradient, or none.")
-]
-Weight = Annotated[
-    float | None,
-    typer.Option(help="Weight of TV or Tikhonov; by default SURE chooses it, or the limit Ax = y where there is no noise."),
-]
-Steps = Annotated[int | None, typer.Option(min=1, help="Number of steps; by default the recipe's.")]
-Seed = Annotated[int, typer.Option(help="Of everything random.")]
-DeviceOption = Annotated[Device, typer.Option("--device", help="Where to compute; auto takes CUDA where it is.")]
-Truth = Annotated[Path | None, typer.Option(help="The true picture, to print the PSNR; never used to restore.")]
-Figure = Annotated[Path | None, typer.Option(help="Where to draw input, result and truth side by side.")]
-RecipeOption = Annotated[
-    Variant,
-    typer.Option("--recipe", help="Of the deep image prior: the light settings, or the paper's, which take far longer."),
-]
-Runs = Annotated[int, typer.Option(min=1, help="Independent runs; their mean is the answer, their spread is drawn beside it.")]
-CheckpointOption = Annotated[
-    Path | None, typer.Option("--checkpoint", help="A file to lay the run down in; where it exists, the run goes on from it.")
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing and show no bar.")]
+PriorName = Literal["dip", "tv", "tikhonov", "none"]
+LABELS: dict[PriorName, str] = {"dip": "DIP", "tv": "TV", "tikhonov": "Tikhonov", "none": "none"}
+Device = Literal["auto", "cpu", "cuda"]
+InputImage = Annotated[Path, Argument(help="Image to read: PNG, JPEG, TIFF or WebP.")]
+OutputImage = Annotated[Path, Argument(help="Image to write; a JSON record of the run is written next to it.")]
+DipSettings = Annotated[Settings, Option("--recipe", help="Settings of the deep image prior; the paper's take far longer.")]
+DeviceOption = Annotated[Device, Option(help="Where to compute; auto uses CUDA where it is available.")]
+Quiet = Annotated[bool, Option("--quiet", "-q", help="Print nothing and show no progress bar.")]
 
 
-def whole(text: str, name: str, advice: str = "round it") -> int:
-    """An integer, or BadValue."""
+@dataclass(frozen=True)
+class RunOptions:
+    """How a command runs."""
+
+    steps: Annotated[int | None, Option(min=1, help="Number of steps; by default the recipe's.")] = None
+    seed: Annotated[int, Option(help="Seed of all random numbers.")] = 0
+    device: DeviceOption = "auto"
+    quiet: Quiet = False
+
+
+def torch_device(name: Device) -> torch.device:
+    """The device of that name; "auto" is CUDA where it is available."""
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise BadValue("--device cuda", "a machine with CUDA", "use --device auto or cpu")
+    return torch.device("cuda" if name != "cpu" and available else "cpu")
+
+
+def parse_int(text: str, name: str, advice: str = "round it") -> int:
+    """The integer that ``text`` is, or BadValue."""
     try:
         return int(text)
     except ValueError:
-        raise BadValue(f"{name} = {text}", "a whole number", advice) from None
+        raise BadValue(f"{name} = {text}", "an integer", advice) from None

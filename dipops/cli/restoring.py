@@ -1,136 +1,123 @@
-"""denoise, upscale, inpaint, flash: restore a picture from a file."""
+"""denoise, upscale, inpaint, flash: restore an image from a file."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import typer
-from torch import Tensor
+from typer import Argument, Option
 
-from dipops import images, recipes
-from dipops.cli.options import (
-    CheckpointOption,
-    DeviceOption,
-    Figure,
-    Output,
-    Picture,
-    PriorOption,
-    Quiet,
-    RecipeOption,
-    Runs,
-    Seed,
-    Steps,
-    Truth,
-    Weight,
-    whole,
-)
-from dipops.cli.runs import Device, PriorName, Settings, restore, say
+from dipops import images, plot, recipes
+from dipops.cli.options import DipSettings, InputImage, OutputImage, PriorName, RunOptions, parse_int, torch_device
+from dipops.cli.output import echo, figure_format, require_writable, save_figure
+from dipops.cli.records import digests, mean_and_std, recipe_record, result_record, write_record
+from dipops.cli.solving import solve_convex, solve_recipe
 from dipops.errors import BadValue
-from dipops.operators.elementary import GuidedInput, Identity, Mask
-from dipops.operators.resampling import LanczosDownsampler
+from dipops.operators import GuidedInput, Identity, LanczosDownsampler, Mask
 from dipops.problem import Problem
-from dipops.recipes import Variant
+from dipops.recipes import Recipe
+
+Sigma = Annotated[float, Option(min=0.1, max=255, help="Standard deviation of the noise; pixels are 0 to 255.")]
+Factor = Annotated[str, Option(help="Ratio of the sides, an integer from 2.")]
+MaskImage = Annotated[Path, Option(help="Image of the same size, white where the input is known.")]
+FlashPhoto = Annotated[Path, Argument(help="Photo taken with flash.")]
+NoFlashPhoto = Annotated[Path, Argument(help="Photo to clean, taken without flash, of the same size.")]
 
 
-def denoise(
-    input: Picture,
-    output: Output,
-    sigma: Annotated[float, typer.Option(min=0.1, max=255, help="Standard deviation of the noise, of 255.")] = 25.0,
-    prior: PriorOption = PriorName.dip,
-    weight: Weight = None,
-    recipe: RecipeOption = Variant.LIGHT,
-    runs: Runs = 1,
-    steps: Steps = None,
-    seed: Seed = 0,
-    device: DeviceOption = Device.auto,
-    truth: Truth = None,
-    figure: Figure = None,
-    checkpoint: CheckpointOption = None,
-    quiet: Quiet = False,
-) -> None:
-    """Remove noise."""
-    settings = Settings(output, prior, weight, recipe, runs, steps, seed, device, truth, figure, checkpoint, quiet)
+@dataclass(frozen=True)
+class DipOptions:
+    """Options of the deep image prior alone."""
+
+    settings: DipSettings = "light"
+    runs: Annotated[int, Option(min=1, help="Number of runs; their mean and standard deviation are written.")] = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoringOptions:
+    """What the restoring commands share."""
+
+    output: OutputImage
+    prior: Annotated[PriorName, Option(help="Deep image prior, total variation, Tikhonov on the gradient, or none.")] = "dip"
+    weight: Annotated[float | None, Option(help="Weight of TV or Tikhonov; by default from SURE, or 0 without noise.")] = None
+    dip: DipOptions
+    truth: Annotated[Path | None, Option(help="Ground truth, to print the PSNR; never used to restore.")] = None
+    figure: Annotated[Path | None, Option(help="Figure of input, result and ground truth side by side.")] = None
+    checkpoint: Annotated[Path | None, Option(help="File to save the run in; if it exists, the run is resumed.")] = None
+    run: RunOptions
+
+    def __post_init__(self) -> None:
+        """Refuse, before hours of work, options that would be ignored and files that could not be written."""
+        if self.weight is not None and self.prior in ("dip", "none"):
+            raise BadValue(f"--weight with --prior {self.prior}", "--prior tv or tikhonov", "leave --weight out")
+        if self.prior != "dip" and self.dip != DipOptions():
+            raise BadValue(f"--recipe or --runs with --prior {self.prior}", "--prior dip", "leave them out")
+        images.image_format(self.output)
+        if self.figure is not None:
+            figure_format(self.figure)
+        require_writable(self.output, self.output.with_suffix(".json"), self.std_path, self.figure, self.checkpoint)
+
+    @property
+    def std_path(self) -> Path:
+        """Where the standard deviation of several runs is written."""
+        return self.output.with_name(f"{self.output.stem}-std{self.output.suffix}")
+
+
+def denoise(input: InputImage, *, sigma: Sigma = 25.0, options: RestoringOptions) -> None:
+    """Remove noise from an image."""
     y = images.load(input)
-    problem = Problem(Identity(y.shape), y, _truth(truth), sigma / 255)
-    say(
-        quiet, restore(problem, recipes.denoise(sigma / 255, recipe), settings, {"command": "denoise", "sigma": sigma}, [input])
-    )
+    recipe = recipes.denoise(sigma / 255, options.dip.settings)
+    problem = Problem(Identity(y.shape), y, sigma=sigma / 255)
+    _restore(problem, recipe, options, {"command": "denoise", "sigma": sigma}, [input])
 
 
-def upscale(
-    input: Picture,
-    output: Output,
-    factor: Annotated[str, typer.Option(help="Ratio of the sides, a whole number from 2.")] = "4",
-    prior: PriorOption = PriorName.dip,
-    weight: Weight = None,
-    recipe: RecipeOption = Variant.LIGHT,
-    runs: Runs = 1,
-    steps: Steps = None,
-    seed: Seed = 0,
-    device: DeviceOption = Device.auto,
-    truth: Truth = None,
-    figure: Figure = None,
-    checkpoint: CheckpointOption = None,
-    quiet: Quiet = False,
-) -> None:
-    """Enlarge a picture so that, reduced again, it is the one given."""
-    settings = Settings(output, prior, weight, recipe, runs, steps, seed, device, truth, figure, checkpoint, quiet)
-    ratio = whole(factor, "factor")
-    chosen = recipes.upscale(ratio, recipe)
+def upscale(input: InputImage, *, factor: Factor = "4", options: RestoringOptions) -> None:
+    """Enlarge an image so that the result, reduced again, gives the input."""
+    ratio = parse_int(factor, "factor")
+    recipe = recipes.upscale(ratio, options.dip.settings)
     y = images.load(input)
     channels, height, width = y.shape
     operator = LanczosDownsampler((channels, height * ratio, width * ratio), ratio)
-    say(quiet, restore(Problem(operator, y, _truth(truth)), chosen, settings, {"command": "upscale", "factor": ratio}, [input]))
+    _restore(Problem(operator, y), recipe, options, {"command": "upscale", "factor": ratio}, [input])
 
 
-def inpaint(
-    input: Picture,
-    output: Output,
-    mask: Annotated[Path, typer.Option(help="A picture of the same size, white where the input is known.")],
-    prior: PriorOption = PriorName.dip,
-    weight: Weight = None,
-    recipe: RecipeOption = Variant.LIGHT,
-    runs: Runs = 1,
-    steps: Steps = None,
-    seed: Seed = 0,
-    device: DeviceOption = Device.auto,
-    truth: Truth = None,
-    figure: Figure = None,
-    checkpoint: CheckpointOption = None,
-    quiet: Quiet = False,
-) -> None:
-    """Fill holes."""
-    settings = Settings(output, prior, weight, recipe, runs, steps, seed, device, truth, figure, checkpoint, quiet)
+def inpaint(input: InputImage, *, mask: MaskImage, options: RestoringOptions) -> None:
+    """Fill in the unknown pixels of an image."""
     y = images.load(input)
     known = (images.load(mask).mean(0) > 0.5).float()
     if known.shape != y.shape[1:]:
-        sizes = [" x ".join(map(str, shape)) for shape in (known.shape, y.shape[1:])]
-        raise BadValue(f"a mask of {sizes[0]} for a picture of {sizes[1]}", "equal sizes", "crop or resize the mask")
+        sizes = f"a mask of {tuple(known.shape)} for an image of {tuple(y.shape[1:])}"
+        raise BadValue(sizes, "equal sizes", "crop or resize the mask")
     operator = Mask(known, channels=len(y))
-    problem = Problem(operator, operator(y[None]), _truth(truth))
-    say(quiet, restore(problem, recipes.inpaint_text(recipe), settings, {"command": "inpaint"}, [input, mask]))
+    recipe = recipes.inpaint_text(options.dip.settings)
+    _restore(Problem(operator, operator(y[None])), recipe, options, {"command": "inpaint"}, [input, mask])
 
 
-def flash(
-    flash: Annotated[Path, typer.Argument(help="The picture taken with flash.")],
-    noflash: Annotated[Path, typer.Argument(help="The picture taken without, of the same size.")],
-    output: Output,
-    prior: PriorOption = PriorName.dip,
-    weight: Weight = None,
-    recipe: RecipeOption = Variant.LIGHT,
-    runs: Runs = 1,
-    steps: Steps = None,
-    seed: Seed = 0,
-    device: DeviceOption = Device.auto,
-    truth: Truth = None,
-    figure: Figure = None,
-    checkpoint: CheckpointOption = None,
-    quiet: Quiet = False,
-) -> None:
-    """Clean a picture taken without flash by the one taken with it."""
-    settings = Settings(output, prior, weight, recipe, runs, steps, seed, device, truth, figure, checkpoint, quiet)
-    problem = Problem(GuidedInput(images.load(flash)), images.load(noflash), _truth(truth))
-    say(quiet, restore(problem, recipes.flash(recipe), settings, {"command": "flash"}, [flash, noflash]))
+def flash(flash: FlashPhoto, noflash: NoFlashPhoto, *, options: RestoringOptions) -> None:
+    """Clean a photo taken without flash, guided by one taken with flash."""
+    problem = Problem(GuidedInput(images.load(flash)), images.load(noflash))
+    _restore(problem, recipes.flash(options.dip.settings), options, {"command": "flash"}, [flash, noflash])
 
 
-def _truth(path: Path | None) -> Tensor | None:
-    return None if path is None else images.load(path)
+def _restore(problem: Problem, recipe: Recipe, options: RestoringOptions, task: dict[str, Any], inputs: Sequence[Path]) -> None:
+    """Solve; write image, record and figure; print a line."""
+    files = digests([*inputs, options.truth])
+    if options.truth is not None:
+        problem = replace(problem, truth=images.load(options.truth))
+    problem = problem.to(torch_device(options.run.device))
+    runs = problem.repeat(options.dip.runs)
+    if options.prior == "dip":
+        result = solve_recipe(runs, recipe, options.run, options.checkpoint)
+    else:
+        recipe, result = solve_convex(runs, options.prior, options.run, options.weight, options.checkpoint)
+    image, std = mean_and_std(result)
+    images.save(options.output, image)
+    if std is not None:
+        images.save(options.std_path, std / std.max().clamp_min(1e-12))
+    record = {**task, "files": files, **recipe_record(recipe), **result_record(runs, result)}
+    write_record(options.output, record)
+    if options.figure is not None:
+        panels = {"guide": problem.operator.guide, "input": problem.y, "restored": image, "ground truth": problem.truth}
+        present = {title: panel for title, panel in panels.items() if panel is not None}
+        save_figure(options.figure, plot.compare(present, problem.truth))
+    score = f", PSNR {record['psnr']:.2f} dB" if "psnr" in record else ""
+    echo(options.run.quiet, f"{options.output}: {result.message}, {result.seconds:.0f} s{score}")

@@ -1,0 +1,66 @@
+"""The record of a run: what was read, what was solved, and what came out, as plain values for JSON."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from dipops._tools.files import environment, write_json
+from dipops.metrics import psnr
+from dipops.problem import Problem
+from dipops.recipes import Recipe
+from dipops.solver.result import Result
+
+_AS_THEY_ARE = ("seed", "steps", "seconds", "message", "source", "projected", "rollbacks", "precision")
+
+
+def write_record(output: Path, record: dict[str, Any]) -> None:
+    """Write a record, with the environment, next to the output of a command."""
+    write_json(output.with_suffix(".json"), {**record, "output": str(output), "environment": environment()})
+
+
+def digests(paths: Iterable[Path | None]) -> dict[str, str]:
+    """SHA-256 of each file."""
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path is not None}
+
+
+def recipe_record(recipe: Recipe) -> dict[str, Any]:
+    """What a recipe solves with, and where its settings come from."""
+    return {
+        "prior": repr(recipe.prior),
+        "method": repr(recipe.method),
+        "callbacks": list(map(repr, recipe.callbacks)),
+        "recipe_source": recipe.source,
+    }
+
+
+def result_record(problem: Problem, result: Result) -> dict[str, Any]:
+    """The numbers of one solve, or of several runs of one image, whose answer is their mean."""
+    image, std = mean_and_std(result)
+    record: dict[str, Any] = {name: getattr(result, name) for name in _AS_THEY_ARE}
+    record |= {
+        "operator": repr(problem.operator),
+        "status": result.status.name,
+        "runs": len(result.image),
+        "image_steps": result.image_steps.tolist(),
+        "objective": float(result.objective.mean()),
+        "data_psnr_db": float(problem.data_psnr(image)[0]),
+        "device": str(problem.y.device),
+    }
+    if std is not None:
+        record["std_of_white"] = float(std.max())
+    if problem.truth is not None:
+        record["psnr"] = float(psnr(image.clamp(0, 1), problem.truth[:1]))
+    if problem.truth is not None and std is not None:
+        record["psnr_of_runs"] = psnr(result.image.clamp(0, 1), problem.truth).tolist()
+    return record
+
+
+def mean_and_std(result: Result) -> tuple[Tensor, Tensor | None]:
+    """The answer, (1, C, H, W); of several runs their mean, and their standard deviation as one channel."""
+    if len(result.image) == 1:
+        return result.image, None
+    mean, std = result.ensemble()
+    return mean, std.mean(1, keepdim=True)
