@@ -38,20 +38,22 @@ def network(name: str) -> ImageNetwork:
 
 
 def inverted(settings: dict[str, Any]) -> dict[str, Any]:
-    """One pre-image, judged by SqueezeNet; the picture is kept beside the records."""
+    """One pre-image, classified by SqueezeNet; the image is saved next to the records."""
     photo = images.load(DATA / "feature_inversion" / f"{settings['photo']}.jpg")
-    judge = network("SqueezeNet").at("scores", photo.shape)
+    classifier = network("SqueezeNet").at("scores", photo.shape)
     contestants = {settings["prior"]: recipes.preimage(_pixels(settings))}
     layers, steps = [settings["layer"]], settings["steps"]
-    (one,) = preimages.preimages(photo, network(settings["network"]), layers, contestants, judge, steps=steps, progress=False)
-    images.save(picture_of(settings), one.image)
-    return preimages.record(one)
+    (preimage,) = preimages.preimages(
+        photo, network(settings["network"]), layers, contestants, classifier, steps=steps, progress=False
+    )
+    images.save(picture_of(settings), preimage.image)
+    return preimages.record(preimage)
 
 
 def excited(settings: dict[str, Any]) -> dict[str, Any]:
     """A picture that excites one unit."""
     found, layer, unit = network(settings["network"]), settings["layer"], settings["unit"]
-    problem = preimages.excitation(found, layer, unit)
+    problem = preimages.activation_maximisation(found, layer, unit)
     recipe = recipes.maximise(Activation(found.at(layer).out_shape, unit), _pixels(settings))
     result = recipe.solve(problem, steps=settings["steps"], progress=False)
     image = result.image.clamp(0, 1)

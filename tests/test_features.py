@@ -246,8 +246,8 @@ def test_other_files_are_refused_and_nothing_in_them_runs(tmp_path: Path) -> Non
         (lambda net: Activation((10,), -1), BadValue, "unit = -1"),
         (lambda net: Activation((10,), "cat"), BadType, "unit = 'cat'"),
         (lambda net: Activation((10,), (1, 2)), BadValue, "up to 1 indices"),
-        (lambda net: preimages.excitation(net, "conv1", 0, target=-1), BadValue, "target = -1"),
-        (lambda net: preimages.excitation(net, "conv1", 96), BadValue, "below 96"),
+        (lambda net: preimages.activation_maximisation(net, "conv1", 0, target=-1), BadValue, "target = -1"),
+        (lambda net: preimages.activation_maximisation(net, "conv1", 96), BadValue, "below 96"),
         (lambda net: preimages.preimages(torch.rand(3, 67, 67), net, ["conv1", "conv9"], {}), BadValue, "'conv9'"),
         (lambda net: preimages.figure(torch.rand(3, 8, 8), []), BadValue, "no pre-images"),
         (lambda net: recipes.preimage(recipes.preimage().prior), BadType, "a prior on pixels"),
@@ -394,7 +394,7 @@ def test_a_unit_is_excited(unit, networks) -> None:
     network = networks[CAFFE]
     network.side, side = 67, network.side
     try:
-        problem = preimages.excitation(network, "conv2", unit)
+        problem = preimages.activation_maximisation(network, "conv2", unit)
     finally:
         network.side = side
     recipe = recipes.maximise(Activation((256, 7, 7), unit), TotalVariation(1e-6))

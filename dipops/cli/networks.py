@@ -17,7 +17,7 @@ from dipops.operators.features import Activation
 from dipops.operators.networks.alexnet import AlexNet, AlexNetLayout
 from dipops.operators.networks.imagenet import ImageNetwork
 from dipops.operators.networks.squeezenet import SqueezeNet
-from dipops.paper.preimages import TV_WEIGHT, Preimage, excitation, figure, preimages, record, table
+from dipops.paper.preimages import TV_WEIGHT, Preimage, activation_maximisation, figure, preimages, record, table
 from dipops.priors.interface import NoPrior, PixelPrior
 from dipops.priors.total_variation import TotalVariation
 
@@ -113,7 +113,7 @@ def maximise(
     _require_output(output, drawn=False)
     excited = _load(network, weights)
     indices = tuple(whole(index, "unit") for index in unit.split(","))
-    problem = excitation(excited, layer, indices, target).to(place(device))
+    problem = activation_maximisation(excited, layer, indices, target).to(place(device))
     picked = Activation(excited.at(layer).out_shape, indices)
     recipe = recipes.maximise(picked, _pixels(prior or PriorName.dip, weight))
     foretell(problem, recipe, steps, quiet)

@@ -1,0 +1,63 @@
+"""Makes the runs that are not finished, one after the other."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from dipops.errors import BadFile
+from dipops.solver.trace import progress_bar
+from dipops.study.records import Record, Task, scores_of
+from dipops.study.store import Store
+
+
+def run(tasks: Sequence[Task], store: Store, device: str = "cpu", progress: bool = True) -> None:
+    """Make every run that is not finished, one after the other; runs of another process are waited for at the end.
+
+    Raises:
+        BadFile: a run cannot be written, or one in the store was made from other files; finished runs stay.
+    """
+    require_same_inputs(tasks, store)
+    with bar_of(tasks, store, progress) as bar:
+        waiting = [task for task in tasks if not store.has(task.key)]
+        for wait in (False, True):
+            waiting = [task for task in waiting if not _finish(task, store, device, wait, bar)]
+
+
+def require_same_inputs(tasks: Sequence[Task], store: Store) -> None:
+    """Refuse a store that has runs made from other files of the same names.
+
+    Raises:
+        BadFile: it has one.
+    """
+    for task in tasks:
+        if store.has(task.key) and store.record(task.key)["inputs"] != task.inputs:
+            came = f"{task.key} in {store.folder}, made from other files than there are now"
+            raise BadFile(came, "the same files", "choose another folder of runs, or the files of before")
+
+
+def bar_of(tasks: Sequence[Task], store: Store, shown: bool) -> Any:
+    """A progress bar over tasks, as far as they are finished."""
+    return progress_bar(len(tasks), shown, "run", done=sum(store.has(task.key) for task in tasks))
+
+
+def show_scores(bar: Any, record: Record) -> None:
+    """Write the scores of a run's first column next to the bar."""
+    scores = next(iter(scores_of(record).values()), {})
+    bar.set_postfix({metric: f"{value:.2f}" for metric, value in scores.items()})
+
+
+def _finish(task: Task, store: Store, device: str, wait: bool, bar: Any) -> bool:
+    """Make a run if nobody has made it yet; returns whether it is finished."""
+    lock = store.lock(task.key, wait)
+    if lock is None:
+        return False
+    try:
+        if not store.has(task.key):
+            bar.set_description(task.label)
+            record, image = task.run(device, progress=not bar.disable and sys.stderr.isatty())
+            store.save(task.key, record, image)
+            show_scores(bar, record)
+        bar.update()
+        return True
+    finally:
+        lock.release()
