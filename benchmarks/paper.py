@@ -14,7 +14,6 @@ from dipops.paper.config import RunConfig
 from dipops.paper.experiments import experiment
 from dipops.paper.runs import Run, finished, plan, require_runnable, tasks
 from dipops.paper.tables import table
-from dipops.recipes import Variant
 from dipops.study.runner import run
 from dipops.study.store import Store
 
@@ -23,7 +22,7 @@ _MATCHED = [f"{name}-matched" for name in _REDUCED]
 
 
 def _crops(*names: str, steps: float = 1.0, seeds: int = 2) -> list[Run]:
-    return plan(names, seeds, RunConfig(128, steps, Variant.LIGHT), images=3)
+    return plan(names, seeds, RunConfig(128, steps, "light"), images=3)
 
 
 PAGES = {

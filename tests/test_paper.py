@@ -19,9 +19,10 @@ import matplotlib.pyplot as plt
 import pytest
 import torch
 
-from dipops import BadFile, BadValue, GuidedInput, Identity, Mask, Problem, images, metrics
+from dipops import GuidedInput, Identity, Mask, Problem, images, metrics
 from dipops import classical as comparators
 from dipops.cli import app
+from dipops.errors import BadFile, BadValue
 from dipops.operators.interface import LinearOperator
 from dipops.paper.config import RunConfig
 from dipops.paper.contestants import Contestant
@@ -31,12 +32,11 @@ from dipops.paper.figures import figure
 from dipops.paper.report import write_report
 from dipops.paper.runs import Run, finished, perform, plan, require_runnable, tasks
 from dipops.paper.tables import every_run, table
-from dipops.recipes import Variant
 from dipops.study.cluster import cluster, run_on
 from dipops.study.runner import run
 from dipops.study.store import Store
 
-TINY = RunConfig(crop=32, steps=0.002, settings=Variant.LIGHT)
+TINY = RunConfig(crop=32, steps=0.002, settings="light")
 
 
 def data_for(folder: Path, *names: str) -> Path:
@@ -63,7 +63,7 @@ def test_every_experiment_makes_problems_of_its_images(name: str) -> None:
         problem = row.problem(image.name, files)
         assert isinstance(problem, Problem)
         assert row.score is None or problem.truth is not None
-    assert all(contestant.settings(Variant.PAPER) for contestant in row.contestants.values())
+    assert all(contestant.settings("paper") for contestant in row.contestants.values())
     assert {column for figures in row.printed.values() for column in figures} <= {"last", "average", "answer"}
 
 
@@ -146,7 +146,7 @@ def test_a_key_changes_with_all_that_a_result_depends_on() -> None:
     runs = [
         Run("hole", "vase", "DIP", 0, TINY),
         Run("hole", "vase", "DIP", 1, TINY),
-        Run("hole", "vase", "DIP", 0, RunConfig(64, 0.002, Variant.LIGHT)),
+        Run("hole", "vase", "DIP", 0, RunConfig(64, 0.002, "light")),
         Run("hole", "vase", "DIP", 0, RunConfig(32, 0.002)),
         Run("hole", "vase", "TV", 0, TINY),
     ]
@@ -212,7 +212,7 @@ def test_a_table_shows_what_is_printed_and_what_is_ours(study) -> None:
     assert spread == pytest.approx(abs(values[0] - values[1]) / 2**0.5, abs=0.006)
     assert "ours - printed" not in lines[0], "a smaller run is not compared with the paper"
     assert "crops of 32 pixels, 0.2% of the steps, light settings" in drawn.notes
-    assert "not to be compared" in drawn.notes
+    assert "cannot be compared" in drawn.notes
     restored = torch.stack([images.load(store.image(one.key)) for one in runs if one.contestant == "DIP"])
     problem = row.problem_for("vase", folder, 32)
     assert problem.truth is not None
@@ -450,7 +450,7 @@ def test_a_crop_has_known_and_unknown_pixels(tmp_path: Path) -> None:
 
 def test_networks_are_inverted_and_their_preimages_classified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With random weights: the run is made and scored."""
-    from dipops import AlexNet, SqueezeNet
+    from dipops.operators.networks import AlexNet, SqueezeNet
     from dipops.paper import networks
 
     monkeypatch.setattr(

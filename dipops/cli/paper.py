@@ -17,7 +17,6 @@ from dipops.paper.data import require_images
 from dipops.paper.experiments import EXPERIMENTS, Experiment, experiment, mean_over
 from dipops.paper.report import write_report
 from dipops.paper.runs import finished, plan, require_runnable, tasks
-from dipops.recipes import Variant
 from dipops.study.cluster import cluster, run_on
 from dipops.study.runner import run as run_here
 from dipops.study.store import MARK, Store
@@ -173,7 +172,7 @@ def score(
 
 
 def _config(crop: int | None, steps: float, light: bool) -> RunConfig:
-    return RunConfig(crop, steps, Variant.LIGHT if light else Variant.PAPER)
+    return RunConfig(crop, steps, "light" if light else "paper")
 
 
 def _split(text: str | None) -> list[str] | None:

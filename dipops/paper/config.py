@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from dipops.errors import BadValue
-from dipops.recipes import Variant
+from dipops.recipes import Settings
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class RunConfig:
 
     crop: int | None = None
     steps: float = 1.0
-    settings: Variant = Variant.PAPER
+    settings: Settings = "paper"
 
     def __post_init__(self) -> None:
         if self.crop is not None and self.crop < 32:
@@ -41,7 +41,7 @@ class RunConfig:
     def __str__(self) -> str:
         crop = "whole images" if self.crop is None else f"crops of {self.crop} pixels"
         steps = "all steps" if self.steps == 1 else f"{100 * self.steps:g}% of the steps"
-        settings = "the paper's settings" if self.settings is Variant.PAPER else "light settings where there are any"
+        settings = "the paper's settings" if self.settings == "paper" else "light settings where there are any"
         return f"{crop}, {steps}, {settings}"
 
     @property
@@ -49,4 +49,4 @@ class RunConfig:
         """The options of the command line that give this."""
         crop = "" if self.crop is None else f" --crop {self.crop}"
         steps = "" if self.steps == 1 else f" --steps {self.steps:g}"
-        return f"{crop}{steps}{' --light' if self.settings is Variant.LIGHT else ''}"
+        return f"{crop}{steps}{' --light' if self.settings == 'light' else ''}"

@@ -16,13 +16,12 @@ from dipops.operators.interface import LinearOperator
 from dipops.paper.config import RunConfig
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
-from dipops.recipes import VARIANCE, Recipe, Variant
+from dipops.recipes import VARIANCE, Recipe, Settings, limit
 from dipops.solver.solve import solve
-from dipops.stopping.averages import Average
-from dipops.stopping.discrepancy import Residual
-from dipops.stopping.interface import StopRule
-from dipops.stopping.oracle import Observed, Oracle
-from dipops.tune import SURE, Limit, tune
+from dipops.stopping.discrepancy import Discrepancy
+from dipops.stopping.interface import Observe
+from dipops.stopping.oracle import Oracle
+from dipops.tune import SURE, tune
 
 ANSWER, LAST, AVERAGE, STOPPED, PROJECTED, ORACLE = "answer", "last", "average", "stopped", "projected", "oracle"
 _POINTS = 200
@@ -60,7 +59,7 @@ class Contestant:
     """
 
     restore: Restore
-    settings: Callable[[Variant], str]
+    settings: Callable[[Settings], str]
     is_random: bool = False
     packages: tuple[str, ...] = ()
     weights: tuple[str, ...] = ()
@@ -73,7 +72,7 @@ class Contestant:
                 raise BadFile(f"no file {path}", f"the weights of {path.name}", "put it there, or leave the experiment out")
 
 
-def by_recipe(recipe_of: Callable[[Variant], Recipe]) -> Contestant:
+def by_recipe(recipe_of: Callable[[Settings], Recipe]) -> Contestant:
     """A recipe. Its columns are the average, the last output, what a stop without the ground truth keeps, and the oracle.
 
     The stop only observes: all steps are made, unless the recipe itself has a stop. A stop that has kept nothing by the end
@@ -86,34 +85,30 @@ def by_recipe(recipe_of: Callable[[Variant], Recipe]) -> Contestant:
 
     def restore(problem: Problem, config: RunConfig, seed: int, data: Path, progress: bool) -> Outcome:
         recipe = recipe_of(config.settings)
-        averaged = any(isinstance(monitor, Average) for monitor in recipe.monitors)
-        stops = any(isinstance(monitor, StopRule) for monitor in recipe.monitors)
-        stop = Observed(Residual(problem.sigma) if problem.sigma else VARIANCE) if averaged and not stops else None
-        oracle = Oracle() if problem.truth is not None else None
+        stop = Observe(Discrepancy(problem.sigma) if problem.sigma else VARIANCE)
         result = solve(
             problem,
             recipe.prior,
             recipe.method,
             steps=config.steps_of(recipe.steps),
             seed=seed,
-            monitors=[*recipe.monitors, *filter(None, (stop, oracle))],
+            callbacks=[*recipe.callbacks, stop, *([] if problem.truth is None else [Oracle()])],
             progress=progress,
         )
-        images = {ANSWER: result.image} if result.average is None else {AVERAGE: result.average, LAST: result.last}
-        steps = {}
-        if stop is not None and int(stop.at):
-            images[STOPPED], steps[STOPPED] = stop.kept, int(stop.at)
-        elif averaged:
-            images[STOPPED], steps[STOPPED] = result.image, int(result.at)
-        if oracle is not None:
-            images[ORACLE], steps[ORACLE] = oracle.kept, int(oracle.at)
+        images, steps, (stopped, *oracle) = {ANSWER: result.image}, {}, result.observed
+        if result.average is not None:
+            by_stop = result if recipe.callbacks or not int(stopped.image_steps) else stopped
+            images = {AVERAGE: result.average, LAST: result.last, STOPPED: by_stop.image}
+            steps[STOPPED] = int(by_stop.image_steps)
+        for best in oracle:
+            images[ORACLE], steps[ORACLE] = best.image, int(best.image_steps)
         if problem.sigma == 0 and isinstance(problem.operator, LinearOperator):
-            images[PROJECTED] = project(problem.operator, next(iter(images.values())), problem.y)
+            images[PROJECTED] = project(problem, next(iter(images.values())))
         curves = {name: _thin(curve[:, 0]) for name, curve in result.trace.items()}
-        facts = {"steps": result.steps, "ended": result.stopped, "stops": stops, "at": steps, "curves": curves}
-        return Outcome(images, facts)
+        facts = {"steps": result.steps, "ended": result.message, "at": steps, "curves": curves}
+        return Outcome(images, {**facts, "stops": bool(recipe.callbacks)})
 
-    def settings(settings: Variant) -> str:
+    def settings(settings: Settings) -> str:
         return f"{recipe_of(settings)!r}, observed by the discrepancy where there is noise, else by {VARIANCE!r}"
 
     return Contestant(restore, settings, is_random=True)
@@ -127,11 +122,11 @@ def by_weight(prior_of_weight: Callable[[float], Prior], name: str) -> Contestan
             tuned = tune(problem, prior_of_weight, SURE(problem.sigma), seed=seed, progress=False)
             recipe, result = tuned.recipe, tuned.result
         else:
-            recipe = Limit().recipe(prior_of_weight)
+            recipe = limit(prior_of_weight)
             result = recipe.solve(problem, seed, config.steps_of(recipe.steps), progress=False)
-        return Outcome({ANSWER: result.image}, {"prior": repr(recipe.prior), "steps": result.steps, "ended": result.stopped})
+        return Outcome({ANSWER: result.image}, {"prior": repr(recipe.prior), "steps": result.steps, "ended": result.message})
 
-    text = f"{name}, weight by SURE, or without noise {Limit().recipe(prior_of_weight)!r}"
+    text = f"{name}, weight by SURE, or without noise {limit(prior_of_weight)!r}"
     return Contestant(restore, lambda settings: text)
 
 

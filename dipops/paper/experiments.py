@@ -25,7 +25,7 @@ from dipops.priors.generators.unet import UNet
 from dipops.priors.interface import NoPrior
 from dipops.priors.total_variation import TotalVariation
 from dipops.problem import Problem
-from dipops.recipes import Recipe, Variant
+from dipops.recipes import Recipe, Settings
 
 Score = Callable[[Tensor, Tensor], Tensor]
 Figure = float | Mapping[str, float]
@@ -107,7 +107,7 @@ def _upscalers(factor: int) -> dict[str, Contestant]:
     return {"DIP": dip, "TV": _TV, "bicubic": bicubic, "no prior": _NO_PRIOR}
 
 
-def _inpainters(recipe_of: Callable[[Variant], Recipe]) -> dict[str, Contestant]:
+def _inpainters(recipe_of: Callable[[Settings], Recipe]) -> dict[str, Contestant]:
     biharmonic = by_library(classical.biharmonic, "skimage.restoration")
     return {"DIP": by_recipe(recipe_of), "biharmonic": biharmonic, "TV": _TV}
 

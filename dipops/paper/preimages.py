@@ -85,7 +85,7 @@ def preimages(
     def solved() -> Iterator[Preimage]:
         for layer in layers:
             operator = network.at(layer, photo.shape).to(photo)
-            problem = Problem.simulate(operator, photo).relative()
+            problem = Problem.simulate(operator, photo).normalised()
             for name, recipe in contestants.items():
                 result = recipe.solve(problem, seed, steps, progress=progress)
                 yield _preimage(layer, name, problem, result, classifier)
@@ -120,7 +120,7 @@ def activation_maximisation(
         of_units = responses.flatten(1).mean(1) if responses.ndim > len(activation.unit) else responses
         target = 10 * float(of_units.square().mean().sqrt())
     require_positive("target", target, "a number above zero", "leave it out for ten times a usual response")
-    return Problem(activation @ features, torch.full((1, 1), target)).relative()
+    return Problem(activation @ features, torch.full((1, 1), target)).normalised()
 
 
 def _preimage(
@@ -128,7 +128,7 @@ def _preimage(
 ) -> Preimage:
     image = result.image.clamp(0, 1)
     with torch.no_grad():
-        error = float((2 * problem.misfit(image)).sqrt())
+        error = float((2 * problem.data_term(image)).sqrt())
     assert problem.truth is not None
     probability = None if classifier is None else float(recognition(classifier, image, problem.truth).image)
     return Preimage(layer, prior, image[0].cpu(), error, probability, result.steps, result.seconds)

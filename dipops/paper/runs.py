@@ -19,7 +19,6 @@ from dipops.paper.contestants import ANSWER, Outcome
 from dipops.paper.data import require_images
 from dipops.paper.experiments import EXPERIMENTS, OBJECTIVE, Experiment, experiment
 from dipops.problem import Problem
-from dipops.recipes import Variant
 from dipops.study.records import Record, Task
 from dipops.study.store import Store
 
@@ -52,13 +51,12 @@ class Run:
 
     def values(self) -> dict[str, Any]:
         """The fields as plain values."""
-        return {**asdict(self), "config": {**asdict(self.config), "settings": self.config.settings.value}}
+        return asdict(self)
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> "Run":
         """The run that has these values."""
-        config = values["config"]
-        return cls(**{**values, "config": RunConfig(config["crop"], config["steps"], Variant(config["settings"]))})
+        return cls(**{**values, "config": RunConfig(**values["config"])})
 
 
 def plan(

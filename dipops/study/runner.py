@@ -4,8 +4,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from dipops._tools.progress import progress_bar
 from dipops.errors import BadFile
-from dipops.solver.trace import progress_bar
 from dipops.study.records import Record, Task, scores_of
 from dipops.study.store import Store
 
