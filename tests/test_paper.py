@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -167,7 +167,7 @@ def test_a_run_leaves_a_record_and_an_image(study) -> None:
     store, _, runs = study
     for one in runs:
         record = store.record(one.key)
-        assert record["run"] == one.values()
+        assert record["run"] == asdict(one)
         assert images.load(store.image(one.key)).shape == (3, 32, 32)
         columns = {"answer"} if one.contestant == "biharmonic" else {"average", "last", "stopped", "projected", "oracle"}
         assert set(record["scores"]) == columns
@@ -292,7 +292,7 @@ def test_a_run_that_is_killed_five_times_loses_and_repeats_nothing(tmp_path: Pat
         assert {path: now[path] for path in finished_files} == finished_files, "a finished run was made again, or broken"
         finished_files = now
         for one in runs:
-            assert not Store(out).has(one.key) or Store(out).record(one.key)["run"] == one.values()
+            assert not Store(out).has(one.key) or Store(out).record(one.key)["run"] == asdict(one)
     run(tasks(runs, folder), Store(out), progress=False)
     now = _files(out)
     assert {path: now[path] for path in finished_files} == finished_files

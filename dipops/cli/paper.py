@@ -89,7 +89,7 @@ def run(
     else:
         with cluster(scheduler, workers) as client:
             run_on(client, tasks(runs, data), store, progress=not quiet)
-    table_command = f"dipops paper table {runs[0].experiment} --out {out}{config.options}"
+    table_command = f"dipops paper table {runs[0].experiment} --out {out}{_options(config)}"
     say(quiet, f"{len(runs)} runs in {out}; see them with {table_command}")
 
 
@@ -173,6 +173,12 @@ def score(
 
 def _config(crop: int | None, steps: float, light: bool) -> RunConfig:
     return RunConfig(crop, steps, "light" if light else "paper")
+
+
+def _options(config: RunConfig) -> str:
+    crop = "" if config.crop is None else f" --crop {config.crop}"
+    steps = "" if config.steps == 1 else f" --steps {config.steps:g}"
+    return f"{crop}{steps}{' --light' if config.settings == 'light' else ''}"
 
 
 def _split(text: str | None) -> list[str] | None:

@@ -43,10 +43,3 @@ class RunConfig:
         steps = "all steps" if self.steps == 1 else f"{100 * self.steps:g}% of the steps"
         settings = "the paper's settings" if self.settings == "paper" else "light settings where there are any"
         return f"{crop}, {steps}, {settings}"
-
-    @property
-    def options(self) -> str:
-        """The options of the command line that give this."""
-        crop = "" if self.crop is None else f" --crop {self.crop}"
-        steps = "" if self.steps == 1 else f" --steps {self.steps:g}"
-        return f"{crop}{steps}{' --light' if self.settings == 'light' else ''}"

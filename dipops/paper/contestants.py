@@ -108,10 +108,10 @@ def by_recipe(recipe_of: Callable[[Settings], Recipe]) -> Contestant:
         facts = {"steps": result.steps, "ended": result.message, "at": steps, "curves": curves}
         return Outcome(images, {**facts, "stops": bool(recipe.callbacks)})
 
-    def settings(settings: Settings) -> str:
+    def describe(settings: Settings) -> str:
         return f"{recipe_of(settings)!r}, observed by the discrepancy where there is noise, else by {VARIANCE!r}"
 
-    return Contestant(restore, settings, is_random=True)
+    return Contestant(restore, describe, is_random=True)
 
 
 def by_weight(prior_of_weight: Callable[[float], Prior], name: str) -> Contestant:

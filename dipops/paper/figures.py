@@ -4,13 +4,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from torch import Tensor
-
 from dipops import images
 from dipops.paper.config import RunConfig
 from dipops.paper.contestants import ORACLE
 from dipops.paper.experiments import OBJECTIVE, Experiment
-from dipops.paper.grid import image_grid
+from dipops.paper.grid import Cells, image_grid
 from dipops.paper.runs import Run
 from dipops.paper.tables import runs_at
 from dipops.study.records import Record, scores_of
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MOST_ROWS = 4
-Cell = tuple[Tensor, str]
 
 
 def figure(row: Experiment, config: RunConfig, runs: Mapping[Run, Record], store: Store, data: Path) -> "Figure":
@@ -58,7 +55,7 @@ def _curves(runs: Mapping[Run, Record]) -> "Figure":
     return drawing
 
 
-def _by_prior(row: Experiment, config: RunConfig, shown: Mapping[tuple[str, str], Cell], data: Path) -> "Figure":
+def _by_prior(row: Experiment, config: RunConfig, shown: Cells, data: Path) -> "Figure":
     """The first image that was run: what each contestant, named "column, prior", made of it, and at the left the photo."""
     image = next(image for image in row.images if any(name == image.name for name, _ in shown))
     cells = {
@@ -74,7 +71,7 @@ def _by_prior(row: Experiment, config: RunConfig, shown: Mapping[tuple[str, str]
     return image_grid(priors, columns, cells)
 
 
-def _by_image(row: Experiment, config: RunConfig, shown: Mapping[tuple[str, str], Cell], data: Path) -> "Figure":
+def _by_image(row: Experiment, config: RunConfig, shown: Cells, data: Path) -> "Figure":
     """What was given, a guide where there is one, what each system made of it, and the ground truth where it is known."""
     names = [image.name for image in row.images if any(name == image.name for name, _ in shown)][:_MOST_ROWS]
     cells = {key: cell for key, cell in shown.items() if key[0] in names}

@@ -17,7 +17,6 @@ from dipops.operators.networks.imagenet import ImageNetwork
 from dipops.paper.grid import image_grid
 from dipops.problem import Problem
 from dipops.recipes import Recipe
-from dipops.solver.result import Result
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -88,7 +87,11 @@ def preimages(
             problem = Problem.simulate(operator, photo).normalised()
             for name, recipe in contestants.items():
                 result = recipe.solve(problem, seed, steps, progress=progress)
-                yield _preimage(layer, name, problem, result, classifier)
+                image = result.image.clamp(0, 1)
+                with torch.no_grad():
+                    error = float((2 * problem.data_term(image)).sqrt())
+                probability = None if classifier is None else float(recognition(classifier, image, photo[None]).image)
+                yield Preimage(layer, name, image[0].cpu(), error, probability, result.steps, result.seconds)
 
     return solved()
 
@@ -121,17 +124,6 @@ def activation_maximisation(
         target = 10 * float(of_units.square().mean().sqrt())
     require_positive("target", target, "a number above zero", "leave it out for ten times a usual response")
     return Problem(activation @ features, torch.full((1, 1), target)).normalised()
-
-
-def _preimage(
-    layer: str, prior: str, problem: Problem, result: Result, classifier: LinearOrDifferentiableOperator | None
-) -> Preimage:
-    image = result.image.clamp(0, 1)
-    with torch.no_grad():
-        error = float((2 * problem.data_term(image)).sqrt())
-    assert problem.truth is not None
-    probability = None if classifier is None else float(recognition(classifier, image, problem.truth).image)
-    return Preimage(layer, prior, image[0].cpu(), error, probability, result.steps, result.seconds)
 
 
 def table(found: Sequence[Preimage]) -> str:

@@ -45,13 +45,9 @@ class Run:
     def key(self) -> str:
         """A file name: the names, and a digest of all that the result depends on."""
         settings = experiment(self.experiment).contestants[self.contestant].settings(self.config.settings)
-        text = json.dumps({**self.values(), "settings": settings}, sort_keys=True)
+        text = json.dumps({**asdict(self), "settings": settings}, sort_keys=True)
         name = re.sub(r"[^a-z0-9]+", "-", f"{self.experiment}-{self.image}-{self.contestant}".lower())
         return f"{name}-{self.seed}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
-
-    def values(self) -> dict[str, Any]:
-        """The fields as plain values."""
-        return asdict(self)
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> "Run":
@@ -133,7 +129,7 @@ def perform(run: Run, data: Path, device: str = "cpu", progress: bool = False) -
     started = time.perf_counter()
     outcome = contestant.restore(problem, run.config, run.seed, data, progress)
     record = {
-        "run": run.values(),
+        "run": asdict(run),
         "settings": contestant.settings(run.config.settings),
         "operator": repr(problem.operator),
         "shape": list(problem.operator.in_shape),

@@ -100,24 +100,25 @@ def table(row: Experiment, config: RunConfig, runs: Mapping[Run, Record], store:
     lines = [_line(row, config, name, own, heads, names) for name, own in systems.items()]
     oracle = [head for (column, _), head in heads.items() if column == ORACLE]
     ours = [head for head in heads.values() if head not in oracle]
-    filled = [
-        head
-        for head in ("system", "printed", *ours, "ours - printed", "seconds", *oracle)
-        if any(line.get(head) for line in lines)
-    ]
-    return Table(
-        row.title, _notes(row, config, runs), filled, [[line.get(head) or _EMPTY for head in filled] for line in lines]
-    )
+    order = ["system", "printed", *ours, "ours - printed", "seconds", *oracle]
+    filled = [head for head in order if any(line.get(head) for line in lines)]
+    rows = [[line.get(head) or _EMPTY for head in filled] for line in lines]
+    return Table(row.title, _notes(row, config, runs), filled, rows)
 
 
 def _score_heads(runs: Mapping[Run, Record]) -> dict[Key, str]:
     """Heads by column and metric, in the order of the table; they name the metric where there are several."""
-    metrics = dict.fromkeys(metric for record in runs.values() for scores in record["scores"].values() for metric in scores)
+    metrics = _metrics(runs)
     return {
         (column, metric): f"{head}, {metric}" if len(metrics) > 1 else head
         for column, head in COLUMNS.items()
         for metric in metrics
     }
+
+
+def _metrics(runs: Mapping[Run, Record]) -> list[str]:
+    scores = (scores for record in runs.values() for scores in record["scores"].values())
+    return list(dict.fromkeys(metric for by_metric in scores for metric in by_metric))
 
 
 def _line(
@@ -204,20 +205,14 @@ def _mean_of_runs(row: Experiment, runs: Mapping[Run, Record], store: Store, dat
 
 
 def _notes(row: Experiment, config: RunConfig, runs: Mapping[Run, Record]) -> str:
-    records = runs.values()
+    records, metrics = runs.values(), " and ".join(_metrics(runs))
     images, seeds = len({run.image for run in runs}), len({run.seed for run in runs})
     seeds_text = f"up to {seeds} seeds, ± their deviation" if seeds > 1 else "one seed"
-    metrics = dict.fromkeys(metric for record in records for scores in record["scores"].values() for metric in scores)
-    parts = [
-        f"Means of {' and '.join(metrics)} over" if metrics else "Without a score, see the figure:",
-        f"{images} of {len(row.images)} images, {seeds_text}; {config}.",
-        "" if config.is_full_size else "This is a smaller version: its figures cannot be compared with the printed ones.",
-        "Runs with a stop of their own end there, and so does what the oracle sees." if any(map(_stops, records)) else "",
-        f"Source: {row.source}.",
-        f"Run on {' and on '.join(sorted({machine(record) for record in records}))}, with {versions(records)}.",
-    ]
-    return " ".join(filter(None, parts))
-
-
-def _stops(record: Record) -> bool:
-    return bool(record["facts"].get("stops"))
+    parts = [f"Means of {metrics} over" if metrics else "Without a score, see the figure:"]
+    parts += [f"{images} of {len(row.images)} images, {seeds_text}; {config}."]
+    if not config.is_full_size:
+        parts += ["This is a smaller version: its figures cannot be compared with the printed ones."]
+    if any(record["facts"].get("stops") for record in records):
+        parts += ["Runs with a stop of their own end there, and so does what the oracle sees."]
+    machines = " and on ".join(sorted({machine(record) for record in records}))
+    return " ".join([*parts, f"Source: {row.source}. Run on {machines}, with {versions(records)}."])
