@@ -16,7 +16,7 @@ from torch import Tensor
 from dipops.errors import BadValue, nearest
 from dipops.paper.config import RunConfig
 from dipops.paper.contestants import ANSWER, Outcome
-from dipops.paper.data import require_images
+from dipops.paper.data import PaperImage, require_images
 from dipops.paper.experiments import EXPERIMENTS, OBJECTIVE, Experiment, experiment
 from dipops.problem import Problem
 from dipops.study.records import Record, Task
@@ -95,17 +95,15 @@ def plan(
 
 def require_runnable(runs: Sequence[Run], data: Path) -> None:
     """Raise BadFile if images or weights are missing, or BadValue if a package is not installed, before anything is run."""
-    rows = {run.experiment: experiment(run.experiment) for run in runs}
-    require_images(data, dict.fromkeys(rows[run.experiment].image(run.image) for run in runs))
+    require_images(data, _images_of(runs).values())
     for run in runs:
-        rows[run.experiment].contestants[run.contestant].require(data)
+        experiment(run.experiment).contestants[run.contestant].require(data)
 
 
 def tasks(runs: Sequence[Run], data: Path) -> list[Task]:
     """The tasks that make these runs from the files of a folder."""
     data = data.resolve()
-    names = {(run.experiment, run.image) for run in runs}
-    digests = {(row, image): experiment(row).image(image).digest(data) for row, image in names}
+    digests = {names: image.digest(data) for names, image in _images_of(runs).items()}
     return [
         Task(
             key=run.key,
@@ -149,6 +147,11 @@ def finished(row: Experiment, store: Store) -> dict[Run, Record]:
             run = Run.of(record["run"])
             runs |= {run: record} if run.key == key else {}
     return {run: runs[run] for run in sorted(runs, key=lambda run: run.seed)}
+
+
+def _images_of(runs: Sequence[Run]) -> dict[tuple[str, str], PaperImage]:
+    """The images of runs by the names of experiment and image."""
+    return {(run.experiment, run.image): experiment(run.experiment).image(run.image) for run in runs}
 
 
 def _scores(row: Experiment, problem: Problem, outcome: Outcome) -> dict[str, dict[str, float]]:
