@@ -14,7 +14,7 @@ from dipops.paper.config import RunConfig
 from dipops.paper.experiments import experiment
 from dipops.paper.runs import Run, finished, plan, require_runnable, tasks
 from dipops.paper.tables import table
-from dipops.study.runner import run
+from dipops.study import runner
 from dipops.study.store import Store
 
 _REDUCED = [f"x{factor}-{name}" for factor in (4, 8) for name in ("set5", "set14")]
@@ -45,7 +45,7 @@ def main(folder: str) -> None:
     store = Store(folder)
     for page, runs in PAGES.items():
         require_runnable(runs, DATA)
-        run(tasks(runs, DATA), store)
+        runner.run(tasks(runs, DATA), store)
         head = "Made by `python -m benchmarks.paper`. What the paper prints is of whole images."
         text = "\n".join([f"{head}\n", *_tables(runs, store)])
         write_whole(RESULTS / f"{page}.md", lambda file, text=text: file.write(text.encode()))
@@ -54,9 +54,9 @@ def main(folder: str) -> None:
 
 def _tables(runs: Sequence[Run], store: Store) -> list[str]:
     texts = []
-    for name, config in dict.fromkeys((one.experiment, one.config) for one in runs):
+    for name, config in dict.fromkeys((run.experiment, run.config) for run in runs):
         row = experiment(name)
-        records = {one: record for one, record in finished(row, store).items() if one in runs}
+        records = {run: record for run, record in finished(row, store).items() if run in runs}
         texts.append(table(row, config, records, store, DATA).markdown())
     return texts
 

@@ -32,8 +32,8 @@ from dipops.paper.figures import figure
 from dipops.paper.report import write_report
 from dipops.paper.runs import Run, finished, perform, plan, require_runnable, tasks
 from dipops.paper.tables import every_run, table
+from dipops.study import runner
 from dipops.study.cluster import cluster, run_on
-from dipops.study.runner import run
 from dipops.study.store import Store
 
 TINY = RunConfig(crop=32, steps=0.002, settings="light")
@@ -159,17 +159,17 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Path, list[R
     folder = data_for(tmp_path_factory.mktemp("data"), "hole")
     store = Store(tmp_path_factory.mktemp("out"))
     runs = plan(["hole"], 2, TINY, contestants=["DIP", "biharmonic"])
-    run(tasks(runs, folder), store, progress=False)
+    runner.run(tasks(runs, folder), store, progress=False)
     return store, folder, runs
 
 
 def test_a_run_leaves_a_record_and_an_image(study) -> None:
     store, _, runs = study
-    for one in runs:
-        record = store.record(one.key)
-        assert record["run"] == asdict(one)
-        assert images.load(store.image(one.key)).shape == (3, 32, 32)
-        columns = {"answer"} if one.contestant == "biharmonic" else {"average", "last", "stopped", "projected", "oracle"}
+    for run in runs:
+        record = store.record(run.key)
+        assert record["run"] == asdict(run)
+        assert images.load(store.image(run.key)).shape == (3, 32, 32)
+        columns = {"answer"} if run.contestant == "biharmonic" else {"average", "last", "stopped", "projected", "oracle"}
         assert set(record["scores"]) == columns
         assert record["shape"] == [3, 32, 32]
 
@@ -179,13 +179,13 @@ def test_a_store_is_not_continued_with_other_images_of_the_same_names(study, tmp
     folder = data_for(tmp_path, "hole")
     images.save(folder / "inpainting/reference/vase.png", 1 - images.load(folder / "inpainting/reference/vase.png"))
     with pytest.raises(BadFile, match="hole-vase-biharmonic.* made from other files"):
-        run(tasks(runs, folder), store, progress=False)
+        runner.run(tasks(runs, folder), store, progress=False)
 
 
 def test_a_finished_run_is_not_made_again(study) -> None:
     store, folder, runs = study
     unwanted = [replace(task, perform=lambda *_: pytest.fail("it was made again")) for task in tasks(runs, folder)]
-    run(unwanted, store, progress=False)
+    runner.run(unwanted, store, progress=False)
 
 
 def test_an_exact_image_has_an_infinite_score(study) -> None:
@@ -204,16 +204,16 @@ def test_a_table_shows_what_is_printed_and_what_is_ours(study) -> None:
     lines = list(csv.DictReader(io.StringIO(drawn.csv())))
     assert [line["system"] for line in lines] == ["DIP", "biharmonic", "DIP, mean of 2 runs"]
     assert drawn.heads[-1].startswith("oracle")
-    scores = [store.record(one.key)["scores"] for one in runs if one.contestant == "DIP"]
+    scores = [store.record(run.key)["scores"] for run in runs if run.contestant == "DIP"]
     assert lines[0]["printed"] == "27.70"
     average, spread = map(float, lines[0]["average"].split(" ± "))
-    values = [one["average"]["PSNR"] for one in scores]
+    values = [columns["average"]["PSNR"] for columns in scores]
     assert average == pytest.approx(sum(values) / 2, abs=0.006)
     assert spread == pytest.approx(abs(values[0] - values[1]) / 2**0.5, abs=0.006)
     assert "ours - printed" not in lines[0], "a smaller run is not compared with the paper"
     assert "crops of 32 pixels, 0.2% of the steps, light settings" in drawn.notes
     assert "cannot be compared" in drawn.notes
-    restored = torch.stack([images.load(store.image(one.key)) for one in runs if one.contestant == "DIP"])
+    restored = torch.stack([images.load(store.image(run.key)) for run in runs if run.contestant == "DIP"])
     problem = row.problem_for("vase", folder, 32)
     assert problem.truth is not None
     error = (restored.mean(0) - problem.truth[0]).square().mean()
@@ -221,7 +221,7 @@ def test_a_table_shows_what_is_printed_and_what_is_ours(study) -> None:
     assert "| DIP |" in drawn.markdown()
     assert r"\begin{tabular}" in drawn.latex()
     assert len(list(csv.DictReader(io.StringIO(every_run(row, finished(row, store)).csv())))) == 11
-    with pytest.raises(BadValue, match="without a run"):
+    with pytest.raises(BadValue, match="no run of hole at"):
         table(row, RunConfig(), finished(row, store), store)
 
 
@@ -247,7 +247,7 @@ def test_a_mean_is_over_seeds_and_then_over_images(study) -> None:
     first, *others = plan(["denoise-25"], 1, RunConfig(), contestants=["DIP"])
     dB = {first: 30.0, replace(first, seed=1): 32.0} | dict.fromkeys(others, 20.0)
     record = store.record(runs[0].key)
-    records = {one: record | {"scores": {"average": {"PSNR": value}}} for one, value in dB.items()}
+    records = {run: record | {"scores": {"average": {"PSNR": value}}} for run, value in dB.items()}
     line = next(csv.DictReader(io.StringIO(table(EXPERIMENTS["denoise-25"], RunConfig(), records, store).csv())))
     assert line["average"] == f"{(31 + 8 * 20) / 9:.2f}", "no deviation, for only one image has two seeds"
     assert line["system"] == "DIP (not every image with every seed)"
@@ -291,9 +291,9 @@ def test_a_run_that_is_killed_five_times_loses_and_repeats_nothing(tmp_path: Pat
         now = _files(out)
         assert {path: now[path] for path in finished_files} == finished_files, "a finished run was made again, or broken"
         finished_files = now
-        for one in runs:
-            assert not Store(out).has(one.key) or Store(out).record(one.key)["run"] == asdict(one)
-    run(tasks(runs, folder), Store(out), progress=False)
+        for run in runs:
+            assert not Store(out).has(run.key) or Store(out).record(run.key)["run"] == asdict(run)
+    runner.run(tasks(runs, folder), Store(out), progress=False)
     now = _files(out)
     assert {path: now[path] for path in finished_files} == finished_files
     assert len(now) == 2 * len(runs) + 1
@@ -308,7 +308,7 @@ def _files(out: Path) -> dict[str, tuple[int, bytes]]:
 
 def _run_in_a_process(runs: list[Run], out: Path, data: Path) -> None:
     torch.set_num_threads(1)
-    run(tasks(runs, data), Store(out), progress=False)
+    runner.run(tasks(runs, data), Store(out), progress=False)
 
 
 def test_two_processes_share_a_folder(tmp_path: Path) -> None:
@@ -321,7 +321,7 @@ def test_two_processes_share_a_folder(tmp_path: Path) -> None:
     for process in both:
         process.join(120)
     assert [process.exitcode for process in both] == [0, 0]
-    assert all(Store(tmp_path / "out").has(one.key) for one in runs)
+    assert all(Store(tmp_path / "out").has(run.key) for run in runs)
 
 
 def test_the_runs_of_a_lost_worker_are_made_by_another(tmp_path: Path) -> None:
@@ -332,7 +332,7 @@ def test_the_runs_of_a_lost_worker_are_made_by_another(tmp_path: Path) -> None:
         processes = client.run(os.getpid)
 
         def kill() -> None:
-            while not any(store.has(one.key) for one in runs):
+            while not any(store.has(run.key) for run in runs):
                 time.sleep(0.01)
             os.kill(next(iter(processes.values())), signal.SIGKILL)
 
@@ -340,7 +340,7 @@ def test_the_runs_of_a_lost_worker_are_made_by_another(tmp_path: Path) -> None:
         killer.start()
         run_on(client, tasks(runs, folder), store, progress=False)
         killer.join()
-    assert all(store.has(one.key) for one in runs)
+    assert all(store.has(run.key) for run in runs)
 
 
 def test_a_store_of_another_format_or_folder_is_refused(tmp_path: Path) -> None:
@@ -397,7 +397,7 @@ def test_every_kind_of_table_and_figure_is_made(name: str, tmp_path: Path) -> No
     ready = [system for system, contestant in row.contestants.items() if _is_ready(contestant, folder)]
     planned = plan([name], 1, TINY, contestants=ready, images=1)
     store = Store(tmp_path / "out")
-    run(tasks(planned, folder), store, progress=False)
+    runner.run(tasks(planned, folder), store, progress=False)
     runs = finished(row, store)
     assert len(runs) == len(planned) == len(ready)
     assert [cells[0] for cells in table(row, TINY, runs, store, folder).rows][: len(ready)] == ready

@@ -1,4 +1,4 @@
-"""Contestants that see an image through a frozen network: pre-images of its layers, and images that excite its units."""
+"""Contestants that see an image through a frozen network: pre-images of its layers, and images that activate its units."""
 
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def _inversion(network: Network, layer: str, prior: str) -> Contestant:
 
 
 def _maximisation(prior: str, network: Network, layer: str, unit: int) -> Contestant:
-    """An image that excites a unit: its response as a share of the target, and what SqueezeNet sees in the image."""
+    """An image that activates a unit: the response as a share of the target, and what SqueezeNet sees in the image."""
 
     def recipe_of(activation: Activation) -> recipes.Recipe:
         return recipes.maximise(activation, _PRIORS[prior])

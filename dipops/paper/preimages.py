@@ -30,13 +30,13 @@ class Preimage:
     """An image made from the features of another.
 
     Attributes:
-        layer: whose features.
+        layer: name of the layer.
         prior: name of the prior.
         image: (3, H, W), values in [0, 1].
         error: ‖Φ(image) - Φ(photo)‖ / ‖Φ(photo)‖ at that layer.
         probability: that a classifier gives, for this image, to the class it sees in the photo; or None.
-        steps: how many were made.
-        seconds: how long they took.
+        steps: number of steps.
+        seconds: duration.
     """
 
     layer: str
@@ -99,7 +99,7 @@ def preimages(
 def activation_maximisation(
     network: ImageNetwork, layer: str, unit: int | tuple[int, ...], target: float | None = None
 ) -> Problem:
-    """The problem whose solution excites a unit: its response is to be ``target``, by which both are divided.
+    """The problem whose solution activates a unit: the response is to be ``target``, and both are divided by it.
 
     Ulyanov, Vedaldi and Lempitsky, "Deep Image Prior", IJCV 2020, activation maximisation. Solve it with
     ``recipes.maximise(Activation(shape, unit))``.
@@ -126,11 +126,11 @@ def activation_maximisation(
     return Problem(activation @ features, torch.full((1, 1), target)).normalised()
 
 
-def table(found: Sequence[Preimage]) -> str:
+def table(results: Sequence[Preimage]) -> str:
     """Error and probability of each pre-image as Markdown: a row a layer, two columns a prior."""
-    priors, layers = _names(found)
-    cells = {(preimage.layer, preimage.prior): preimage for preimage in found}
-    columns = ["error"] if all(preimage.probability is None for preimage in found) else ["error", "probability"]
+    priors, layers = _names(results)
+    cells = {(preimage.layer, preimage.prior): preimage for preimage in results}
+    columns = ["error"] if all(preimage.probability is None for preimage in results) else ["error", "probability"]
     rows = [
         [layer, *(_number(getattr(cells.get((layer, prior)), column, None)) for prior in priors for column in columns)]
         for layer in layers
@@ -138,16 +138,16 @@ def table(found: Sequence[Preimage]) -> str:
     return markdown(["layer", *(f"{prior}: {column}" for prior in priors for column in columns)], rows)
 
 
-def figure(photo: Tensor, found: Sequence[Preimage]) -> "Figure":
+def figure(photo: Tensor, results: Sequence[Preimage]) -> "Figure":
     """The photo, then its pre-images: a column a layer, a row a prior, each over its error and its probability.
 
     Raises:
         BadValue: there is no pre-image.
     """
-    if not found:
+    if not results:
         raise BadValue("no pre-images", "at least one", "give what preimages() yields, as a list")
-    priors, layers = _names(found)
-    cells = {(preimage.prior, preimage.layer): (preimage.image, _note(preimage)) for preimage in found}
+    priors, layers = _names(results)
+    cells = {(preimage.prior, preimage.layer): (preimage.image, _note(preimage)) for preimage in results}
     return image_grid(priors, ["photo", *layers], {(priors[0], "photo"): (photo, ""), **cells})
 
 
@@ -156,10 +156,10 @@ def record(preimage: Preimage) -> dict[str, Any]:
     return {name: getattr(preimage, name) for name in ("layer", "prior", "error", "probability", "steps", "seconds")}
 
 
-def _names(found: Sequence[Preimage]) -> tuple[list[str], list[str]]:
+def _names(results: Sequence[Preimage]) -> tuple[list[str], list[str]]:
     """The priors and the layers, each once."""
-    priors = dict.fromkeys(preimage.prior for preimage in found)
-    return list(priors), list(dict.fromkeys(preimage.layer for preimage in found))
+    priors = dict.fromkeys(preimage.prior for preimage in results)
+    return list(priors), list(dict.fromkeys(preimage.layer for preimage in results))
 
 
 def _number(value: float | None) -> str:

@@ -65,8 +65,7 @@ def runs_at(row: Experiment, config: RunConfig, runs: Mapping[Run, Record]) -> d
     """
     chosen = {run: record for run, record in runs.items() if run.experiment == row.name and run.config == config}
     if not chosen:
-        came = f"{row.name} at {config} without a run by today's settings"
-        raise BadValue(came, "at least one", "run it first, with the same options")
+        raise BadValue(f"no run of {row.name} at {config} by today's settings", "at least one", "run it with the same options")
     return chosen
 
 
