@@ -535,7 +535,7 @@ def test_the_command_lists_every_experiment(capsys: pytest.CaptureFixture[str]) 
         (("run", "denoise"), "the nearest are denoise-"),
         (("run", "hole"), "images are missing"),
         (("table", "hole"), "no runs in"),
-        (("run", "hole", "--only", "BM4D"), "system 'BM4D'; expected a system of these experiments"),
+        (("run", "hole", "--only", "BM4D"), "system 'BM4D'; expected one that dipops paper list shows"),
         (("run", "preimage", "--layers", "conv9"), "layer 'conv9'"),
         (("figure", "hole", "--output", "figure.xyz"), "with suffix"),
         (("score", "jpeg", "--images", "."), "has no ground truth"),

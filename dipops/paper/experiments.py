@@ -1,7 +1,7 @@
 """Every table and figure of Ulyanov, Vedaldi and Lempitsky, "Deep Image Prior": its data, its problems and who competes."""
 
 import tomllib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.resources import files
@@ -82,10 +82,15 @@ def experiment(name: str) -> Experiment:
     Raises:
         BadValue: there is none; the message names the nearest.
     """
-    if name not in EXPERIMENTS:
-        advice = f"the nearest are {nearest(name, EXPERIMENTS)}"
-        raise BadValue(f"experiment {name!r}", "one that dipops paper list shows, or all", advice)
+    require_known("experiment", [name], EXPERIMENTS)
     return EXPERIMENTS[name]
+
+
+def require_known(kind: str, names: Iterable[str], known: Collection[str]) -> None:
+    """Raise BadValue, with the nearest known names, if one of the names is not known."""
+    for name in names:
+        if name not in known:
+            raise BadValue(f"{kind} {name!r}", "one that dipops paper list shows", f"the nearest are {nearest(name, known)}")
 
 
 def mean_over(figure: Figure, images: Collection[str]) -> float:

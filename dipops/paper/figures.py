@@ -1,6 +1,6 @@
 """An experiment's runs as the paper's figure: images in rows and columns, or curves of the objective."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,35 +56,26 @@ def _curves(runs: Mapping[Run, Record]) -> "Figure":
 
 
 def _by_prior(row: Experiment, config: RunConfig, shown: Cells, data: Path) -> "Figure":
-    """The first image that was run: what each contestant, named "column, prior", made of it, and at the left the photo."""
+    """The first image that was run: at the left the photo, then what each contestant, named "column, prior", made of it."""
     image = next(image for image in row.images if any(name == image.name for name, _ in shown))
-    cells = {
-        (prior, column): shown[image.name, name]
-        for name in row.contestants
-        for column, _, prior in [name.rpartition(", ")]
-        if (image.name, name) in shown
-    }
-    priors, columns = _distinct(prior for prior, _ in cells), _distinct(column for _, column in cells)
+    parts = {name: name.rpartition(", ") for name in row.contestants if (image.name, name) in shown}
+    cells = {(prior, column): shown[image.name, name] for name, (column, _, prior) in parts.items()}
     if image.files:
-        columns = ["photo", *columns]
-        cells[priors[0], "photo"] = row.problem_for(image.name, data, config.crop).y[0], ""
-    return image_grid(priors, columns, cells)
+        top, _ = next(iter(cells))
+        cells = {(top, "photo"): (row.problem_for(image.name, data, config.crop).y[0], ""), **cells}
+    return image_grid(cells)
 
 
 def _by_image(row: Experiment, config: RunConfig, shown: Cells, data: Path) -> "Figure":
     """What was given, a guide where there is one, what each system made of it, and the ground truth where it is known."""
     names = [image.name for image in row.images if any(name == image.name for name, _ in shown)][:_MOST_ROWS]
-    cells = {key: cell for key, cell in shown.items() if key[0] in names}
-    for name in names:
-        problem = row.problem_for(name, data, config.crop)
-        cells[name, "given"] = problem.y[0], ""
-        if problem.operator.guide is not None:
-            cells[name, "guide"] = problem.operator.guide, ""
-        if problem.truth is not None:
-            cells[name, "ground truth"] = problem.truth[0], ""
-    present = {column for _, column in cells}
-    columns = [column for column in ("given", "guide", *row.contestants, "ground truth") if column in present]
-    return image_grid(names, columns, cells)
+    problems = {name: row.problem_for(name, data, config.crop) for name in names}
+    guides = {name: problem.operator.guide for name, problem in problems.items()}
+    cells = {(name, "given"): (problem.y[0], "") for name, problem in problems.items()}
+    cells |= {(name, "guide"): (guide, "") for name, guide in guides.items() if guide is not None}
+    cells |= {(name, system): shown[name, system] for system in row.contestants for name in names if (name, system) in shown}
+    cells |= {(name, "ground truth"): (p.truth[0], "") for name, p in problems.items() if p.truth is not None}
+    return image_grid(cells)
 
 
 def _note(record: Record) -> str:
@@ -92,7 +83,3 @@ def _note(record: Record) -> str:
     column, scores = next(iter(scores_of(record).items()), ("", {}))
     assert column != ORACLE
     return ", ".join(f"{metric} {value:.2f}" for metric, value in scores.items())
-
-
-def _distinct(names: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(names))

@@ -1,6 +1,6 @@
 """Images in rows and columns, each over a note."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -15,10 +15,11 @@ Cells = Mapping[tuple[str, str], tuple[Tensor, str]]
 _TILE = 2.0
 
 
-def image_grid(rows: Sequence[str], columns: Sequence[str], cells: Cells) -> "Figure":
-    """A figure of images, with the names of the rows at the left and those of the columns on top."""
+def image_grid(cells: Cells) -> "Figure":
+    """A figure of images, with the names of the rows at the left and those of the columns on top, in the order of the cells."""
     import matplotlib.pyplot as plt
 
+    rows, columns = (list(dict.fromkeys(names[axis] for names in cells)) for axis in (0, 1))
     size = (_TILE * len(columns) + 0.3, (_TILE + 0.25) * len(rows) + 0.5)
     figure, grid = plt.subplots(len(rows), len(columns), figsize=size, squeeze=False, layout="compressed")
     for axes in grid.flat:

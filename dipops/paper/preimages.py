@@ -128,7 +128,7 @@ def activation_maximisation(
 
 def table(results: Sequence[Preimage]) -> str:
     """Error and probability of each pre-image as Markdown: a row a layer, two columns a prior."""
-    priors, layers = _names(results)
+    priors, layers = (dict.fromkeys(getattr(preimage, name) for preimage in results) for name in ("prior", "layer"))
     cells = {(preimage.layer, preimage.prior): preimage for preimage in results}
     columns = ["error"] if all(preimage.probability is None for preimage in results) else ["error", "probability"]
     rows = [
@@ -146,20 +146,13 @@ def figure(photo: Tensor, results: Sequence[Preimage]) -> "Figure":
     """
     if not results:
         raise BadValue("no pre-images", "at least one", "give what preimages() yields, as a list")
-    priors, layers = _names(results)
     cells = {(preimage.prior, preimage.layer): (preimage.image, _note(preimage)) for preimage in results}
-    return image_grid(priors, ["photo", *layers], {(priors[0], "photo"): (photo, ""), **cells})
+    return image_grid({(results[0].prior, "photo"): (photo, ""), **cells})
 
 
 def record(preimage: Preimage) -> dict[str, Any]:
     """All but the image, as plain values."""
     return {name: getattr(preimage, name) for name in ("layer", "prior", "error", "probability", "steps", "seconds")}
-
-
-def _names(results: Sequence[Preimage]) -> tuple[list[str], list[str]]:
-    """The priors and the layers, each once."""
-    priors = dict.fromkeys(preimage.prior for preimage in results)
-    return list(priors), list(dict.fromkeys(preimage.layer for preimage in results))
 
 
 def _number(value: float | None) -> str:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dipops.errors import BadValue, nearest
+from dipops.errors import BadValue
 from dipops.paper.config import RunConfig
 from dipops.paper.contestants import ANSWER, Outcome
 from dipops.paper.data import PaperImage, require_images
-from dipops.paper.experiments import EXPERIMENTS, OBJECTIVE, Experiment, experiment
+from dipops.paper.experiments import EXPERIMENTS, OBJECTIVE, Experiment, experiment, require_known
 from dipops.problem import Problem
 from dipops.study.records import Record, Task
 from dipops.study.store import Store
@@ -77,8 +77,8 @@ def plan(
         BadValue: an experiment, a layer or a contestant is unknown, or nothing is left.
     """
     chosen = list(EXPERIMENTS.values()) if ALL in names else [experiment(name) for name in names]
-    _require_known("layer", layers or (), map(_layer, experiment("preimage").contestants))
-    _require_known("system", contestants or (), (name for row in chosen for name in row.contestants))
+    require_known("layer", layers or (), {_layer(name) for name in experiment("preimage").contestants})
+    require_known("system", contestants or (), {name for row in chosen for name in row.contestants})
     runs = [
         Run(row.name, image.name, name, seed, config)
         for row in chosen
@@ -164,13 +164,6 @@ def _scores(row: Experiment, problem: Problem, outcome: Outcome) -> dict[str, di
     return {
         column: {row.metric: float(row.score(image.clamp(0, 1), problem.truth))} for column, image in outcome.images.items()
     }
-
-
-def _require_known(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
-    known = set(known)
-    for name in names:
-        if name not in known:
-            raise BadValue(f"{kind} {name!r}", f"a {kind} of these experiments", f"the nearest are {nearest(name, known)}")
 
 
 def _layer(contestant: str) -> str:

@@ -21,12 +21,10 @@ def score(row: Experiment, folder: Path, data: Path) -> Table:
 
     Raises:
         BadValue: the experiment has no ground truth to score by.
-        BadFile: there is no such folder or image in it, or one is of another size.
+        BadFile: there is no image in the folder, or one is of another size.
     """
     if row.score is None:
         raise BadValue(f"{row.name}, which has no ground truth", "an experiment with a score", "see dipops paper list")
-    if not folder.is_dir():
-        raise BadFile(f"no folder {folder}", "a folder of images", "look at --images")
     scores = {}
     for image in row.images:
         for path in [folder / f"{image.name}{suffix}" for suffix in _SUFFIXES]:
@@ -36,8 +34,9 @@ def score(row: Experiment, folder: Path, data: Path) -> Table:
                 scores[image.name] = float(row.score(_fitted(path, truth[0], image.shape), truth))
                 break
     if not scores:
-        names = ", ".join(image.name for image in row.images)
-        raise BadFile(f"{folder} without an image of {row.name}", f"some of {names}", "name the files so")
+        raise BadFile(
+            f"no image of {row.name} in {folder}", "some of its images", f"dipops paper list {row.name} shows their names"
+        )
     rows = [*scores.items(), ("mean", mean(scores.values()))]
     rows += [
         (f"printed: {system} ({COLUMNS[column]})", mean_over(figure, scores))
@@ -55,6 +54,6 @@ def _fitted(path: Path, truth: Tensor, whole: tuple[int, int, int]) -> Tensor:
     if len(image) != len(truth):
         image = image.expand(len(truth), -1, -1) if len(image) == 1 else image.mean(0, keepdim=True)
     if image.shape[1:] not in (truth.shape[1:], whole[1:]):
-        came, (height, width) = f"{path} of {image.shape[1]} x {image.shape[2]} pixels", truth.shape[1:]
-        raise BadFile(came, f"{height} x {width}", "score images of the full size")
+        actual, expected = (f"{height} x {width}" for _, height, width in (image.shape, truth.shape))
+        raise BadFile(f"{path} of {actual} pixels", expected, "score images of the full size")
     return images.centre_crop(image, truth.shape[1:])[None]

@@ -24,11 +24,7 @@ def run(tasks: Sequence[Task], store: Store, device: str = "cpu", progress: bool
 
 
 def require_same_inputs(tasks: Sequence[Task], store: Store) -> None:
-    """Refuse a store that has runs made from other files of the same names.
-
-    Raises:
-        BadFile: it has one.
-    """
+    """Raise BadFile if the store has a run that was made from other files of the same names."""
     for task in tasks:
         if store.has(task.key) and store.record(task.key)["inputs"] != task.inputs:
             came = f"{task.key} in {store.folder}, made from other files than there are now"
