@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from dipops.errors import BadValue
@@ -115,14 +114,14 @@ def tasks(runs: Sequence[Run], data: Path) -> list[Task]:
     ]
 
 
-def perform(run: Run, data: Path, device: str = "cpu", progress: bool = False) -> tuple[Record, Tensor]:
+def perform(run: Run, data: Path, target: str = "cpu", progress: bool = False) -> tuple[Record, Tensor]:
     """Make a run: its record, and the image (1, C, H, W) that is its answer.
 
     Raises:
         BadFile: an image or a file of weights is missing or differs.
     """
     row = experiment(run.experiment)
-    problem = row.problem_for(run.image, data, run.config.crop).to(torch.device(device))
+    problem = row.problem_for(run.image, data, run.config.crop).to(target)
     contestant = row.contestants[run.contestant]
     started = time.perf_counter()
     outcome = contestant.restore(problem, run.config, run.seed, data, progress)

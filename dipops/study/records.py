@@ -21,7 +21,8 @@ class Task:
         key: a file name that differs wherever something differs that the result depends on.
         label: the run in a few words.
         inputs: a digest of the files that the run reads.
-        perform: makes the run on a device, with or without progress bars; returns its record and its image (1, C, H, W).
+        perform: makes the run on a target of ``Problem.to``, such as "cuda", with or without progress bars; returns its record
+            and its image (1, C, H, W).
     """
 
     key: str
@@ -29,10 +30,10 @@ class Task:
     inputs: str
     perform: Callable[[str, bool], tuple[Record, Tensor]]
 
-    def run(self, device: str = "cpu", progress: bool = False) -> tuple[Record, Tensor]:
+    def run(self, target: str = "cpu", progress: bool = False) -> tuple[Record, Tensor]:
         """Make the run: its record, with what it read, its device and all versions, and its image."""
-        record, image = self.perform(device, progress)
-        return {**record, "inputs": self.inputs, "device": device, "environment": environment()}, image.cpu()
+        record, image = self.perform(target, progress)
+        return {**record, "inputs": self.inputs, "device": target, "environment": environment()}, image.cpu()
 
 
 def scores_of(record: Record) -> dict[str, dict[str, float]]:

@@ -10,8 +10,14 @@ from dipops.study.records import Record, Task, scores_of
 from dipops.study.store import Store
 
 
-def run(tasks: Sequence[Task], store: Store, device: str = "cpu", progress: bool = True) -> None:
+def run(tasks: Sequence[Task], store: Store, target: str = "cpu", progress: bool = True) -> None:
     """Make every run that is not finished, one after the other; runs of another process are waited for at the end.
+
+    Args:
+        tasks: the runs.
+        store: where finished runs are, and where these go.
+        target: a target of ``Problem.to``, such as "cuda".
+        progress: whether to show bars.
 
     Raises:
         BadFile: a run cannot be written, or one in the store was made from other files; finished runs stay.
@@ -20,7 +26,7 @@ def run(tasks: Sequence[Task], store: Store, device: str = "cpu", progress: bool
     with bar_of(tasks, store, progress) as bar:
         waiting = [task for task in tasks if not store.has(task.key)]
         for wait in (False, True):
-            waiting = [task for task in waiting if not _finish(task, store, device, wait, bar)]
+            waiting = [task for task in waiting if not _finish(task, store, target, wait, bar)]
 
 
 def require_same_inputs(tasks: Sequence[Task], store: Store) -> None:
@@ -42,7 +48,7 @@ def show_scores(bar: Any, record: Record) -> None:
     bar.set_postfix({metric: f"{value:.2f}" for metric, value in scores.items()})
 
 
-def _finish(task: Task, store: Store, device: str, wait: bool, bar: Any) -> bool:
+def _finish(task: Task, store: Store, target: str, wait: bool, bar: Any) -> bool:
     """Make a run if nobody has made it yet; returns whether it is finished."""
     lock = store.lock(task.key, wait)
     if lock is None:
@@ -50,7 +56,7 @@ def _finish(task: Task, store: Store, device: str, wait: bool, bar: Any) -> bool
     try:
         if not store.has(task.key):
             bar.set_description(task.label)
-            record, image = task.run(device, progress=not bar.disable and sys.stderr.isatty())
+            record, image = task.run(target, progress=not bar.disable and sys.stderr.isatty())
             store.save(task.key, record, image)
             show_scores(bar, record)
         bar.update()
