@@ -56,7 +56,7 @@ def inverted(settings: dict[str, Any]) -> dict[str, Any]:
 def maximised(settings: dict[str, Any]) -> dict[str, Any]:
     """An image that maximises the activation of one unit."""
     inspected, layer, unit = network(settings["network"]), settings["layer"], settings["unit"]
-    problem = preimages.excitation(inspected, layer, unit)
+    problem = preimages.activation_maximisation(inspected, layer, unit)
     recipe = recipes.maximise(Activation(inspected.at(layer).out_shape, unit), _pixels(settings))
     result = recipe.solve(problem, steps=settings["steps"], progress=False)
     image = result.image.clamp(0, 1)

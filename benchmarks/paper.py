@@ -1,7 +1,7 @@
-"""The paper's tables as far as two cores go: ``python -m benchmarks.paper STORE`` with DIPOPS_DATA naming the pictures.
+"""The paper's tables as far as two cores go: ``python -m benchmarks.paper STORE`` with DIPOPS_DATA naming the images.
 
-Runs go to the folder STORE, which several processes may share; what is finished there is not run again. The figures of the
-experiments that have no score are drawn from there by ``dipops paper figure``.
+Runs go to the folder STORE, which several processes may share; finished runs are not made again. ``dipops paper figure`` draws
+from there the figures of the experiments that have no score.
 """
 
 import sys
@@ -10,26 +10,26 @@ from collections.abc import Sequence
 from benchmarks.crops import DATA
 from benchmarks.harness import RESULTS
 from dipops._tools.files import write_whole
+from dipops.paper.config import RunConfig
 from dipops.paper.experiments import experiment
-from dipops.paper.runner import require_runnable, run
-from dipops.paper.store import Store
-from dipops.paper.tables import finished, table
-from dipops.paper.tasks import Size, Task, plan
-from dipops.recipes import Variant
+from dipops.paper.runs import Run, finished, plan, require_runnable, tasks
+from dipops.paper.tables import table
+from dipops.study import runner
+from dipops.study.store import Store
 
 _REDUCED = [f"x{factor}-{name}" for factor in (4, 8) for name in ("set5", "set14")]
 _MATCHED = [f"{name}-matched" for name in _REDUCED]
 
 
-def _crops(*names: str, steps: float = 1.0, seeds: int = 2) -> list[Task]:
-    return plan(names, seeds, Size(128, steps, Variant.LIGHT), pictures=3)
+def _crops(*names: str, steps: float = 1.0, seeds: int = 2) -> list[Run]:
+    return plan(names, seeds, RunConfig(128, steps, "light"), images=3)
 
 
 PAGES = {
     "paper-whole": [
-        *plan(["denoise-25"], 1, Size(), contestants=["CBM3D", "NLM"]),
-        *plan([*_REDUCED, *_MATCHED], 1, Size(), contestants=["bicubic"]),
-        *plan(["missing-50"], 1, Size(), contestants=["sparse coding", "biharmonic", "TV"], pictures=3),
+        *plan(["denoise-25"], 1, RunConfig(), contestants=["CBM3D", "NLM"]),
+        *plan([*_REDUCED, *_MATCHED], 1, RunConfig(), contestants=["bicubic"]),
+        *plan(["missing-50"], 1, RunConfig(), contestants=["sparse coding", "biharmonic", "TV"], images=3),
     ],
     "paper-crops": [
         *_crops("denoise-25", "denoise-50"),
@@ -43,23 +43,22 @@ PAGES = {
 
 def main(folder: str) -> None:
     store = Store(folder)
-    for page, tasks in PAGES.items():
-        require_runnable(tasks, DATA)
-        run(tasks, store, DATA)
-        head = "Made by `python -m benchmarks.paper`. What the paper prints is of whole pictures."
-        text = "\n".join([f"{head}\n", *_tables(tasks, store)])
+    for page, runs in PAGES.items():
+        require_runnable(runs, DATA)
+        runner.run(tasks(runs, DATA), store)
+        head = "Made by `python -m benchmarks.paper`. What the paper prints is of whole images."
+        text = "\n".join([f"{head}\n", *_tables(runs, store)])
         write_whole(RESULTS / f"{page}.md", lambda file, text=text: file.write(text.encode()))
         print(f"Look at {RESULTS / page}.md")
 
 
-def _tables(tasks: Sequence[Task], store: Store) -> list[str]:
-    keys = {task.key for task in tasks}
-    made = []
-    for name, size in dict.fromkeys((task.experiment, task.size) for task in tasks):
+def _tables(runs: Sequence[Run], store: Store) -> list[str]:
+    texts = []
+    for name, config in dict.fromkeys((run.experiment, run.config) for run in runs):
         row = experiment(name)
-        runs = [one for one in finished(row, store) if one.task.key in keys]
-        made.append(table(row, size, runs, store, DATA).markdown())
-    return made
+        records = {run: record for run, record in finished(row, store).items() if run in runs}
+        texts.append(table(row, config, records, store, DATA).markdown())
+    return texts
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The systems that the paper compares with, as well-kept libraries have them: problem in, picture out.
+"""Classical methods that the paper compares with, by well-maintained libraries: each makes an image of a problem.
 
 All need the extra ``compare``.
 """
@@ -25,7 +25,7 @@ def bicubic(problem: Problem) -> Tensor:
 def non_local_means(problem: Problem, patch: int = 5, distance: int = 6, strength: float = 0.5) -> Tensor:
     """Buades, Coll and Morel, "A non-local algorithm for image denoising", CVPR 2005, by scikit-image.
 
-    ``strength`` times σ is its h. All three are the best of a grid on three of scikit-image's pictures at σ = 25.
+    ``strength`` times σ is its h. All three are the best of a grid on three of scikit-image's images at σ = 25.
     """
     sigma = _sigma(problem)
     settings = {"patch_size": patch, "patch_distance": distance, "h": strength * sigma, "sigma": sigma}
@@ -48,10 +48,10 @@ def biharmonic(problem: Problem) -> Tensor:
 
 
 def convolutional_sparse_coding(problem: Problem, weight: float = 0.002, steps: int = 200, lowpass: float = 2.5) -> Tensor:
-    """Inpainting of grey pictures by convolutional sparse coding with sporco's own dictionary, over a smooth part.
+    """Inpainting of grey images by convolutional sparse coding with sporco's own dictionary, over a smooth part.
 
     Wohlberg, "Boundary handling for convolutional sparse representations", ICIP 2016: mask decoupling. ``weight`` and
-    ``lowpass`` are the best of a grid on three of scikit-image's pictures with half of their pixels missing.
+    ``lowpass`` are the best of a grid on three of scikit-image's images with half of their pixels missing.
     """
     coding, util = _package("sporco.admm.cbpdn"), _package("sporco.util")
     y, known = _pixels(problem.y)[..., 0], _known(problem).astype(np.float32)
@@ -85,11 +85,7 @@ def joint_bilateral_filter(problem: Problem, space: float = 8.0, colour: float =
 
 
 def require_packages(*names: str) -> None:
-    """Refuse a run whose packages are not installed.
-
-    Raises:
-        BadValue: one is missing.
-    """
+    """Raise BadValue if a package is not installed."""
     for name in names:
         _package(name)
 
@@ -102,9 +98,9 @@ def _package(name: str) -> Any:
 
 
 def _pixels(batch: Tensor) -> np.ndarray:
-    """The one picture of a batch as (H, W, C)."""
+    """The image of a batch of one as (H, W, C)."""
     if len(batch) != 1:
-        raise BadValue(f"a batch of {len(batch)} for a comparator", "one picture", "give them one by one")
+        raise BadValue(f"a batch of {len(batch)}", "a batch of one", "solve the images one by one")
     return np.ascontiguousarray(batch[0].movedim(0, -1).cpu().numpy().astype(np.float32))
 
 
@@ -115,14 +111,14 @@ def _tensor(pixels: np.ndarray) -> Tensor:
 
 def _sigma(problem: Problem) -> float:
     if not problem.sigma:
-        raise BadValue("a comparator without σ", "a problem with noise", "set sigma")
+        raise BadValue("a problem without σ", "the standard deviation of the noise", "give Problem a sigma")
     return problem.sigma
 
 
 def _known(problem: Problem) -> np.ndarray:
     """Which pixels are known, (H, W)."""
     if not is_mask(problem.operator):
-        raise BadValue(f"{problem.operator!r} for inpainting", "a Mask", "choose another comparator")
+        raise BadValue(f"{problem.operator!r} for inpainting", "a Mask", "choose another method")
     return problem.operator.mask.expand(problem.operator.in_shape)[0].cpu().numpy() > 0
 
 

@@ -18,7 +18,7 @@ FLOORS = {
     "testing": 7, "solver": 7,
     "recipes": 8,
     "tune": 9, "classical": 9,
-    "plot": 10,
+    "plot": 10, "study": 10,
     "comparison": 11,
     "paper": 12, "course": 12,
     "cli": 13,

@@ -1,180 +1,196 @@
-"""paper: run the experiments of "Deep Image Prior", and see what came of them."""
+"""paper: run the experiments of "Deep Image Prior", and see their tables and figures."""
 
-from enum import StrEnum
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+from typer import Argument, Option
 
 from dipops import images
 from dipops._tools.files import write_whole
-from dipops.cli.options import DeviceOption, Quiet
-from dipops.cli.runs import Device, draw, figure_kind, make_folder, place, require_writable, say
+from dipops.cli.groups import flatten
+from dipops.cli.options import DeviceOption, Quiet, torch_device
+from dipops.cli.output import echo, figure_format, make_folder, require_writable, save_figure
 from dipops.errors import BadValue
 from dipops.paper import figures, scoring, tables
-from dipops.paper.cluster import cluster, run_on
-from dipops.paper.experiments import EXPERIMENTS, Experiment, experiment
-from dipops.paper.pictures import require_pictures
+from dipops.paper.config import RunConfig
+from dipops.paper.data import require_images
+from dipops.paper.experiments import EXPERIMENTS, Experiment, experiment, mean_over
 from dipops.paper.report import write_report
-from dipops.paper.runner import require_runnable
-from dipops.paper.runner import run as run_tasks
-from dipops.paper.store import MARK, Store
-from dipops.paper.tasks import Size, plan
-from dipops.recipes import Variant
+from dipops.paper.runs import Run, finished, plan, require_runnable, tasks
+from dipops.study.cluster import cluster, run_on
+from dipops.study.runner import run as run_here
+from dipops.study.store import MARK, Store
 
-app = typer.Typer(
-    no_args_is_help=True,
-    help='Run, print, draw, and score others by, the tables and figures of "Deep Image Prior".',
-)
-
-
-class Form(StrEnum):
-    """How a table is printed."""
-
-    markdown = "markdown"
-    csv = "csv"
-    latex = "latex"
-    runs = "runs"
+Form = Literal["markdown", "csv", "latex", "runs"]
+Name = Annotated[str, Argument(help="An experiment that dipops paper list shows.")]
+Names = Annotated[list[str], Argument(help="Experiments that dipops paper list shows, or all.")]
+Data = Annotated[Path, Option(envvar="DIPOPS_DATA", help="Folder of the paper's images and weights.")]
+Out = Annotated[Path, Option(help="Folder of finished runs.")]
+Crop = Annotated[int | None, Option(help="Cut images to the middle of so many pixels; tables say so.")]
 
 
-Name = Annotated[str, typer.Argument(help="An experiment that dipops paper list shows.")]
-Names = Annotated[list[str], typer.Argument(help="Experiments that dipops paper list shows, or all.")]
-Data = Annotated[Path, typer.Option(envvar="DIPOPS_DATA", help="Folder of the paper's pictures and weights.")]
-Out = Annotated[Path, typer.Option(help="Folder of finished runs.")]
-Seeds = Annotated[int, typer.Option(min=1, help="Runs of everything that draws at random.")]
-Crop = Annotated[int | None, typer.Option(help="Cut pictures to the middle of so many pixels; such tables say so.")]
-Part = Annotated[float, typer.Option("--steps", help="Make this part of each recipe's steps; such tables say so.")]
-Light = Annotated[bool, typer.Option("--light", help="Take the light settings in place of the paper's.")]
-Layers = Annotated[str | None, typer.Option(help="Of the pre-images only these layers, with commas.")]
-Pictures = Annotated[int | None, typer.Option(min=1, help="Of each experiment only the first so many; tables say so.")]
-Only = Annotated[list[str] | None, typer.Option(help="Only this system; give it once for each.")]
+@dataclass(frozen=True)
+class ConfigOptions:
+    """How much of each experiment is run."""
+
+    crop: Crop = None
+    steps: Annotated[float, Option(help="Make this share of each recipe's steps; tables say so.")] = 1.0
+    light: Annotated[bool, Option("--light", help="Use the light settings instead of the paper's; tables say so.")] = False
+
+    @property
+    def config(self) -> RunConfig:
+        """The options as a configuration."""
+        return RunConfig(self.crop, self.steps, "light" if self.light else "paper")
+
+    def __str__(self) -> str:
+        crop = "" if self.crop is None else f" --crop {self.crop}"
+        steps = "" if self.steps == 1 else f" --steps {self.steps:g}"
+        return f"{crop}{steps}{' --light' if self.light else ''}"
 
 
-@app.command("list")
-def show(names: Annotated[list[str] | None, typer.Argument(help="Only these, with every picture and system.")] = None) -> None:
-    """Show every experiment: its name, pictures, systems, and the figures that the paper prints."""
-    told = map(_in_full, map(experiment, names)) if names else map(_in_brief, EXPERIMENTS.values())
-    typer.echo("\n".join(told))
+@dataclass(frozen=True)
+class PlanOptions:
+    """Which runs of the experiments are made."""
+
+    seeds: Annotated[int, Option(min=1, help="Runs of everything that draws at random.")] = 1
+    layers: Annotated[str | None, Option(help="Of the pre-images only these layers, separated by commas.")] = None
+    pictures: Annotated[int | None, Option(min=1, help="Of each experiment only the first so many images.")] = None
+    only: Annotated[list[str] | None, Option(help="Only this system; repeat the option for several.")] = None
+
+    def plan(self, names: list[str], config: RunConfig) -> list[Run]:
+        """The runs of some experiments."""
+        layers = None if self.layers is None else [layer.strip() for layer in self.layers.split(",")]
+        return plan(names, self.seeds, config, layers, self.only, self.pictures)
 
 
-@app.command()
+@dataclass(frozen=True)
+class WorkerOptions:
+    """What makes the runs: this process, or workers."""
+
+    device: DeviceOption = "auto"
+    scheduler: Annotated[str | None, Option(help="Address of a Dask scheduler, whose workers make the runs.")] = None
+    workers: Annotated[int | None, Option(min=1, help="Make the runs by so many processes here.")] = None
+
+    @property
+    def are_used(self) -> bool:
+        """Whether workers make the runs.
+
+        Raises:
+            BadValue: two options contradict each other.
+        """
+        if self.scheduler is not None and self.workers is not None:
+            raise BadValue("--scheduler and --workers", "one of them", "workers of a running scheduler are its own")
+        used = self.scheduler is not None or self.workers is not None
+        if used and self.device != "auto":
+            raise BadValue(f"--device {self.device} with workers", "none, each chooses its own", "leave --device out")
+        return used
+
+
+def show(names: Annotated[list[str] | None, Argument(help="Only these, with every image and system.")] = None) -> None:
+    """Show every experiment: its name, images, systems, and the figures that the paper prints."""
+    texts = map(_in_full, map(experiment, names)) if names else map(_in_brief, EXPERIMENTS.values())
+    typer.echo("\n".join(texts))
+
+
 def run(
     names: Names,
+    *,
     data: Data,
     out: Out = Path("paper"),
-    seeds: Seeds = 1,
-    crop: Crop = None,
-    steps: Part = 1.0,
-    light: Light = False,
-    layers: Layers = None,
-    pictures: Pictures = None,
-    only: Only = None,
-    device: DeviceOption = Device.auto,
-    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, whose workers make the runs.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Make the runs by so many processes here.")] = None,
+    chosen: PlanOptions,
+    size: ConfigOptions,
+    workers: WorkerOptions,
     quiet: Quiet = False,
 ) -> None:
-    """Run experiments. What is finished is not run again; a run that was ended goes on with the same command."""
-    if scheduler is not None and workers is not None:
-        raise BadValue("--scheduler and --workers", "one of them", "workers of a running scheduler are its own")
-    if device is not Device.auto and (scheduler is not None or workers is not None):
-        raise BadValue(f"--device {device.value} beside workers", "none, each takes its own", "leave --device out")
-    tasks = plan(names, seeds, _size(crop, steps, light), _split(layers), only, pictures)
-    require_runnable(tasks, data)
+    """Run experiments. Finished runs are not made again; the same command continues after an interruption."""
+    by_workers = workers.are_used
+    runs = chosen.plan(names, size.config)
+    require_runnable(runs, data)
     store = Store(out)
-    if scheduler is None and workers is None:
-        run_tasks(tasks, store, data, str(place(device)), progress=not quiet)
+    if by_workers:
+        with cluster(workers.scheduler, workers.workers) as client:
+            run_on(client, tasks(runs, data), store, progress=not quiet)
     else:
-        with cluster(scheduler, workers) as client:
-            run_on(client, tasks, store, data, progress=not quiet)
-    shown = f"dipops paper table {tasks[0].experiment} --out {out}{tasks[0].size.options}"
-    say(quiet, f"{len(tasks)} runs in {out}; see them with {shown}")
+        run_here(tasks(runs, data), store, str(torch_device(workers.device)), progress=not quiet)
+    echo(quiet, f"{len(runs)} runs in {out}; see them with dipops paper table {runs[0].experiment} --out {out}{size}")
 
 
-@app.command()
 def inputs(
     name: Name,
+    *,
     data: Data,
-    output: Annotated[Path, typer.Option(help="Folder for them.")] = Path("inputs"),
+    output: Annotated[Path, Option(help="Folder for them.")] = Path("inputs"),
     crop: Crop = None,
 ) -> None:
-    """Write what the systems of an experiment are given, noisy, small or with black holes, for a system of your own."""
+    """Write the images that the systems of an experiment are given, noisy, small or with black holes, for your own system."""
     row = experiment(name)
-    require_pictures(data, row.cases)
+    require_images(data, row.images)
     make_folder(output)
-    for case in row.cases:
-        images.save(output / f"{case.name}.png", row.posed(case.name, data, crop).y[0])
-    typer.echo(f"{len(row.cases)} pictures in {output}")
+    for image in row.images:
+        images.save(output / f"{image.name}.png", row.problem_for(image.name, data, crop).y[0])
+    typer.echo(f"{len(row.images)} images in {output}")
 
 
-@app.command()
 def table(
     name: Name,
+    *,
     out: Out = Path("paper"),
-    data: Annotated[Path | None, typer.Option(envvar="DIPOPS_DATA", help="For the mean of several runs.")] = None,
-    crop: Crop = None,
-    steps: Part = 1.0,
-    light: Light = False,
-    form: Annotated[Form, typer.Option(help="runs has a line for every run.")] = Form.markdown,
+    data: Annotated[Path | None, Option(envvar="DIPOPS_DATA", help="For the mean of several runs.")] = None,
+    size: ConfigOptions,
+    form: Annotated[Form, Option(help="runs has a line for every run.")] = "markdown",
 ) -> None:
-    """Print the table of an experiment: what the paper prints, what was run here, and the oracle apart."""
-    row, size, store = experiment(name), _size(crop, steps, light), _store(out)
-    found = tables.finished(row, store)
-    made = tables.every_run(row, found) if form is Form.runs else tables.table(row, size, found, store, data)
-    forms = {Form.markdown: made.markdown, Form.csv: made.csv, Form.runs: made.csv, Form.latex: made.latex}
-    typer.echo(forms[form](), nl=False)
+    """Print the table of an experiment: what the paper prints, what was run here, and the oracle in a column of its own."""
+    row, store = experiment(name), _store(out)
+    runs = finished(row, store)
+    if form == "runs":
+        typer.echo(tables.every_run(row, runs).csv(), nl=False)
+    else:
+        printed = tables.table(row, size.config, runs, store, data)
+        typer.echo({"markdown": printed.markdown, "csv": printed.csv, "latex": printed.latex}[form](), nl=False)
 
 
-@app.command()
 def figure(
     name: Name,
+    *,
     data: Data,
-    output: Annotated[Path, typer.Option(help="Where to draw it.")] = Path("figure.png"),
+    output: Annotated[Path, Option(help="File of the figure.")] = Path("figure.png"),
     out: Out = Path("paper"),
-    crop: Crop = None,
-    steps: Part = 1.0,
-    light: Light = False,
+    size: ConfigOptions,
 ) -> None:
     """Draw the figure of an experiment."""
-    figure_kind(output)
+    figure_format(output)
     require_writable(output)
-    row, size, store = experiment(name), _size(crop, steps, light), _store(out)
-    draw(output, figures.figure(row, size, tables.finished(row, store), store, data))
+    row, store = experiment(name), _store(out)
+    save_figure(output, figures.figure(row, size.config, finished(row, store), store, data))
     typer.echo(f"Look at {output}")
 
 
-@app.command()
 def report(
+    *,
     data: Data,
     out: Out = Path("paper"),
-    output: Annotated[Path, typer.Option(help="The page.")] = Path("paper.html"),
+    output: Annotated[Path, Option(help="File of the page.")] = Path("paper.html"),
 ) -> None:
-    """Write one page with all that was run: tables, figures, pictures before and after, curves, settings."""
+    """Write one page with all that was run: tables, figures, images before and after, curves, settings."""
     require_writable(output)
     count = write_report(output, _store(out), data)
     typer.echo(f"{count} experiments; look at {output}")
 
 
-@app.command()
 def score(
     name: Name,
+    *,
     data: Data,
-    images: Annotated[Path, typer.Option(help="Folder of pictures, each named like a picture of the experiment.")],
-    csv: Annotated[Path | None, typer.Option(help="Where to write the scores too.")] = None,
+    images: Annotated[Path, Option(help="Folder of images, each with the name of an image of the experiment.")],
+    csv: Annotated[Path | None, Option(help="File to which the scores are written too.")] = None,
 ) -> None:
-    """Score pictures of another system by the experiment's protocol."""
-    made = scoring.score(experiment(name), images, data)
+    """Score images of another system by the experiment's protocol."""
+    scores = scoring.score(experiment(name), images, data)
     if csv is not None:
-        write_whole(csv, lambda file: file.write(made.csv().encode()))
-    typer.echo(made.markdown(), nl=False)
-
-
-def _size(crop: int | None, steps: float, light: bool) -> Size:
-    return Size(crop, steps, Variant.LIGHT if light else Variant.PAPER)
-
-
-def _split(text: str | None) -> list[str] | None:
-    return None if text is None else [part.strip() for part in text.split(",")]
+        write_whole(csv, lambda file: file.write(scores.csv().encode()))
+    typer.echo(scores.markdown(), nl=False)
 
 
 def _store(out: Path) -> Store:
@@ -184,13 +200,23 @@ def _store(out: Path) -> Store:
 
 
 def _in_full(row: Experiment) -> str:
-    pictures, systems = (f"  {case.name}" for case in row.cases), (f"  {name}" for name in row.contestants)
-    return "\n".join([f"{row.name}: {row.title}", row.source, "pictures:", *pictures, "systems:", *systems])
+    names, systems = (f"  {image.name}" for image in row.images), (f"  {name}" for name in row.contestants)
+    return "\n".join([f"{row.name}: {row.title}", row.source, "images:", *names, "systems:", *systems])
 
 
 def _in_brief(row: Experiment) -> str:
-    names = list(row.contestants)
+    names, every = list(row.contestants), [image.name for image in row.images]
     systems = ", ".join(names) if len(names) <= 6 else f"{len(names)} systems"
-    printed = ", ".join(f"{one.system} {one.value:.2f}" for one in row.printed)
-    pictures = f"{len(row.cases)} pictures; {systems}{f'; printed: {printed}' if printed else ''}"
-    return f"{row.name:<18} {row.title}\n{'':<18} {pictures}"
+    figures = ((name, figure) for name, columns in row.printed.items() for figure in columns.values())
+    printed = ", ".join(f"{name} {mean_over(figure, every):.2f}" for name, figure in figures)
+    parts = [f"{len(every)} images", systems, *([f"printed: {printed}"] if printed else [])]
+    return f"{row.name:<18} {row.title}\n{'':<18} {'; '.join(parts)}"
+
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help='Run and show the tables and figures of "Deep Image Prior", and score other systems.',
+)
+app.command("list")(show)
+for command in (run, inputs, table, figure, report, score):
+    app.command()(flatten(command))

@@ -1,24 +1,23 @@
-"""Contestants that see a picture through a frozen network: pre-images of its layers, and pictures that excite its units."""
+"""Contestants that see an image through a frozen network: pre-images of its layers, and images that activate its units."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from dipops import recipes
-from dipops.errors import BadFile
 from dipops.operators.features import Activation
 from dipops.operators.networks.alexnet import AlexNet
 from dipops.operators.networks.imagenet import ImageNetwork
 from dipops.operators.networks.squeezenet import SqueezeNet
 from dipops.paper import preimages
-from dipops.paper.contestants import ANSWER, Contestant, Effort, Outcome
+from dipops.paper.config import RunConfig
+from dipops.paper.contestants import ANSWER, Contestant, Outcome, Restore
 from dipops.priors.interface import NoPrior, PixelPrior
 from dipops.priors.total_variation import TotalVariation
 from dipops.problem import Problem
-from dipops.recipes import Variant
 
-_FILES = {AlexNet: "alexnet_bvlc_conv_q7.npz", SqueezeNet: "squeezenet10_deepcompressed.npz"}
+Network = type[AlexNet] | type[SqueezeNet]
+_WEIGHTS = {AlexNet: "alexnet_bvlc_conv_q7.npz", SqueezeNet: "squeezenet10_deepcompressed.npz"}
 _LAYERS = {
     **dict.fromkeys(("conv1", "conv2", "conv3", "conv4", "conv5", "pool5"), AlexNet),
     **dict.fromkeys(("fire9", "conv_final"), SqueezeNet),
@@ -32,79 +31,53 @@ _UNITS = {
 _PRIORS: dict[str, PixelPrior | None] = {"DIP": None, "TV": TotalVariation(preimages.TV_WEIGHT), "none": NoPrior()}
 
 
-def _load(kind: type[AlexNet] | type[SqueezeNet], data: Path) -> ImageNetwork:
-    return kind.load(data / "weights" / _FILES[kind])
+def _load(network: Network, data: Path) -> ImageNetwork:
+    return network.load(data / "weights" / _WEIGHTS[network])
 
 
-def _require_weights(data: Path, *kinds: type[AlexNet] | type[SqueezeNet]) -> None:
-    for path in (data / "weights" / _FILES[kind] for kind in kinds):
-        if not path.is_file():
-            raise BadFile(f"no file {path}", f"the weights of {path.name}", "put it there, or leave the experiment out")
+def _inversion(network: Network, layer: str, prior: str) -> Contestant:
+    """The pre-image of a layer: its relative error, and the probability that SqueezeNet gives to the photo's class."""
+    recipe = recipes.preimage(_PRIORS[prior])
+
+    def restore(problem: Problem, config: RunConfig, seed: int, data: Path, progress: bool) -> Outcome:
+        photo, steps = problem.y[0], config.steps_of(recipe.steps)
+        classifier = _load(SqueezeNet, data).at("scores", photo.shape).to(photo)
+        (preimage,) = preimages.preimages(
+            photo, _load(network, data), [layer], {prior: recipe}, classifier, steps=steps, seed=seed, progress=progress
+        )
+        assert preimage.probability is not None
+        scores = {"error": preimage.error, "probability": preimage.probability}
+        return Outcome({ANSWER: preimage.image[None]}, {"steps": preimage.steps}, scores)
+
+    return _contestant(restore, network, f"{network.__name__}, {layer}, {recipe!r}")
 
 
-@dataclass(frozen=True)
-class Inversion:
-    """The pre-image of a layer, judged by SqueezeNet: the relative error, and the probability of the photo's class."""
+def _maximisation(prior: str, network: Network, layer: str, unit: int) -> Contestant:
+    """An image that activates a unit: the response as a share of the target, and what SqueezeNet sees in the image."""
 
-    network: type[AlexNet] | type[SqueezeNet]
-    layer: str
-    prior: str
-    random = True
+    def recipe_of(activation: Activation) -> recipes.Recipe:
+        return recipes.maximise(activation, _PRIORS[prior])
 
-    def settings(self, variant: Variant) -> str:
-        return f"{self.network.__name__}, {self.layer}, {recipes.preimage(_PRIORS[self.prior])!r}"
-
-    def require(self, data: Path) -> None:
-        _require_weights(data, self.network, SqueezeNet)
-
-    def restore(self, problem: Problem, effort: Effort) -> Outcome:
-        photo = problem.y[0]
-        recipe = recipes.preimage(_PRIORS[self.prior])
-        judge = _load(SqueezeNet, effort.data).at("scores", photo.shape).to(photo)
-        network = _load(self.network, effort.data)
-        settings = {"steps": effort.of(recipe.steps), "seed": effort.seed, "progress": effort.progress}
-        (one,) = preimages.preimages(photo, network, [self.layer], {self.prior: recipe}, judge, **settings)
-        assert one.probability is not None
-        return Outcome({ANSWER: one.image[None]}, {"steps": one.steps}, {"error": one.error, "probability": one.probability})
-
-
-@dataclass(frozen=True)
-class Excitation:
-    """A picture that excites a unit: what it answers in parts of the target, and what SqueezeNet sees in the picture."""
-
-    network: type[AlexNet] | type[SqueezeNet]
-    layer: str
-    unit: int
-    prior: str
-    random = True
-
-    def settings(self, variant: Variant) -> str:
-        unit = Activation((self.unit + 1, 1, 1), self.unit)
-        recipe = recipes.maximise(unit, _PRIORS[self.prior])
-        return f"{self.network.__name__}, {self.layer}, {self.unit}, {recipe!r}"
-
-    def require(self, data: Path) -> None:
-        _require_weights(data, self.network, SqueezeNet)
-
-    def restore(self, problem: Problem, effort: Effort) -> Outcome:
-        network = _load(self.network, effort.data)
-        exciting = preimages.excitation(network, self.layer, self.unit).to(problem.y)
-        picked = Activation(network.at(self.layer).out_shape, self.unit)
-        recipe = recipes.maximise(picked, _PRIORS[self.prior])
-        result = recipe.solve(exciting, effort.seed, effort.of(recipe.steps), progress=effort.progress)
-        picture = result.image.clamp(0, 1)
-        judge = _load(SqueezeNet, effort.data).at("scores").to(picture)
+    def restore(problem: Problem, config: RunConfig, seed: int, data: Path, progress: bool) -> Outcome:
+        loaded = _load(network, data)
+        maximised = preimages.activation_maximisation(loaded, layer, unit).to(problem.y)
+        recipe = recipe_of(Activation(loaded.at(layer).out_shape, unit))
+        result = recipe.solve(maximised, seed, config.steps_of(recipe.steps), progress=progress)
+        image = result.image.clamp(0, 1)
+        classifier = _load(SqueezeNet, data).at("scores").to(image)
         with torch.no_grad():
-            answer, seen = float(exciting.operator(picture)), judge(picture).softmax(1)[0]
-        facts = {"steps": result.steps, "class": int(seen.argmax())}
-        return Outcome({ANSWER: picture}, facts, {"response": answer, "probability": float(seen.max())})
+            response, probabilities = float(maximised.operator(image)), classifier(image).softmax(1)[0]
+        facts = {"steps": result.steps, "class": int(probabilities.argmax())}
+        return Outcome({ANSWER: image}, facts, {"response": response, "probability": float(probabilities.max())})
+
+    recipe = recipe_of(Activation((unit + 1, 1, 1), unit))
+    return _contestant(restore, network, f"{network.__name__}, {layer}, {unit}, {recipe!r}")
 
 
-INVERSIONS: dict[str, Contestant] = {
-    f"{layer}, {prior}": Inversion(network, layer, prior) for layer, network in _LAYERS.items() for prior in _PRIORS
-}
-EXCITATIONS: dict[str, Contestant] = {
-    f"{name}, {prior}": Excitation(network, layer, unit, prior)
-    for name, (network, layer, unit) in _UNITS.items()
-    for prior in ("DIP", "TV")
-}
+def _contestant(restore: Restore, network: Network, settings: str) -> Contestant:
+    weights = (_WEIGHTS[network], _WEIGHTS[SqueezeNet])
+    return Contestant(restore, lambda _: settings, is_random=True, weights=weights)
+
+
+INVERSIONS = {f"{layer}, {prior}": _inversion(network, layer, prior) for layer, network in _LAYERS.items() for prior in _PRIORS}
+MAXIMISATIONS = {f"{name}, {prior}": _maximisation(prior, *unit) for name, unit in _UNITS.items() for prior in ("DIP", "TV")}

@@ -1,135 +1,87 @@
-"""An experiment's runs as one table: what the paper prints, what we get, and how far that is from the oracle."""
+"""An experiment's runs as one table: what the paper prints, what was run here, and how far that is from the oracle."""
 
-import csv
-import io
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from math import inf, isfinite
+from dataclasses import dataclass, replace
+from math import isfinite
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
 
 import torch
 
 from dipops import images
+from dipops._tools import tables
 from dipops.errors import BadValue
+from dipops.paper.config import RunConfig
 from dipops.paper.contestants import ANSWER, AVERAGE, LAST, ORACLE, PROJECTED, STOPPED
-from dipops.paper.experiments import MEAN_OF_RUNS, Experiment
-from dipops.paper.store import Store
-from dipops.paper.tasks import Size, Task
+from dipops.paper.experiments import MEAN_OF_RUNS, Experiment, mean_over
+from dipops.paper.runs import Run
+from dipops.study.records import Record, machine, scores_of, versions
+from dipops.study.store import Store
 
 COLUMNS = {
     AVERAGE: "average",
     ANSWER: "answer",
     LAST: "last output",
-    STOPPED: "stopped without truth",
-    PROJECTED: "average, made to explain y",
+    STOPPED: "stopped without ground truth",
+    PROJECTED: "average, projected onto A x = y",
     ORACLE: "oracle: the answer's best step",
 }
-_PUBLISHED, _EMPTY = "published", "–"
+_EMPTY = "–"
 
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run: its task and its record."""
-
-    task: Task
-    record: dict[str, Any]
-
-    @property
-    def scores(self) -> dict[str, dict[str, float]]:
-        """By column and metric; a record keeps what is infinite, such as the PSNR of what is exact, as null."""
-        return {
-            column: {metric: inf if value is None else value for metric, value in found.items()}
-            for column, found in self.record["scores"].items()
-        }
-
-
-@dataclass(frozen=True)
-class Value:
-    """A figure of a table: over the seeds of each picture, then over the pictures.
-
-    Attributes:
-        mean: of both.
-        spread: standard deviation over the seeds that every picture has, of the mean over the pictures; None of one seed.
-    """
-
-    mean: float
-    spread: float | None = None
-
-    def __str__(self) -> str:
-        return f"{self.mean:.2f}" + ("" if self.spread is None else f" ± {self.spread:.2f}")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One system in a table.
-
-    Attributes:
-        label: its name, and what it is made of.
-        values: by (column, metric).
-        seconds: a picture took on average, or None where nothing was run.
-        seeds: by picture that was run, how many times.
-    """
-
-    label: str
-    values: Mapping[tuple[str, str], Value] = field(default_factory=dict)
-    seconds: float | None = None
-    seeds: Mapping[str, int] = field(default_factory=dict)
+Key = tuple[str, str]
+"""A column and a metric."""
+Scores = dict[str, dict[int, float]]
+"""By image, then by seed."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table as rows and heads, in the form that is asked for."""
+    """A table with its title and notes."""
 
     title: str
     notes: str
     heads: Sequence[str]
-    lines: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[str]]
 
     def markdown(self) -> str:
-        rows = [self.heads, ["---"] * len(self.heads), *self.lines]
-        return f"## {self.title}\n\n{self.notes}\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+        """The table under its title and notes."""
+        return f"## {self.title}\n\n{self.notes}\n\n{tables.markdown(self.heads, self.rows)}\n"
 
     def csv(self) -> str:
-        out = io.StringIO()
-        csv.writer(out).writerows([self.heads, *self.lines])
-        return out.getvalue()
+        """Heads and rows alone."""
+        return tables.csv(self.heads, self.rows) + "\n"
 
     def latex(self) -> str:
-        rows = [" & ".join(map(_escaped, row)) + r" \\" for row in (self.heads, *self.lines)]
-        columns = "l" + "r" * (len(self.heads) - 1)
-        body = "\n".join([rows[0], r"\midrule", *rows[1:]])
-        lines = [f"% {self.title}: {self.notes}", f"\\begin{{tabular}}{{{columns}}}", r"\toprule", body, r"\bottomrule"]
-        return "\n".join([*lines, r"\end{tabular}", ""])
+        """The table, with its title and notes in a comment."""
+        return f"% {self.title}: {self.notes}\n{tables.latex(self.heads, self.rows)}\n"
 
 
-def finished(row: Experiment, store: Store) -> list[Run]:
-    """The runs of an experiment that are there; those of other settings than today's are left out."""
-    found = []
-    for key in store.runs():
-        record = store.record(key)
-        if record["task"]["experiment"] == row.name and record["task"]["contestant"] in row.contestants:
-            task = Task.of(record["task"])
-            found += [Run(task, record)] if task.key == key else []
-    return sorted(found, key=lambda run: run.task.seed)
-
-
-def runs_of(row: Experiment, size: Size, runs: Sequence[Run]) -> list[Run]:
-    """Those of an experiment at a size.
+def runs_at(row: Experiment, config: RunConfig, runs: Mapping[Run, Record]) -> dict[Run, Record]:
+    """Those of an experiment that are of one configuration.
 
     Raises:
         BadValue: there is none.
     """
-    found = [run for run in runs if run.task.experiment == row.name and run.task.size == size]
-    if not found:
-        came = f"{row.name} at {size} without a run by today's settings"
-        raise BadValue(came, "at least one", "run it first, with the same options")
-    return found
+    chosen = {run: record for run, record in runs.items() if run.experiment == row.name and run.config == config}
+    if not chosen:
+        raise BadValue(f"no run of {row.name} at {config} by today's settings", "at least one", "run it with the same options")
+    return chosen
 
 
-def table(row: Experiment, size: Size, runs: Sequence[Run], store: Store, data: Path | None = None) -> Table:
+def every_run(row: Experiment, runs: Mapping[Run, Record]) -> Table:
+    """One row for each run, column and metric: what a table is made of."""
+    rows = [
+        [run.image, run.contestant, str(run.seed), str(run.config), column, metric, repr(value), str(record["seconds"])]
+        for run, record in runs.items()
+        for column, values in scores_of(record).items()
+        for metric, value in values.items()
+    ]
+    heads = ["image", "system", "seed", "size", "column", "metric", "value", "seconds"]
+    return Table(row.title, "every run", heads, rows)
+
+
+def table(row: Experiment, config: RunConfig, runs: Mapping[Run, Record], store: Store, data: Path | None = None) -> Table:
     """The table of an experiment: each system that was run, then what is printed of others.
 
     With ``data`` there is a row of the mean of the runs, where there are several.
@@ -137,169 +89,129 @@ def table(row: Experiment, size: Size, runs: Sequence[Run], store: Store, data: 
     Raises:
         BadValue: no run is there.
     """
-    runs = runs_of(row, size, runs)
-    by_system = {name: [run for run in runs if run.task.contestant == name] for name in row.contestants}
-    rows = {name: _row(name, found) for name, found in by_system.items() if found}
-    if data is not None and row.score is not None and (pooled := _mean_of_runs(row, runs, store, data)):
-        rows[MEAN_OF_RUNS] = pooled
-    shown = {run.task.case for run in runs}
-    rows |= {one.system: Row(one.system) for one in row.printed if one.system not in rows}
-    columns = [column for column in COLUMNS if any(column == key[0] for one in rows.values() for key in one.values)]
-    metrics = list(dict.fromkeys(metric for one in rows.values() for _, metric in one.values))
-    every = {key for one in rows.values() for key in one.values}
-    keys = [(column, metric) for column in columns for metric in metrics if (column, metric) in every]
-    heads = ["system", "printed", *(_head(key, metrics) for key in keys if key[0] != ORACLE), "ours - printed"]
-    heads += ["seconds", *(_head(key, metrics) for key in keys if key[0] == ORACLE)]
-    lines = [_line(one, keys, shown, *_printed(row, size, name, one.seeds or shown)) for name, one in rows.items()]
-    filled = [index for index in range(len(heads)) if any(line[index] != _EMPTY for line in lines)]
-    heads, *lines = ([line[index] for index in filled] for line in (heads, *lines))
-    return Table(row.title, _notes(row, size, runs), heads, lines)
+    runs = runs_at(row, config, runs)
+    systems = {name: {run: record for run, record in runs.items() if run.contestant == name} for name in row.contestants}
+    if data is not None:
+        systems[MEAN_OF_RUNS] = _mean_of_runs(row, runs, store, data)
+    systems = {name: own for name, own in systems.items() if own}
+    systems |= {name: {} for name in row.printed if name not in systems}
+    heads, names = _score_heads(runs), {run.image for run in runs}
+    lines = [_line(row, config, name, own, heads, names) for name, own in systems.items()]
+    oracle = [head for (column, _), head in heads.items() if column == ORACLE]
+    ours = [head for head in heads.values() if head not in oracle]
+    order = ["system", "printed", *ours, "ours - printed", "seconds", *oracle]
+    filled = [head for head in order if any(line.get(head) for line in lines)]
+    rows = [[line.get(head) or _EMPTY for head in filled] for line in lines]
+    return Table(row.title, _notes(row, config, runs), filled, rows)
 
 
-def every_run(row: Experiment, runs: Sequence[Run]) -> Table:
-    """One line for each run, picture and column: what a table is made of."""
-    lines = [
-        [*_named(run), column, metric, repr(value), str(run.record["seconds"])]
-        for run in runs
-        for column, values in run.scores.items()
-        for metric, value in values.items()
-    ]
-    heads = ["picture", "system", "seed", "size", "column", "metric", "value", "seconds"]
-    return Table(row.title, "every run", heads, lines)
+def _score_heads(runs: Mapping[Run, Record]) -> dict[Key, str]:
+    """Heads by column and metric, in the order of the table; they name the metric where there are several."""
+    metrics = _metrics(runs)
+    return {
+        (column, metric): f"{head}, {metric}" if len(metrics) > 1 else head
+        for column, head in COLUMNS.items()
+        for metric in metrics
+    }
 
 
-def _named(run: Run) -> list[str]:
-    return [run.task.case, run.task.contestant, str(run.task.seed), str(run.task.size)]
-
-
-def _row(name: str, runs: Sequence[Run]) -> Row:
-    scores: dict[tuple[str, str], dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
-    for run in runs:
-        for column, found in run.scores.items():
-            for metric, value in found.items():
-                scores[column, metric][run.task.case][run.task.seed] = value
-    values = {key: _value(by_picture) for key, by_picture in scores.items()}
-    seeds = Counter(run.task.case for run in runs)
-    return Row(name, values, mean(run.record["seconds"] for run in runs), seeds)
-
-
-def _value(scores: Mapping[str, Mapping[int, float]]) -> Value:
-    """Of scores by picture and seed."""
-    common = set.intersection(*(set(by_seed) for by_seed in scores.values()))
-    of_seed = [mean(by_seed[seed] for by_seed in scores.values()) for seed in sorted(common)]
-    spread = stdev(of_seed) if len(of_seed) > 1 and all(map(isfinite, of_seed)) else None
-    return Value(mean(mean(by_seed.values()) for by_seed in scores.values()), spread)
-
-
-def _mean_of_runs(row: Experiment, runs: Sequence[Run], store: Store, data: Path) -> Row | None:
-    """The kept pictures of the first contestant, averaged over as many seeds as every picture has."""
-    first = next(iter(row.contestants))
-    of_case: dict[str, list[Run]] = defaultdict(list)
-    for run in runs:
-        if run.task.contestant == first:
-            of_case[run.task.case].append(run)
-    fewest = min(map(len, of_case.values()), default=0)
-    if fewest < 2 or row.score is None:
-        return None
-    scores = []
-    for name, found in of_case.items():
-        problem = row.posed(name, data, found[0].task.size.crop)
-        if problem.truth is None:
-            return None
-        pictures = torch.stack([images.load(store.picture(run.task.key)) for run in found[:fewest]])
-        scores.append(float(row.score(pictures.mean(0, keepdim=True), problem.truth)))
-    seconds = mean(sum(run.record["seconds"] for run in found[:fewest]) for found in of_case.values())
-    values = {(AVERAGE, row.metric): Value(mean(scores))}
-    return Row(f"{first}, mean of {fewest} runs", values, seconds, dict.fromkeys(of_case, 1))
-
-
-def _printed(row: Experiment, size: Size, system: str, pictures: Collection[str]) -> tuple[dict[str, float], bool]:
-    """By column, what the paper prints of a system, and whether that is of these pictures at this size."""
-    found = [one for one in row.printed if one.system == system]
-    same = len(pictures) == len(row.cases) or all(one.by_picture for one in found)
-    return {one.column: one.over(pictures) for one in found}, size.whole and same
+def _metrics(runs: Mapping[Run, Record]) -> list[str]:
+    scores = (scores for record in runs.values() for scores in record["scores"].values())
+    return list(dict.fromkeys(metric for by_metric in scores for metric in by_metric))
 
 
 def _line(
-    one: Row, keys: Sequence[tuple[str, str]], pictures: Collection[str], printed: Mapping[str, float], comparable: bool
-) -> list[str]:
-    cells = {key: str(one.values[key]) if key in one.values else _EMPTY for key in keys}
-    figures = (f"{value:.2f}" + (f" ({COLUMNS[column]})" if len(printed) > 1 else "") for column, value in printed.items())
-    return [
-        one.label + _unfinished(one, pictures),
-        ", ".join(figures) or _EMPTY,
-        *(cells[key] for key in keys if key[0] != ORACLE),
-        _difference(one, printed) if comparable else _EMPTY,
-        _duration(one.seconds),
-        *(cells[key] for key in keys if key[0] == ORACLE),
-    ]
+    row: Experiment, config: RunConfig, name: str, runs: Mapping[Run, Record], heads: Mapping[Key, str], images: Collection[str]
+) -> dict[str, str]:
+    """The cells of one system by their heads: of its runs, or only what is printed of it.
+
+    What is printed is of the images that the system was run on, and compared with ours where it is of the same images.
+    """
+    scores, seeds = _by_key(runs), Counter(run.image for run in runs)
+    label, covered = next((run.contestant for run in runs), name), seeds or images
+    figures = row.printed.get(name, {})
+    printed = {column: mean_over(figure, covered) for column, figure in figures.items()}
+    columns = {column: f" ({COLUMNS[column]})" if len(printed) > 1 else "" for column in printed}
+    is_same = len(covered) == len(row.images) or not any(isinstance(figure, float) for figure in figures.values())
+    return {
+        "system": label + _missing(seeds, images),
+        "printed": ", ".join(f"{value:.2f}{columns[column]}" for column, value in printed.items()),
+        **{heads[key]: _mean_and_deviation(by_image) for key, by_image in scores.items()},
+        "ours - printed": _differences(printed, scores, row.metric) if config.is_full_size and is_same else "",
+        "seconds": _seconds(mean(record["seconds"] for record in runs.values())) if runs else "published",
+    }
 
 
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return _PUBLISHED
+def _by_key(runs: Mapping[Run, Record]) -> dict[Key, Scores]:
+    scores: dict[Key, Scores] = defaultdict(lambda: defaultdict(dict))
+    for run, record in runs.items():
+        for column, values in scores_of(record).items():
+            for metric, value in values.items():
+                scores[column, metric][run.image][run.seed] = value
+    return scores
+
+
+def _mean(scores: Scores) -> float:
+    """Over the seeds of each image, then over the images."""
+    return mean(mean(by_seed.values()) for by_seed in scores.values())
+
+
+def _mean_and_deviation(scores: Scores) -> str:
+    """The mean, and over the seeds that every image has the standard deviation of the mean over the images."""
+    seeds = set.intersection(*(set(by_seed) for by_seed in scores.values()))
+    means = [mean(by_seed[seed] for by_seed in scores.values()) for seed in sorted(seeds)]
+    deviation = f" ± {stdev(means):.2f}" if len(means) > 1 and all(map(isfinite, means)) else ""
+    return f"{_mean(scores):.2f}{deviation}"
+
+
+def _differences(printed: Mapping[str, float], scores: Mapping[Key, Scores], metric: str | None) -> str:
+    """Ours minus each printed figure, in its column."""
+    ours = {column: _mean(by_image) for (column, name), by_image in scores.items() if name == metric}
+    return ", ".join(f"{ours[column] - value:+.2f}" for column, value in printed.items() if column in ours)
+
+
+def _missing(seeds: Mapping[str, int], images: Collection[str]) -> str:
+    """What a system lacks against the others."""
+    if seeds and len(seeds) < len(images):
+        return f" ({len(seeds)} of these images)"
+    return " (not every image with every seed)" if len(set(seeds.values())) > 1 else ""
+
+
+def _seconds(seconds: float) -> str:
     return f"{seconds:.1f}" if seconds >= 1 else f"{seconds:.3f}"
 
 
-def _unfinished(one: Row, pictures: Collection[str]) -> str:
-    """What a row lacks against the others."""
-    if one.seeds and len(one.seeds) < len(pictures):
-        return f" ({len(one.seeds)} of these pictures)"
-    return " (not every picture with every seed)" if len(set(one.seeds.values())) > 1 else ""
-
-
-def _difference(one: Row, printed: Mapping[str, float]) -> str:
-    """Ours minus the printed, in the column that the printed figure is of; of a single column, in that."""
-    found = []
-    for column, value in printed.items():
-        ours = next((found for (name, _), found in one.values.items() if name == column), None)
-        ours = next(iter(one.values.values())) if ours is None and len(one.values) == 1 else ours
-        found += [f"{ours.mean - value:+.2f}"] if ours else []
-    return ", ".join(found) or _EMPTY
-
-
-def _head(key: tuple[str, str], metrics: Sequence[str]) -> str:
-    column, metric = key
-    return f"{COLUMNS[column]}, {metric}" if len(metrics) > 1 else COLUMNS[column]
-
-
-def _notes(row: Experiment, size: Size, runs: Sequence[Run]) -> str:
-    pictures = len({run.task.case for run in runs})
-    seeds = len({run.task.seed for run in runs})
-    metrics = dict.fromkeys(metric for run in runs for found in run.scores.values() for metric in found)
-    scored = f"Means of {' and '.join(metrics)} over" if metrics else "Without a score, see the figure:"
-    runs_each = f"up to {seeds} seeds, ± their deviation" if seeds > 1 else "one seed"
-    share = "" if size.whole else " This is a smaller version: its figures are not to be compared with the printed ones."
-    stops = " Runs with a stop of their own end there, and so does what the oracle sees." if any(map(_stops, runs)) else ""
-    return (
-        f"{scored} {pictures} of {len(row.cases)} pictures, {runs_each}; {size}.{share}{stops} "
-        f"Source: {row.source}. Run on {' and on '.join(sorted({machine(run) for run in runs}))}, with {versions(runs)}."
-    )
-
-
-def _stops(run: Run) -> bool:
-    return bool(run.record["facts"].get("stops"))
-
-
-def machine(run: Run) -> str:
-    """What it ran on: the GPU, or the processor with as many threads."""
-    environment = run.record["environment"]
-    if run.record["device"] != "cpu":
-        return str(environment["gpu"])
-    threads = environment["torch_threads"]
-    return f"{environment['processor']}, {threads} thread{'s' if threads > 1 else ''}"
-
-
-def versions(runs: Sequence[Run]) -> str:
-    """Of every package, all that took part."""
-    found: dict[str, set[str]] = defaultdict(set)
+def _mean_of_runs(row: Experiment, runs: Mapping[Run, Record], store: Store, data: Path) -> dict[Run, Record]:
+    """The images of the first contestant, averaged over as many seeds as every image has, as if one run had made each."""
+    first = next(iter(row.contestants))
+    by_image: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
-        for name, version in run.record["environment"]["packages"].items():
-            found[name].add(version)
-    return ", ".join(f"{name} {' and '.join(sorted(versions))}" for name, versions in found.items())
+        if run.contestant == first:
+            by_image[run.image].append(run)
+    fewest = min(map(len, by_image.values()), default=0)
+    if fewest < 2 or row.score is None:
+        return {}
+    averaged = {}
+    for name, (run, *others) in by_image.items():
+        used = [run, *others[: fewest - 1]]
+        truth = row.problem_for(name, data, run.config.crop).truth
+        assert truth is not None
+        image = torch.stack([images.load(store.image(run.key)) for run in used]).mean(0, keepdim=True)
+        score = float(row.score(image, truth))
+        record = {"scores": {AVERAGE: {row.metric: score}}, "seconds": sum(runs[run]["seconds"] for run in used)}
+        averaged[replace(run, contestant=f"{first}, mean of {fewest} runs")] = record
+    return averaged
 
 
-def _escaped(text: str) -> str:
-    for plain in "&%_#":
-        text = text.replace(plain, f"\\{plain}")
-    return text.replace("±", r"$\pm$").replace("–", "--").replace("σ", r"$\sigma$").replace("‖", r"$\|$")
+def _notes(row: Experiment, config: RunConfig, runs: Mapping[Run, Record]) -> str:
+    records, metrics = runs.values(), " and ".join(_metrics(runs))
+    images, seeds = len({run.image for run in runs}), len({run.seed for run in runs})
+    seeds_text = f"up to {seeds} seeds, ± their deviation" if seeds > 1 else "one seed"
+    parts = [f"Means of {metrics} over" if metrics else "Without a score, see the figure:"]
+    parts += [f"{images} of {len(row.images)} images, {seeds_text}; {config}."]
+    if not config.is_full_size:
+        parts += ["This is a smaller version: its figures cannot be compared with the printed ones."]
+    if any(record["facts"].get("stops") for record in records):
+        parts += ["Runs with a stop of their own end there, and so does what the oracle sees."]
+    machines = " and on ".join(sorted({machine(record) for record in records}))
+    return " ".join([*parts, f"Source: {row.source}. Run on {machines}, with {versions(records)}."])
