@@ -268,7 +268,7 @@ def test_steps_obey_the_norm(name: str) -> None:
     if name in ("denoising", "mask"):
         for _ in range(5):
             assert iteration.tau * iteration.sigma * field <= 1 + 1e-9
-            iteration.step()
+            iteration.step(False)
     else:
         operator = problem.operator
         assert isinstance(operator, LinearOperator)

@@ -17,6 +17,7 @@ from dipops.methods.interface import require_steps
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
 from dipops.stopping.averages import ExponentialMean, Mean
+from dipops.stopping.interface import StopRule
 
 MakeOptimizer = Callable[[Iterable[Parameter]], Optimizer]
 MakeSchedule = Callable[[Optimizer], LRScheduler]
@@ -77,7 +78,7 @@ class Descent:
 class DescentIteration:
     """Descent at work: the image it yields is the one whose objective and gradient the step was taken from."""
 
-    convergence = None
+    convergence: StopRule | None = None
     reference_level = 0.0
 
     def __init__(

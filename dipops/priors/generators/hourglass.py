@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -159,8 +159,8 @@ class _Scale(nn.Module):
         self.skip = nn.Sequential(*block(in_channels, skip, 1)) if skip else None
         self.down = nn.Sequential(*reducing(), *block(width, width, down))
         self.inner = inner
-        mode: Upsampling = config.per_scale(config.upsampling)[scale]
-        self.join = Join(skip, deeper, width, up, mode, config.padding, copies)
+        mode = config.per_scale(config.upsampling)[scale]
+        self.join = Join(skip, deeper, width, up, cast(Upsampling, mode), config.padding, copies)
         self.last = nn.Sequential(
             *(normalisation(width, copies), leaky()), *(block(width, width, 1) if config.pointwise else [])
         )
