@@ -5,31 +5,28 @@ from importlib.metadata import PackageNotFoundError, version
 from dipops import errors, images, metrics, operators, plot, recipes, stopping, testing, tune
 from dipops.comparison import Comparison, compare
 from dipops.errors import DipopsError
-from dipops.methods.conjugate_gradient import ConjugateGradient
-from dipops.methods.descent import Descent
-from dipops.methods.langevin import Langevin
-from dipops.methods.primal_dual import PrimalDual
-from dipops.methods.projection import project
+from dipops.methods import ConjugateGradient, Descent, Langevin, PrimalDual, project
 from dipops.methods.prox import prox
-from dipops.operators import networks
-from dipops.operators.differences import FiniteDifferences
-from dipops.operators.elementary import GuidedInput, Identity, Mask
-from dipops.operators.features import FeatureMap
-from dipops.operators.interface import DifferentiableOperator, LinearOperator, LinearOrDifferentiableOperator, stack
-from dipops.operators.resampling import LanczosDownsampler
-from dipops.priors import generators, inputs
-from dipops.priors.deep_image_prior import DeepImagePrior
-from dipops.priors.generators.hourglass import Hourglass
-from dipops.priors.interface import NoPrior, Prior
-from dipops.priors.proximal import ProximalPrior
-from dipops.priors.tikhonov import Tikhonov
-from dipops.priors.total_variation import TotalVariation
+from dipops.operators import (
+    DifferentiableOperator,
+    FeatureMap,
+    FiniteDifferences,
+    GuidedInput,
+    Identity,
+    LanczosDownsampler,
+    LinearOperator,
+    LinearOrDifferentiableOperator,
+    Mask,
+    networks,
+    stack,
+)
+from dipops.priors import DeepImagePrior, NoPrior, Prior, ProximalPrior, Tikhonov, TotalVariation, generators, inputs
+from dipops.priors.generators import Hourglass
 from dipops.problem import Problem
 from dipops.recipes import Recipe
-from dipops.solver.cost import estimate
-from dipops.solver.result import Result
+from dipops.solver import Result, estimate
 from dipops.solver.solve import solve
-from dipops.testing.laws import check
+from dipops.testing import check
 
 try:
     __version__ = version("dipops")

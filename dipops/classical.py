@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dipops import images
 from dipops.errors import BadValue
-from dipops.operators.elementary import is_mask
+from dipops.operators import is_mask
 from dipops.problem import Problem
 
 

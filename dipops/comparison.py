@@ -8,10 +8,10 @@ from dipops import plot
 from dipops._tools.tables import markdown
 from dipops.errors import BadValue
 from dipops.metrics import psnr, ssim
-from dipops.priors.interface import Prior
+from dipops.priors import Prior
 from dipops.problem import Problem
 from dipops.recipes import Recipe
-from dipops.solver.result import Result
+from dipops.solver import Result
 from dipops.solver.solve import solve
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from torch import Tensor
 from dipops.errors import BadValue
 from dipops.images import to_pil
 from dipops.metrics import psnr
-from dipops.solver.result import Result
+from dipops.solver import Result
 from dipops.tune import LCurve, Tuned
 
 if TYPE_CHECKING:

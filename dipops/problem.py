@@ -10,9 +10,8 @@ from torch import Tensor
 from dipops._tools.batches import power, weighted_mean
 from dipops._tools.seeds import stream
 from dipops.errors import BadValue, require_integer, require_number
+from dipops.operators import LinearOrDifferentiableOperator, is_mask
 from dipops.operators.checks import dtype_and_device, require_batch
-from dipops.operators.elementary import is_mask
-from dipops.operators.interface import LinearOrDifferentiableOperator
 
 
 @dataclass(frozen=True)

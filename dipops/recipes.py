@@ -9,27 +9,16 @@ from typing import Literal
 import torch
 
 from dipops.errors import require_choice, require_integer, require_number
-from dipops.methods.descent import ADAM, Descent, MakeOptimizer
-from dipops.methods.interface import Method
-from dipops.methods.muon import MuonThenAdam
-from dipops.methods.primal_dual import PrimalDual
-from dipops.methods.projection import project
-from dipops.operators.features import Activation
-from dipops.operators.interface import LinearOperator
-from dipops.priors.deep_image_prior import DeepImagePrior
-from dipops.priors.generators.hourglass import Hourglass
-from dipops.priors.generators.interface import Generator
+from dipops.methods import ADAM, Descent, MakeOptimizer, Method, MuonThenAdam, PrimalDual, project
+from dipops.operators import Activation, LinearOperator
+from dipops.priors import DeepImagePrior, PixelPrior, Prior
+from dipops.priors.generators import Generator, Hourglass, ResNet, UNet
 from dipops.priors.generators.layers import Upsampling
-from dipops.priors.generators.resnet import ResNet
-from dipops.priors.generators.unet import UNet
 from dipops.priors.inputs import Input, Meshgrid, Noise
-from dipops.priors.interface import PixelPrior, Prior
 from dipops.problem import Problem
-from dipops.solver.result import Result
+from dipops.solver import Result
 from dipops.solver.solve import solve
-from dipops.stopping.discrepancy import Discrepancy
-from dipops.stopping.interface import StopRule
-from dipops.stopping.variance import ExponentialVariance
+from dipops.stopping import Discrepancy, ExponentialVariance, StopRule
 
 _PAPER = "Ulyanov, Vedaldi and Lempitsky, Deep Image Prior"
 _LIGHT = "measured on images outside the paper's sets, benchmarks/results/dip.md"

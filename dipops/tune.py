@@ -13,15 +13,13 @@ from torch import Tensor
 from dipops._tools.progress import progress_bar
 from dipops._tools.seeds import stream
 from dipops.errors import BadType, BadValue, require_positive
-from dipops.methods.default import default_method
-from dipops.methods.interface import Method
-from dipops.methods.primal_dual import PrimalDual
+from dipops.methods import Method, PrimalDual, default_method
 from dipops.metrics import psnr
-from dipops.operators.elementary import is_identity
-from dipops.priors.interface import PixelPrior, Prior
+from dipops.operators import is_identity
+from dipops.priors import PixelPrior, Prior
 from dipops.problem import Problem
 from dipops.recipes import Recipe
-from dipops.solver.result import Result
+from dipops.solver import Result
 from dipops.solver.solve import solve
 
 _GRID_PER_DECADE = 3

@@ -10,7 +10,7 @@ from dipops.cli.operators import load_operators
 from dipops.cli.options import parse_int
 from dipops.errors import BadValue
 from dipops.operators import LinearOrDifferentiableOperator
-from dipops.testing.examples import EXAMPLES
+from dipops.testing import EXAMPLES
 from dipops.testing.laws import check as check_laws
 
 Target = Annotated[str | None, Argument(help="Your operator, FILE.py:Class; without it, all operators of dipops.")]

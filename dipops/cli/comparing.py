@@ -20,7 +20,7 @@ from dipops.metrics import psnr
 from dipops.operators import Identity, LanczosDownsampler, LinearOrDifferentiableOperator, Mask
 from dipops.problem import Problem
 from dipops.recipes import Recipe, Settings
-from dipops.solver.result import Result
+from dipops.solver import Result
 
 DEMO_SIGMA = 25.0
 DEMO_SIZE = 256

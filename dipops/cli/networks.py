@@ -18,8 +18,7 @@ from dipops.errors import BadValue
 from dipops.operators import Activation
 from dipops.operators.networks import AlexNet, ImageNetwork, SqueezeNet
 from dipops.paper.preimages import TV_WEIGHT, Preimage, activation_maximisation, figure, preimages, record, table
-from dipops.priors.interface import NoPrior, PixelPrior
-from dipops.priors.total_variation import TotalVariation
+from dipops.priors import NoPrior, PixelPrior, TotalVariation
 
 NetworkName = Literal["caffe", "torchvision", "squeezenet"]
 PixelPriorName = Literal["dip", "tv", "none"]

@@ -19,9 +19,8 @@ from dipops.paper.data import require_images
 from dipops.paper.experiments import EXPERIMENTS, Experiment, experiment, mean_over
 from dipops.paper.report import write_report
 from dipops.paper.runs import Run, finished, plan, require_runnable, tasks
-from dipops.study.cluster import cluster, run_on
+from dipops.study import MARK, Store, cluster, run_on
 from dipops.study.runner import run as run_here
-from dipops.study.store import MARK, Store
 
 Form = Literal["markdown", "csv", "latex", "runs"]
 Name = Annotated[str, Argument(help="An experiment that dipops paper list shows.")]

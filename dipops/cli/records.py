@@ -11,7 +11,7 @@ from dipops._tools.files import environment, write_json
 from dipops.metrics import psnr
 from dipops.problem import Problem
 from dipops.recipes import Recipe
-from dipops.solver.result import Result
+from dipops.solver import Result
 
 _AS_THEY_ARE = ("seed", "steps", "seconds", "message", "source", "projected", "rollbacks", "precision")
 

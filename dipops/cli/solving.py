@@ -8,15 +8,12 @@ import typer
 
 from dipops import images, recipes
 from dipops.cli.options import RunOptions
-from dipops.methods.default import default_method
+from dipops.methods import default_method
 from dipops.operators import FiniteDifferences, Identity
-from dipops.priors.interface import NoPrior, Prior
-from dipops.priors.tikhonov import Tikhonov
-from dipops.priors.total_variation import TotalVariation
+from dipops.priors import NoPrior, Prior, Tikhonov, TotalVariation
 from dipops.problem import Problem
 from dipops.recipes import Recipe
-from dipops.solver.cost import estimate
-from dipops.solver.result import Result
+from dipops.solver import Result, estimate
 from dipops.tune import SURE, tune
 
 ConvexName = Literal["tv", "tikhonov", "none"]

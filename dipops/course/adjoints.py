@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from dipops.course.checks import expect, expect_equal, expect_linear_operator, instance_of, random_image
-from dipops.operators.interface import LinearOperator
-from dipops.operators.resampling import LanczosDownsampler
+from dipops.operators import LanczosDownsampler, LinearOperator
 
 _SHAPE = (1, 4, 6)
 

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dipops.operators.interface import LinearOperator, LinearOrDifferentiableOperator
-from dipops.testing.laws import check
+from dipops.operators import LinearOperator, LinearOrDifferentiableOperator
+from dipops.testing import check
 
 Check = Callable[[Any], None]
 

@@ -7,9 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dipops.course.checks import expect, expect_equal, random_image
-from dipops.operators.elementary import Mask
-from dipops.operators.interface import LinearOperator
-from dipops.operators.resampling import LanczosDownsampler
+from dipops.operators import LanczosDownsampler, LinearOperator, Mask
 
 _SHAPE = (1, 6, 8)
 

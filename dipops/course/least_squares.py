@@ -7,8 +7,8 @@ from torch import Tensor
 
 from dipops.course.checks import expect, expect_equal, expect_step, random_image
 from dipops.course.ill_posed import Blur
-from dipops.methods.conjugate_gradient import ConjugateGradient
-from dipops.priors.interface import NoPrior
+from dipops.methods import ConjugateGradient
+from dipops.priors import NoPrior
 from dipops.problem import Problem
 from dipops.solver.solve import solve
 

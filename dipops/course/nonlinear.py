@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from dipops.course.checks import GradingError, expect, expect_equal, instance_of, random_image, require_valid_operator
-from dipops.operators.interface import DifferentiableOperator, LinearOperator
+from dipops.operators import DifferentiableOperator, LinearOperator
 
 _SHAPE = (1, 5, 6)
 

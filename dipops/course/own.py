@@ -10,8 +10,7 @@ from dipops.comparison import Comparison
 from dipops.course.checks import expect, instance_of, random_image, require_valid_operator
 from dipops.course.ill_posed import Blur
 from dipops.metrics import psnr
-from dipops.operators.elementary import Identity, Mask
-from dipops.operators.resampling import LanczosDownsampler
+from dipops.operators import Identity, LanczosDownsampler, Mask
 from dipops.problem import Problem
 from dipops.tune import Tuned
 

@@ -5,10 +5,9 @@ from typing import Any
 import torch
 
 from dipops.course.checks import expect, expect_equal, random_image
-from dipops.methods.primal_dual import PrimalDual
-from dipops.operators.differences import FiniteDifferences
-from dipops.operators.elementary import Identity
-from dipops.priors.total_variation import TotalVariation
+from dipops.methods import PrimalDual
+from dipops.operators import FiniteDifferences, Identity
+from dipops.priors import TotalVariation
 from dipops.problem import Problem
 from dipops.solver.solve import solve
 

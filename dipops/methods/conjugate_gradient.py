@@ -13,9 +13,8 @@ from dipops._tools.state import Stateful
 from dipops.errors import BadType, require_positive
 from dipops.methods.convergence import CHANGE, Convergence, relative_change
 from dipops.methods.interface import require_steps
-from dipops.operators.interface import LinearOperator, stack
-from dipops.priors.interface import NoPrior, Prior
-from dipops.priors.tikhonov import Tikhonov
+from dipops.operators import LinearOperator, stack
+from dipops.priors import NoPrior, Prior, Tikhonov
 from dipops.problem import Problem
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from dipops.problem import Problem
-from dipops.stopping.interface import StopRule
+from dipops.stopping import StopRule
 
 GAP, CHANGE = 1e-4, 2e-6
 _BLACK = 1e-4

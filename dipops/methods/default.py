@@ -4,10 +4,8 @@ from dipops.methods.conjugate_gradient import ConjugateGradient
 from dipops.methods.descent import Descent
 from dipops.methods.interface import Method
 from dipops.methods.primal_dual import PrimalDual
-from dipops.operators.interface import LinearOperator
-from dipops.priors.interface import Prior
-from dipops.priors.proximal import ProximalPrior
-from dipops.priors.tikhonov import Tikhonov
+from dipops.operators import LinearOperator
+from dipops.priors import Prior, ProximalPrior, Tikhonov
 from dipops.problem import Problem
 
 

@@ -14,10 +14,9 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from dipops._tools.precision import Precision, fastest_precision
 from dipops.errors import BadType, BadValue, require_choice, require_number
 from dipops.methods.interface import require_steps
-from dipops.priors.interface import Prior
+from dipops.priors import Prior
 from dipops.problem import Problem
-from dipops.stopping.averages import ExponentialMean, Mean
-from dipops.stopping.interface import StopRule
+from dipops.stopping import ExponentialMean, Mean, StopRule
 
 MakeOptimizer = Callable[[Iterable[Parameter]], Optimizer]
 MakeSchedule = Callable[[Optimizer], LRScheduler]
@@ -99,7 +98,7 @@ class DescentIteration:
         if isinstance(self.optimizer, _COUPLING) and len(problem.y) > 1:
             came = f"{type(self.optimizer).__name__} on a batch of {len(problem.y)}"
             raise BadValue(came, "one image, for it couples them", "solve them one by one")
-        self.precision = self._chosen_precision(method)
+        self.precision: Precision = self._chosen_precision(method)
         if self.precision == "mixed":
             _prepare_for_mixed_precision(prior, problem)
         self._image, self._objective = problem.y, problem.y

@@ -8,10 +8,9 @@ from torch import Tensor
 
 from dipops._tools.precision import Precision
 from dipops.errors import require_integer
-from dipops.priors.interface import Prior
+from dipops.priors import Prior
 from dipops.problem import Problem
-from dipops.stopping.averages import Mean
-from dipops.stopping.interface import StopRule
+from dipops.stopping import Mean, StopRule
 
 
 class Iteration(Protocol):

@@ -12,9 +12,9 @@ from torch.optim import Optimizer
 from dipops.errors import BadValue, require_integer, require_positive
 from dipops.methods.descent import Descent, DescentIteration
 from dipops.methods.interface import require_steps
-from dipops.priors.interface import Prior
+from dipops.priors import Prior
 from dipops.problem import Problem
-from dipops.stopping.averages import PosteriorMean
+from dipops.stopping import PosteriorMean
 
 _MEMORY = 0.99
 _FLOOR = 1.0

@@ -12,10 +12,8 @@ from dipops._tools.state import Stateful
 from dipops.errors import BadType, require_positive
 from dipops.methods.convergence import CHANGE, GAP, Convergence, relative_change
 from dipops.methods.interface import Iteration, require_steps
-from dipops.operators.elementary import is_identity, is_mask
-from dipops.operators.interface import LinearOperator
-from dipops.priors.interface import NoPrior, Prior
-from dipops.priors.proximal import ProximalPrior
+from dipops.operators import LinearOperator, is_identity, is_mask
+from dipops.priors import NoPrior, Prior, ProximalPrior
 from dipops.problem import Problem
 
 _BALANCE = 0.1

@@ -5,10 +5,9 @@ from torch import Tensor
 
 from dipops.errors import BadValue, NotLinear
 from dipops.methods.conjugate_gradient import ConjugateGradientIteration
+from dipops.operators import LinearOperator, is_identity, is_mask
 from dipops.operators.checks import require_batch
-from dipops.operators.elementary import is_identity, is_mask
-from dipops.operators.interface import LinearOperator
-from dipops.priors.interface import NoPrior
+from dipops.priors import NoPrior
 from dipops.problem import Problem
 
 _STEPS = 200

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from dipops.errors import require_positive
 from dipops.methods.primal_dual import SeparableIteration
-from dipops.priors.proximal import ProximalPrior
+from dipops.priors import ProximalPrior
 
 _STEPS = 2000
 _EVERY = 10

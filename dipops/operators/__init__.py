@@ -1,12 +1,13 @@
 """Maps from images to measurements, their adjoints and derivatives, and the algebra that combines them."""
 
 from dipops.operators.differences import FiniteDifferences
-from dipops.operators.elementary import GuidedInput, Identity, Mask
+from dipops.operators.elementary import GuidedInput, Identity, Mask, is_identity, is_mask
 from dipops.operators.features import Activation, FeatureMap, Normalise
 from dipops.operators.interface import DifferentiableOperator, LinearOperator, LinearOrDifferentiableOperator, stack
 from dipops.operators.resampling import LanczosDownsampler
 
 __all__ = [
     "Activation", "DifferentiableOperator", "FeatureMap", "FiniteDifferences", "GuidedInput", "Identity",
-    "LanczosDownsampler", "LinearOperator", "LinearOrDifferentiableOperator", "Mask", "Normalise", "stack",
+    "LanczosDownsampler", "LinearOperator", "LinearOrDifferentiableOperator", "Mask", "Normalise", "is_identity",
+    "is_mask", "stack",
 ]  # fmt: skip

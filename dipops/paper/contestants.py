@@ -11,16 +11,14 @@ from torch import Tensor
 
 from dipops.classical import require_packages
 from dipops.errors import BadFile
-from dipops.methods.projection import project
-from dipops.operators.interface import LinearOperator
+from dipops.methods import project
+from dipops.operators import LinearOperator
 from dipops.paper.config import RunConfig
-from dipops.priors.interface import Prior
+from dipops.priors import Prior
 from dipops.problem import Problem
 from dipops.recipes import VARIANCE, Recipe, Settings, limit
 from dipops.solver.solve import solve
-from dipops.stopping.discrepancy import Discrepancy
-from dipops.stopping.interface import Observe
-from dipops.stopping.oracle import Oracle
+from dipops.stopping import Discrepancy, Observe, Oracle
 from dipops.tune import SURE, tune
 
 ANSWER, LAST, AVERAGE, STOPPED, PROJECTED, ORACLE = "answer", "last", "average", "stopped", "projected", "oracle"

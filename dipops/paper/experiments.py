@@ -12,18 +12,14 @@ from torch import Tensor
 
 from dipops import classical, recipes
 from dipops.errors import BadValue, nearest
-from dipops.methods.descent import ADAM, Descent
+from dipops.methods import ADAM, Descent
 from dipops.metrics import psnr, psnr_y
 from dipops.paper import problems
 from dipops.paper.contestants import Contestant, by_library, by_recipe, by_weight
 from dipops.paper.data import Images, PaperImage
 from dipops.paper.networks import INVERSIONS, MAXIMISATIONS
-from dipops.priors.generators.hourglass import EncoderDecoder
-from dipops.priors.generators.interface import Generator
-from dipops.priors.generators.resnet import ResNet
-from dipops.priors.generators.unet import UNet
-from dipops.priors.interface import NoPrior
-from dipops.priors.total_variation import TotalVariation
+from dipops.priors import NoPrior, TotalVariation
+from dipops.priors.generators import EncoderDecoder, Generator, ResNet, UNet
 from dipops.problem import Problem
 from dipops.recipes import Recipe, Settings
 

@@ -11,8 +11,7 @@ from dipops.paper.experiments import OBJECTIVE, Experiment
 from dipops.paper.grid import Cells, image_grid
 from dipops.paper.runs import Run
 from dipops.paper.tables import runs_at
-from dipops.study.records import Record, scores_of
-from dipops.study.store import Store
+from dipops.study import Record, Store, scores_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,15 +5,12 @@ from pathlib import Path
 import torch
 
 from dipops import recipes
-from dipops.operators.features import Activation
-from dipops.operators.networks.alexnet import AlexNet
-from dipops.operators.networks.imagenet import ImageNetwork
-from dipops.operators.networks.squeezenet import SqueezeNet
+from dipops.operators import Activation
+from dipops.operators.networks import AlexNet, ImageNetwork, SqueezeNet
 from dipops.paper import preimages
 from dipops.paper.config import RunConfig
 from dipops.paper.contestants import ANSWER, Contestant, Outcome, Restore
-from dipops.priors.interface import NoPrior, PixelPrior
-from dipops.priors.total_variation import TotalVariation
+from dipops.priors import NoPrior, PixelPrior, TotalVariation
 from dipops.problem import Problem
 
 Network = type[AlexNet] | type[SqueezeNet]

@@ -11,9 +11,8 @@ from dipops import images
 from dipops._tools.tables import markdown
 from dipops.errors import BadValue, require_positive
 from dipops.metrics import recognition
-from dipops.operators.features import Activation
-from dipops.operators.interface import LinearOrDifferentiableOperator
-from dipops.operators.networks.imagenet import ImageNetwork
+from dipops.operators import Activation, LinearOrDifferentiableOperator
+from dipops.operators.networks import ImageNetwork
 from dipops.paper.grid import image_grid
 from dipops.problem import Problem
 from dipops.recipes import Recipe

@@ -7,8 +7,7 @@ from torch import Tensor
 
 from dipops import images
 from dipops._tools.seeds import stream
-from dipops.operators.elementary import GuidedInput, Identity, Mask
-from dipops.operators.resampling import LanczosDownsampler
+from dipops.operators import GuidedInput, Identity, LanczosDownsampler, Mask
 from dipops.paper.data import MASK, Images
 from dipops.problem import Problem
 

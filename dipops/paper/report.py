@@ -15,8 +15,7 @@ from dipops.paper.experiments import EXPERIMENTS, Experiment
 from dipops.paper.figures import figure
 from dipops.paper.runs import Run, finished
 from dipops.paper.tables import runs_at, table
-from dipops.study.records import Record, machine, versions
-from dipops.study.store import Store
+from dipops.study import Record, Store, machine, versions
 
 _WIDTH, _HEIGHT = 320, 120
 _CURVES = {"psnr_average": "PSNR of the average", "psnr": "PSNR", "objective": "objective"}

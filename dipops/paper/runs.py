@@ -18,8 +18,7 @@ from dipops.paper.contestants import ANSWER, Outcome
 from dipops.paper.data import PaperImage, require_images
 from dipops.paper.experiments import EXPERIMENTS, OBJECTIVE, Experiment, experiment, require_known
 from dipops.problem import Problem
-from dipops.study.records import Record, Task
-from dipops.study.store import Store
+from dipops.study import Record, Store, Task
 
 ALL = "all"
 

@@ -16,8 +16,7 @@ from dipops.paper.config import RunConfig
 from dipops.paper.contestants import ANSWER, AVERAGE, LAST, ORACLE, PROJECTED, STOPPED
 from dipops.paper.experiments import MEAN_OF_RUNS, Experiment, mean_over
 from dipops.paper.runs import Run
-from dipops.study.records import Record, machine, scores_of, versions
-from dipops.study.store import Store
+from dipops.study import Record, Store, machine, scores_of, versions
 
 COLUMNS = {
     AVERAGE: "average",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from dipops.errors import require_number
-from dipops.operators.interface import LinearOperator
+from dipops.operators import LinearOperator
 from dipops.priors.interface import PixelPrior
 from dipops.problem import Problem
 

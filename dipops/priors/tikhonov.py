@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from dipops._tools.batches import power
-from dipops.operators.elementary import Identity
-from dipops.operators.interface import LinearOperator
+from dipops.operators import Identity, LinearOperator
 from dipops.priors.proximal import ProximalPrior, require_weight
 
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dipops.operators.differences import FiniteDifferences, add_adjoint_differences, add_differences
+from dipops.operators import FiniteDifferences
+from dipops.operators.differences import add_adjoint_differences, add_differences
 from dipops.priors.proximal import ProximalPrior, require_weight
 
 _SMOOTHING = 1e-4

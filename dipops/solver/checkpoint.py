@@ -20,8 +20,8 @@ from torch import Tensor
 from dipops._tools.files import package_version, write_whole
 from dipops._tools.fingerprints import description, digest_of
 from dipops.errors import BadFile, BadType
-from dipops.methods.interface import Iteration, Method
-from dipops.priors.interface import Prior
+from dipops.methods import Iteration, Method
+from dipops.priors import Prior
 from dipops.problem import Problem
 
 FORMAT = 1

@@ -12,9 +12,8 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from dipops._tools.allocator import reused_memory
 from dipops._tools.seeds import stream
-from dipops.methods.default import default_method
-from dipops.methods.interface import Iteration, Method, Slowing
-from dipops.priors.interface import Prior
+from dipops.methods import Iteration, Method, Slowing, default_method
+from dipops.priors import Prior
 from dipops.problem import Problem
 from dipops.solver.solve import require_solvable
 

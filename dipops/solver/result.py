@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dipops._tools.precision import Precision
 from dipops.errors import BadValue, require_integer
-from dipops.stopping.interface import Observed
+from dipops.stopping import Observed
 
 Source = Literal["stopped", "kept", "average", "last"]
 

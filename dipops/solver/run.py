@@ -10,13 +10,13 @@ from torch import Tensor
 
 from dipops._tools.seeds import stream
 from dipops.errors import BadValue, Diverged
-from dipops.methods.interface import Method, Slowing
-from dipops.priors.interface import Prior
+from dipops.methods import Method, Slowing
+from dipops.priors import Prior
 from dipops.problem import Problem
 from dipops.solver.divergence import LOOK_BACK, MOST_FAILURES, SLOWER, DivergenceGuard, Health
 from dipops.solver.result import Status
 from dipops.solver.trace import Trace
-from dipops.stopping.interface import Observe, Step, StopRule
+from dipops.stopping import Observe, Step, StopRule
 
 
 class Ending(NamedTuple):

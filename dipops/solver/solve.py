@@ -12,16 +12,15 @@ from dipops._tools.allocator import reused_memory
 from dipops._tools.batches import per_image
 from dipops._tools.progress import progress_bar
 from dipops.errors import BadType, require_integer
-from dipops.methods.default import default_method
-from dipops.methods.interface import Method
-from dipops.priors.interface import Prior
+from dipops.methods import Method, default_method
+from dipops.priors import Prior
 from dipops.problem import Problem
 from dipops.solver.checkpoint import Checkpoint, fingerprint
 from dipops.solver.divergence import Health
 from dipops.solver.result import Result, Source, Status
 from dipops.solver.run import Ending, Run
 from dipops.solver.snapshots import Snapshots
-from dipops.stopping.interface import Callback, Observe, Observed, Step, StopRule
+from dipops.stopping import Callback, Observe, Observed, Step, StopRule
 
 
 def solve(

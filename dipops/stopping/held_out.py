@@ -8,7 +8,7 @@ from torch import Tensor
 from dipops._tools.batches import weighted_mean
 from dipops._tools.seeds import stream
 from dipops.errors import BadValue, require_number
-from dipops.operators.elementary import Mask, is_mask
+from dipops.operators import Mask, is_mask
 from dipops.problem import Problem
 from dipops.stopping.interface import LowestRule, require_patience
 

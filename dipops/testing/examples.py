@@ -8,11 +8,17 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from dipops.operators.differences import FiniteDifferences
-from dipops.operators.elementary import GuidedInput, Identity, Mask
-from dipops.operators.features import Activation, FeatureMap, Normalise
-from dipops.operators.interface import LinearOrDifferentiableOperator
-from dipops.operators.resampling import LanczosDownsampler
+from dipops.operators import (
+    Activation,
+    FeatureMap,
+    FiniteDifferences,
+    GuidedInput,
+    Identity,
+    LanczosDownsampler,
+    LinearOrDifferentiableOperator,
+    Mask,
+    Normalise,
+)
 
 Example = Callable[[tuple[int, int, int], torch.Generator], LinearOrDifferentiableOperator]
 

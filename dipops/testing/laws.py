@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from dipops.errors import BadType, LawError, first_line
+from dipops.operators import LinearOperator, LinearOrDifferentiableOperator
 from dipops.operators.autodiff import pullback
-from dipops.operators.interface import LinearOperator, LinearOrDifferentiableOperator
 from dipops.testing import probes
 from dipops.testing.diagnosis import diagnose_adjoint, in_single_precision
 

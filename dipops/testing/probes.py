@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dipops.operators.interface import LinearOperator, LinearOrDifferentiableOperator
+from dipops.operators import LinearOperator, LinearOrDifferentiableOperator
 
 _MOVED_PIXELS = 1000
 

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from dipops._tools.batches import power
-from dipops.methods.primal_dual import SeparableIteration
+from dipops.methods import SeparableIteration
 from dipops.methods.prox import prox
-from dipops.priors.proximal import ProximalPrior
+from dipops.priors import ProximalPrior
 
 _STEPS = 1000
 _GAP = 1e-11

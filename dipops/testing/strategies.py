@@ -7,8 +7,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dipops.operators.elementary import Identity
-from dipops.operators.interface import LinearOperator, LinearOrDifferentiableOperator, stack
+from dipops.operators import Identity, LinearOperator, LinearOrDifferentiableOperator, stack
 from dipops.testing.examples import EXAMPLES
 
 _SIDE = 4
