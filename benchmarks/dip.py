@@ -39,7 +39,7 @@ from dipops._tools.seeds import stream
 from dipops.methods.descent import ADAM, MakeOptimizer
 from dipops.methods.muon import MuonThenAdam
 from dipops.operators import Activation
-from dipops.priors.generators import EncoderDecoder, ResNet, UNet
+from dipops.priors.generators import ResNet, UNet, encoder_decoder
 from dipops.recipes import Recipe, Settings
 from dipops.solver.cost import start
 from dipops.stopping import Discrepancy, ExponentialVariance, HeldOut, Observe, Step, StopRule, WindowedVariance
@@ -306,7 +306,7 @@ TARGETS: dict[str, Callable[[Tensor], Tensor]] = {
     "shuffled pixels": lambda x: x.flatten(1)[:, torch.randperm(x[0].numel(), generator=stream(0, "target"))].view(x.shape),
     "white noise": lambda x: torch.rand(x.shape, generator=stream(0, "target")),
 }
-_SIX = EncoderDecoder().channels
+_SIX = encoder_decoder().channels
 ROWS: dict[str, tuple[Recipe, int]] = {
     "denoising": (recipes.denoise(SIGMA, "paper"), 3),
     "JPEG": (recipes.jpeg("paper"), 3),
@@ -316,7 +316,7 @@ ROWS: dict[str, tuple[Recipe, int]] = {
     "50% missing, grey": (recipes.inpaint_random("paper"), 1),
     "98% missing": (recipes.inpaint_sparse("paper"), 3),
     "large hole": (recipes.inpaint_hole("paper"), 3),
-    **{f"study, depth {d}": (recipes.architecture_study(EncoderDecoder(_SIX[:d])), 3) for d in (6, 4, 2)},
+    **{f"study, depth {d}": (recipes.architecture_study(encoder_decoder(_SIX[:d])), 3) for d in (6, 4, 2)},
     "study, U-Net": (recipes.architecture_study(UNet()), 3),
     "study, ResNet": (recipes.architecture_study(ResNet()), 3),
     "pre-image": (recipes.preimage(), 3),

@@ -160,7 +160,7 @@ def architecture_study(generator: Generator) -> Recipe:
     """The large hole of figure 8 filled by a given network: 3001 steps from a z of one channel.
 
     Args:
-        generator: the paper's are ``EncoderDecoder()``, its shallower kin, ``UNet()`` and ``ResNet()``; the last two go at a
+        generator: the paper's are ``encoder_decoder()``, its shallower kin, ``UNet()`` and ``ResNet()``; the last two go at a
             rate of 0.001.
     """
     rate = 0.001 if isinstance(generator, UNet | ResNet) else 0.01

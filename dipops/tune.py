@@ -255,36 +255,32 @@ def tune(
     return sweep.chosen()
 
 
+@dataclass
 class _Sweep:
     """The weights tried so far."""
 
-    def __init__(
-        self,
-        problem: Problem,
-        prior_of_weight: Callable[[float], Prior],
-        rule: Rule,
-        method: Method | None,
-        seed: int,
-        bar: Any,
-    ) -> None:
-        self._problem, self._solved, self._prior_of_weight, self._rule = problem, rule.problem(problem), prior_of_weight, rule
-        self._method, self._seed, self._bar = method, seed, bar
-        self._trials: dict[float, Trial] = {}
-        self._results: dict[float, Result] = {}
+    problem: Problem
+    prior_of_weight: Callable[[float], Prior]
+    rule: Rule
+    chosen_method: Method | None
+    seed: int
+    bar: Any
+    trials: dict[float, Trial] = field(default_factory=dict)
+    results: dict[float, Result] = field(default_factory=dict)
 
     def visit(self, weight: float) -> None:
         """Solve at one weight, from the solution at the nearest one."""
-        prior = self._prior_of_weight(weight)
-        if self._rule.needs_pixels and not isinstance(prior, PixelPrior):
-            raise BadType(f"{self._rule!r} with {prior!r}", "a prior on pixels", "use Discrepancy(sigma) for a generator")
-        if self._results and isinstance(prior, PixelPrior):
-            closest = min(self._results, key=lambda other: abs(log10(other / weight)))
-            prior.initial = self._results[closest].image
-        method = self._method or self._rule.method(self._solved, prior)
-        result = solve(self._solved, prior, method, seed=self._seed, progress=False)
-        self._results[weight] = result
-        self._trials[weight] = _trial(self._problem, prior, weight, result, self._rule)
-        self._bar.update()
+        prior, problem = self.prior_of_weight(weight), self.rule.problem(self.problem)
+        if self.rule.needs_pixels and not isinstance(prior, PixelPrior):
+            raise BadType(f"{self.rule!r} with {prior!r}", "a prior on pixels", "use Discrepancy(sigma) for a generator")
+        if self.results and isinstance(prior, PixelPrior):
+            closest = min(self.results, key=lambda other: abs(log10(other / weight)))
+            prior.initial = self.results[closest].image
+        method = self.chosen_method or self.rule.method(problem, prior)
+        result = solve(problem, prior, method, seed=self.seed, progress=False)
+        self.results[weight] = result
+        self.trials[weight] = _trial(self.problem, prior, weight, result, self.rule)
+        self.bar.update()
 
     def extend(self, ratio: float) -> None:
         """Visit weights beyond an end while the best lies there."""
@@ -292,7 +288,7 @@ class _Sweep:
             trials, best = self._ranked()
             if 0 < best < len(trials) - 1:
                 return
-            self._bar.total += 1
+            self.bar.total += 1
             self.visit(trials[0].weight / ratio if best == 0 else trials[-1].weight * ratio)
 
     def halve(self) -> None:
@@ -306,16 +302,16 @@ class _Sweep:
         """The best trial and its result."""
         trials, best = self._ranked()
         weight = trials[best].weight
-        prior = self._prior_of_weight(weight)
-        method = self._method or self._rule.method(self._problem, prior)
+        prior = self.prior_of_weight(weight)
+        method = self.chosen_method or self.rule.method(self.problem, prior)
         end = "" if 0 < best < len(trials) - 1 else ", at the end of the trials: nothing inside is better"
-        source = f"weight {weight:.4g} by {self._rule!r}, residual {trials[best].rms_residual:.4g}{end}"
+        source = f"weight {weight:.4g} by {self.rule!r}, residual {trials[best].rms_residual:.4g}{end}"
         recipe = Recipe(prior, method, method.steps, (), source)
-        return Tuned(weight, _members(self._results[weight], len(self._problem.y)), tuple(trials), self._rule, recipe)
+        return Tuned(weight, _members(self.results[weight], len(self.problem.y)), tuple(trials), self.rule, recipe)
 
     def _ranked(self) -> tuple[list[Trial], int]:
-        trials = [self._trials[weight] for weight in sorted(self._trials)]
-        return trials, int(np.argmin(self._rule.scores(trials)))
+        trials = [self.trials[weight] for weight in sorted(self.trials)]
+        return trials, int(np.argmin(self.rule.scores(trials)))
 
 
 def _trial(problem: Problem, prior: Prior, weight: float, result: Result, rule: Rule) -> Trial:

@@ -331,8 +331,6 @@ DIP = DeepImagePrior(Hourglass((4,)))
         (lambda: quiet(NOISY, DIP, ConjugateGradient()), BadType, "NoPrior or Tikhonov"),
         (lambda: quiet(NOISY, TotalVariation(0.1), ConjugateGradient()), BadType, "use PrimalDual"),
         (lambda: quiet(NOISY, NoPrior(), PrimalDual()), BadType, "use ConjugateGradient"),
-        (lambda: PrimalDual(tolerance=0), BadValue, "tolerance = 0"),
-        (lambda: ConjugateGradient(tolerance=-1), BadValue, "tolerance = -1"),
         (lambda: Tikhonov(-1), BadValue, "weight = -1"),
         (lambda: prox(TotalVariation(0.1), NOISY.y, step=0), BadValue, "step = 0"),
     ],

@@ -10,7 +10,7 @@ import typer
 
 from benchmarks.pages import code_of
 from benchmarks.peers import PEERS, blocks, solve_all
-from dipops import cli
+from dipops.cli.app import app
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(path for path in (*DOCS.glob("*.md"), DOCS / "course" / "index.md"))
@@ -38,13 +38,13 @@ def test_a_peer_solves_the_same_task(peer: str) -> None:
     """Where it is installed; it is no dependency."""
     pytest.importorskip(peer.lower())
     code = blocks()
-    found = solve_all({"blocks": {name: code[name] for name in ("dipops", peer)}, "rounds": 1})
-    assert abs(found[peer]["psnr"] - found["dipops"]["psnr"]) < 0.5
+    scores = solve_all({"blocks": {name: code[name] for name in ("dipops", peer)}, "rounds": 1})
+    assert abs(scores[peer]["psnr"] - scores["dipops"]["psnr"]) < 0.5
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if code_of(page, "console")], ids=lambda page: page.stem)
 def test_every_command_exists_with_its_options(page: Path) -> None:
-    commands = typer.main.get_command(cli.app).commands  # pyright: ignore
+    commands = typer.main.get_command(app).commands  # pyright: ignore
     lines = [line[2:] for block in code_of(page, "console") for line in block.splitlines() if line.startswith("$ dipops ")]
     for line in lines:
         name, *rest = shlex.split(line, comments=True)[1:]
@@ -56,8 +56,8 @@ def test_every_command_exists_with_its_options(page: Path) -> None:
 def test_every_link_leads_somewhere() -> None:
     for page in [*PAGES, *DOCS.glob("course/*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
-            made = target.startswith("gallery/")
-            assert made or (page.parent / target).exists(), f"{page.name}: {target}"
+            in_gallery = target.startswith("gallery/")
+            assert in_gallery or (page.parent / target).exists(), f"{page.name}: {target}"
 
 
 def test_every_example_has_a_place_in_the_gallery() -> None:

@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from benchmarks.pages import code_of
-from dipops import cli
+from dipops.cli.app import app
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -28,10 +28,10 @@ def test_the_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
 
 
 def test_every_command_exists_with_its_options() -> None:
-    commands = typer.main.get_command(cli.app).commands  # pyright: ignore
-    shown = [line for block in code_of(ROOT / "README.md", "bash") for line in block.splitlines() if line.startswith("dipops ")]
-    assert len(shown) >= 5
-    for line in shown:
+    commands = typer.main.get_command(app).commands  # pyright: ignore
+    lines = [line for block in code_of(ROOT / "README.md", "bash") for line in block.splitlines() if line.startswith("dipops ")]
+    assert len(lines) >= 5
+    for line in lines:
         name, *rest = shlex.split(line, comments=True)[1:]
         command = commands[name].commands[rest[0]] if name == "paper" else commands[name]
         options = {option for parameter in command.params for option in parameter.opts}

@@ -185,7 +185,7 @@ class DoubleAdjoint(Blur):
     """Its adjoint multiplies by a float64 constant."""
 
     def adjoint(self, y: Tensor) -> Tensor:
-        return self.right(y) * torch.ones(1, dtype=torch.float64)
+        return self.right(y) * torch.ones(1, dtype=torch.float64, device=y.device)
 
 
 class Rounds(Blur):

@@ -10,7 +10,7 @@ from torch import Tensor
 from dipops._tools.batches import per_image, power
 from dipops._tools.precision import Precision
 from dipops._tools.state import Stateful
-from dipops.errors import BadType, require_positive
+from dipops.errors import BadType
 from dipops.methods.convergence import CHANGE, Convergence, relative_change
 from dipops.methods.interface import require_steps
 from dipops.operators import LinearOperator, stack
@@ -40,7 +40,6 @@ class ConjugateGradient:
 
     def __post_init__(self) -> None:
         require_steps(self)
-        require_positive("tolerance", self.tolerance, "a positive number", "leave it out for the default")
 
     def start(self, problem: Problem, prior: Prior, generators: Sequence[torch.Generator]) -> "ConjugateGradientIteration":
         """See :class:`dipops.methods.interface.Method`.

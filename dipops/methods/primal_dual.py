@@ -9,7 +9,7 @@ from torch import Tensor
 from dipops._tools.batches import power
 from dipops._tools.precision import Precision
 from dipops._tools.state import Stateful
-from dipops.errors import BadType, require_positive
+from dipops.errors import BadType
 from dipops.methods.convergence import CHANGE, GAP, Convergence, relative_change
 from dipops.methods.interface import Iteration, require_steps
 from dipops.operators import LinearOperator, is_identity, is_mask
@@ -49,8 +49,6 @@ class PrimalDual:
 
     def __post_init__(self) -> None:
         require_steps(self)
-        if self.tolerance is not None:
-            require_positive("tolerance", self.tolerance, "a positive number", "leave it out for the default")
 
     def start(self, problem: Problem, prior: Prior, generators: Sequence[torch.Generator]) -> Iteration:
         """See :class:`dipops.methods.interface.Method`.

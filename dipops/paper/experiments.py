@@ -19,7 +19,7 @@ from dipops.paper.contestants import Contestant, by_library, by_recipe, by_weigh
 from dipops.paper.data import Images, PaperImage
 from dipops.paper.networks import INVERSIONS, MAXIMISATIONS
 from dipops.priors import NoPrior, TotalVariation
-from dipops.priors.generators import EncoderDecoder, Generator, ResNet, UNet
+from dipops.priors.generators import Generator, ResNet, UNet, encoder_decoder
 from dipops.problem import Problem
 from dipops.recipes import Recipe, Settings
 
@@ -119,7 +119,7 @@ def _architecture(generator: Generator) -> Contestant:
 
 _TV = by_weight(TotalVariation, "TotalVariation")
 _NO_PRIOR = by_recipe(lambda _: Recipe(NoPrior(), Descent(ADAM), 2000, (), "section 3.2, its comparison on pixels"))
-_SIX = EncoderDecoder().channels
+_SIX = encoder_decoder().channels
 _SPARSE_CODING = by_library(classical.convolutional_sparse_coding, "sporco.admm.cbpdn", "sporco.util")
 _SETS = [(factor, name) for factor in (4, 8) for name in ("set5", "set14")]
 _CONTESTS: dict[str, tuple[Callable[[str, Images], Problem], dict[str, Contestant]]] = {
@@ -140,7 +140,7 @@ _CONTESTS: dict[str, tuple[Callable[[str, Images], Problem], dict[str, Contestan
     "hole": (problems.masked, _inpainters(recipes.inpaint_hole)),
     "library": (
         problems.masked,
-        {f"depth {depth}": _architecture(EncoderDecoder(_SIX[:depth])) for depth in (6, 4, 2)}
+        {f"depth {depth}": _architecture(encoder_decoder(_SIX[:depth])) for depth in (6, 4, 2)}
         | {"U-Net": _architecture(UNet()), "ResNet": _architecture(ResNet())},
     ),
     "jpeg": (problems.as_it_is, {"DIP": by_recipe(recipes.jpeg)}),

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dipops.errors import BadValue, require_choice, require_integer, require_number, require_positive
+from dipops.errors import BadValue, require_choice, require_integer, require_positive
 from dipops.problem import Problem
 
 MOST_OCTAVES = 20
@@ -109,7 +109,7 @@ class Ramp:
     Let it fall: a rise that lifts the objective by 5 dB is taken for a fault of the descent.
 
     Raises:
-        BadValue: a standard deviation is negative, or there is no step.
+        BadValue: there is no step; in the solve, a standard deviation is negative.
     """
 
     first: float
@@ -117,11 +117,7 @@ class Ramp:
     steps: int
 
     def __post_init__(self) -> None:
-        advice = "write Ramp(1 / 30, 0, 1000)"
-        for name in ("first", "last"):
-            wanted = ("a standard deviation of at least 0", advice)
-            require_number(name, getattr(self, name), lambda deviation: 0 <= deviation < math.inf, *wanted)
-        require_integer("steps", self.steps, 1, advice)
+        require_integer("steps", self.steps, 1, "write Ramp(1 / 30, 0, 1000)")
 
     def __call__(self, step: int) -> float:
         """The standard deviation in a step, counted from 0."""

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from copy import deepcopy
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,12 +18,8 @@ from dipops.solver.result import Status
 from dipops.solver.trace import Trace
 from dipops.stopping import Observe, Step, StopRule
 
-
-class Ending(NamedTuple):
-    """Why a solve ends."""
-
-    status: Status
-    message: str
+Ending = tuple[Status, str]
+"""Why a solve ends, and the same in words."""
 
 
 class Run:
@@ -103,7 +99,7 @@ class Run:
         if self.guard.gives_up:
             fault = f"not finite, or 5 dB above its lowest, before step {diverged_at}"
             words = f"the objective was {fault}, {MOST_FAILURES} times at ever lower rates: back at step {self.index}"
-            self.ending = Ending(Status.ROLLED_BACK, words)
+            self.ending = Status.ROLLED_BACK, words
         self.iteration.slow_down(SLOWER)
 
     def report(self) -> Step:
@@ -131,7 +127,7 @@ class Run:
         if not due or not bool(torch.stack([rule.done for rule in self.rules]).any(0).all()):
             return None
         status = Status.CONVERGED if self.rules[0] is self.iteration.convergence else Status.STOPPED
-        return Ending(status, "; ".join(rule.reason() for rule in self.rules if bool(rule.done.any())))
+        return status, "; ".join(rule.reason() for rule in self.rules if bool(rule.done.any()))
 
     def state_dict(self) -> dict[str, Any]:
         """All that the rest of the solve depends on."""

@@ -119,12 +119,12 @@ def _call(functions: Sequence[Callback], step: Step, bar: Any) -> Ending | None:
     for reason in reasons:
         if reason is not None and not isinstance(reason, str):
             raise BadType(f"a callback that returned {reason!r}", "None, or the reason to stop", "end it with return None")
-    return next((Ending(Status.STOPPED, reason) for reason in reasons if reason), None)
+    return next(((Status.STOPPED, reason) for reason in reasons if reason), None)
 
 
 def _result(run: Run, prior: Prior, seed: int) -> Result:
     image, image_steps, source = _chosen(run)
-    status, message = run.ending or Ending(Status.MAX_STEPS, f"all {run.steps} steps are done")
+    status, message = run.ending or (Status.MAX_STEPS, f"all {run.steps} steps are done")
     with torch.no_grad():
         objective = run.problem.data_term(image) + prior.value(image)
         data_psnr = run.problem.data_psnr(image)

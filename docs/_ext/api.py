@@ -1,4 +1,4 @@
-"""Writes the pages of the API from the public names: a page for each kind of thing."""
+"""Writes the pages of the API from the public names of the rooms: every name once, under the shortest module that has it."""
 
 import inspect
 import types
@@ -9,57 +9,75 @@ from written import put
 import dipops
 
 _PAGES = {
-    "operators": ("Operators", ("operators", "laws", "consistency")),
-    "priors": ("Priors", ("priors",)),
-    "methods": ("Problems, methods and solve", ("problem", "methods", "solver", "result", "estimate", "compare")),
-    "errors": ("Errors", ("errors",)),
+    "operators": ("Operators", ("operators",), ("operators", "operators.networks")),
+    "priors": ("Priors", ("priors",), ("priors", "priors.generators", "priors.inputs")),
+    "methods": ("Problems, methods and solve", ("problem", "methods", "solver", "comparison"), ("methods", "solver")),
+    "recipes": ("Recipes", ("recipes",), ("recipes",)),
+    "stopping": ("Stopping rules", (), ("stopping",)),
+    "tune": ("Weights by rule", (), ("tune",)),
+    "images": ("Images", (), ("images",)),
+    "metrics": ("Metrics", (), ("metrics",)),
+    "plot": ("Figures", (), ("plot",)),
+    "testing": ("Laws", ("testing",), ("testing", "testing.strategies")),
+    "errors": ("Errors", ("errors",), ("errors",)),
+    "course": ("Course", (), ("course",)),
+    "preimages": ("Pre-images", (), ("paper.preimages",)),
 }
-_MODULES = ("recipes", "stopping", "tune", "preimages", "images", "metrics", "plot", "testing", "course")
+"""File to a title, the rooms whose names in ``dipops`` itself the page has, and the modules whose names follow."""
 
 
 def write(folder):
     """One file a page, and an index."""
     folder.mkdir(exist_ok=True)
-    names = [name for name in dipops.__all__ if not isinstance(getattr(dipops, name), types.ModuleType)]
-    homes = {name: getattr(dipops, name).__module__.split(".")[1] for name in names}
-    for page, (title, rooms) in _PAGES.items():
-        chosen = sorted(name for name, room in homes.items() if room in rooms)
-        _page(folder / f"{page}.rst", title, "dipops", chosen)
-    left = [name for name, room in homes.items() if not any(room in rooms for _, rooms in _PAGES.values())]
-    if left:
-        raise ValueError(f"no page for {left}: name their rooms in _PAGES")
-    for module in _MODULES:
-        found = import_module(f"dipops.{module}")
-        _page(folder / f"{module}.rst", f"dipops.{module}", f"dipops.{module}", _public(found))
-    entries = "\n".join(f"   {page}" for page in (*_PAGES, *_MODULES))
-    text = (
-        "API\n===\n\nEvery name of the first four pages is imported from ``dipops`` itself; the others stand in the "
-        f"modules that head their pages.\n\n.. toctree::\n\n{entries}\n"
-    )
-    put(folder / "index.rst", text)
+    rooms = {name: room for name in dipops.__all__ if (room := _room(getattr(dipops, name)))}
+    if missing := {*rooms.values()} - {room for _, own, _ in _PAGES.values() for room in own}:
+        raise ValueError(f"no page for the names of {missing}: add these rooms to _PAGES")
+    for page, (title, own, modules) in _PAGES.items():
+        sections = {"dipops": sorted(name for name, room in rooms.items() if room in own)}
+        sections |= {f"dipops.{module}": _public(import_module(f"dipops.{module}")) for module in modules}
+        put(folder / f"{page}.rst", _page(title, sections))
+    entries = "\n".join(f"   {page}" for page in _PAGES)
+    put(folder / "index.rst", f"API\n===\n\nEvery heading is the module to import from.\n\n.. toctree::\n\n{entries}\n")
+
+
+def _room(thing):
+    """The room that a name of ``dipops`` comes from, or nothing for a module."""
+    return "" if isinstance(thing, types.ModuleType) else thing.__module__.split(".")[1]
 
 
 def _public(module):
+    """The names that a module exports, or else the classes and functions that it defines."""
     if hasattr(module, "__all__"):
         return sorted(module.__all__)
-    return [
-        name
-        for name, thing in vars(module).items()
-        if not name.startswith("_")
-        and getattr(thing, "__module__", None) == module.__name__
-        and (inspect.isclass(thing) or inspect.isfunction(thing))
-    ]
+    own = [name for name, thing in vars(module).items() if getattr(thing, "__module__", None) == module.__name__]
+    return [name for name in own if not name.startswith("_") and (_is_class(module, name) or _is_function(module, name))]
 
 
-def _page(path, title, module, names):
-    lines = [title, "=" * len(title), "", f".. currentmodule:: {module}", ""]
-    found = import_module(module)
-    for name in names:
-        thing = getattr(found, name)
-        if inspect.isclass(thing):
-            lines += [f".. autoclass:: {name}", "   :members:", ""]
-        elif callable(thing):
-            lines += [f".. autofunction:: {name}", ""]
-        else:
-            lines += [f".. autodata:: {name}", "   :no-value:", ""]
-    put(path, "\n".join(lines))
+def _page(title, sections):
+    """A section for each module that has a name which no section before it has."""
+    lines, seen = [title, "=" * len(title), ""], []
+    for module_name, names in sections.items():
+        module = import_module(module_name)
+        new = [name for name in names if getattr(module, name) not in seen]
+        seen += [getattr(module, name) for name in new]
+        if new:
+            lines += [module_name, "-" * len(module_name), "", f".. currentmodule:: {module_name}", ""]
+        for name in new:
+            lines += [*_entry(module, name), ""]
+    return "\n".join(lines)
+
+
+def _entry(module, name):
+    if _is_class(module, name):
+        return [f".. autoclass:: {name}", "   :members:"]
+    if _is_function(module, name):
+        return [f".. autofunction:: {name}"]
+    return [f".. autodata:: {name}", "   :no-value:"]
+
+
+def _is_class(module, name):
+    return inspect.isclass(getattr(module, name))
+
+
+def _is_function(module, name):
+    return inspect.isroutine(getattr(module, name))

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from dipops.errors import require_integer
 from dipops.priors.generators.interface import padded_blocks
 from dipops.priors.generators.layers import ToImage, convolution, doubling, normalisation
 
@@ -19,17 +18,10 @@ class DeepDecoder:
     Attributes:
         channels: width of every layer.
         doublings: how often the map is doubled; a layer at full resolution follows.
-
-    Raises:
-        BadValue: one is not positive.
     """
 
     channels: int = 128
     doublings: int = 5
-
-    def __post_init__(self) -> None:
-        require_integer("channels", self.channels, 1, "the authors' is 128")
-        require_integer("doublings", self.doublings, 1, "the authors' is 5")
 
     def build(self, in_channels: int, out_channels: int, copies: int = 1) -> nn.Module:
         """See :class:`Generator`; the network ends in a sigmoid."""

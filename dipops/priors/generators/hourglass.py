@@ -106,35 +106,19 @@ class Hourglass:
         return needed
 
 
-@dataclass(frozen=True)
-class EncoderDecoder:
+def encoder_decoder(channels: tuple[int, ...] = (16, 32, 64, 128, 128, 128)) -> Hourglass:
     """The hourglass without skips of the paper's architecture study: 5 x 5 on the way down, 3 x 3 and nearest on the way up.
 
-    The default is its deepest, of 2 996 467 parameters for one channel in and three out; ``channels[:4]`` and ``[:2]`` of it
-    are the shallower ones.
+    The default is its deepest, of 2 996 467 parameters for one channel in and three out; the first four and two of its channels
+    make the shallower ones.
 
-    Attributes:
+    Args:
         channels: width of each scale, from the finest.
 
     Raises:
         BadValue: there is no scale, or a width is not positive.
     """
-
-    channels: tuple[int, ...] = (16, 32, 64, 128, 128, 128)
-
-    def __post_init__(self) -> None:
-        self._hourglass()
-
-    def build(self, in_channels: int, out_channels: int, copies: int = 1) -> nn.Module:
-        """See :class:`Generator`; the network ends in a sigmoid."""
-        return self._hourglass().build(in_channels, out_channels, copies)
-
-    def input_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """See :class:`Generator`."""
-        return self._hourglass().input_size(size)
-
-    def _hourglass(self) -> Hourglass:
-        return Hourglass(self.channels, 0, kernels=(5, 3), upsampling="nearest", pointwise=False)
+    return Hourglass(channels, skips=0, kernels=(5, 3), upsampling="nearest", pointwise=False)
 
 
 class _Scale(nn.Module):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from dipops.errors import BadValue, require_integer
+from dipops.errors import BadValue
 from dipops.priors.generators.interface import SMALLEST_SIDE
 from dipops.priors.generators.layers import ToImage, convolution, leaky, normalisation
 
@@ -18,17 +18,10 @@ class ResNet:
     Attributes:
         channels: width of every layer.
         blocks: residual blocks of two 3 x 3 convolutions each.
-
-    Raises:
-        BadValue: one is not positive.
     """
 
     channels: int = 32
     blocks: int = 8
-
-    def __post_init__(self) -> None:
-        require_integer("channels", self.channels, 1, "the paper's is 32")
-        require_integer("blocks", self.blocks, 1, "the paper's is 8")
 
     def build(self, in_channels: int, out_channels: int, copies: int = 1) -> nn.Module:
         """See :class:`Generator`; the network ends in a sigmoid."""
