@@ -69,7 +69,7 @@ def environment() -> dict[str, Any]:
 
     return {
         "python": platform.python_version(),
-        "packages": {name: found for name in RECORDED if (found := package_version(name))},
+        "packages": {name: release for name in RECORDED if (release := package_version(name))},
         "platform": platform.platform(),
         "processor": _processor(),
         "instructions": torch.backends.cpu.get_cpu_capability(),

@@ -111,10 +111,10 @@ def _iterate(run: Run, snapshots: Snapshots, functions: Sequence[Callback], bar:
 
 def _call(functions: Sequence[Callback], step: Step, bar: Any) -> Ending | None:
     """Show a step in the bar and give it to all functions: the first reason to stop."""
-    shown = {"objective": f"{float(step.objective.mean()):.4g}"}
+    postfix = {"objective": f"{float(step.objective.mean()):.4g}"}
     if step.psnr is not None:
-        shown["PSNR"] = f"{float(step.psnr.mean()):.2f} dB"
-    bar.set_postfix(shown, refresh=False)
+        postfix["PSNR"] = f"{float(step.psnr.mean()):.2f} dB"
+    bar.set_postfix(postfix, refresh=False)
     reasons = [function(step) for function in functions]
     for reason in reasons:
         if reason is not None and not isinstance(reason, str):
