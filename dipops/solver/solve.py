@@ -66,8 +66,9 @@ def solve(
         Diverged: the objective was never finite.
     """
     require_solvable(prior, callbacks, steps)
+    require_integer("seed", seed, 0, "leave it out for 0")
     started = deepcopy(prior)
-    started.start(problem, [require_integer("seed", seed, 0, "leave it out for 0") + k for k in range(len(problem.y))])
+    started.start(problem, [seed + k for k in range(len(problem.y))])
     method = method or default_method(problem, prior)
     rules = [callback for callback in callbacks if isinstance(callback, StopRule | Observe)]
     functions = [callback for callback in callbacks if not isinstance(callback, StopRule | Observe)]
