@@ -41,10 +41,10 @@ def classes():
     return figure
 
 
-def _tree(kind, depth):
-    yield depth, kind.__name__
-    shown = [sub for sub in kind.__subclasses__() if sub.__module__.startswith("dipops")]
-    for sub in sorted(shown, key=lambda sub: sub.__name__):
+def _tree(base, depth):
+    yield depth, base.__name__
+    own = [sub for sub in base.__subclasses__() if sub.__module__.startswith("dipops")]
+    for sub in sorted(own, key=lambda sub: sub.__name__):
         if sub.__name__ in dipops.__all__:
             yield from _tree(sub, depth + 1)
         else:
@@ -80,12 +80,12 @@ def house():
 
 def _reached(graph):
     """Of each room, all that it imports, also by way of others."""
-    found = {room: set(others) for room, others in graph.items()}
-    for middle in found:
-        for room, others in found.items():
+    reached = {room: set(others) for room, others in graph.items()}
+    for middle in reached:
+        for room, others in reached.items():
             if middle in others:
-                found[room] |= found[middle] - {room}
-    return found
+                reached[room] |= reached[middle] - {room}
+    return reached
 
 
 def _imports():
@@ -94,19 +94,23 @@ def _imports():
         room = path.relative_to(_PACKAGE).with_suffix("").parts[0]
         if room.startswith("__"):
             continue
-        found = rooms.setdefault(room, set())
+        imported = rooms.setdefault(room, set())
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dipops"):
                 parts = node.module.split(".")[1:]
-                found |= {parts[0]} if parts else {alias.name for alias in node.names}
-    return {room: {other for other in found if other in rooms and other != room} for room, found in rooms.items()}
+                imported |= {parts[0]} if parts else {alias.name for alias in node.names}
+    return {room: {other for other in imported if other in rooms and other != room} for room, imported in rooms.items()}
 
 
 def flow():
     """From operator and measurement to the result, by the signatures."""
     problem = [field.name for field in dataclasses.fields(dipops.Problem)]
     result = [field.name for field in dataclasses.fields(dipops.Result)]
-    options = [name for name, one in inspect.signature(dipops.solve).parameters.items() if one.kind is one.KEYWORD_ONLY]
+    options = [
+        parameter.name
+        for parameter in inspect.signature(dipops.solve).parameters.values()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    ]
     figure, axes = plt.subplots(figsize=(9.5, 3.6))
     boxes = [
         (0.1, 0.78, "Problem\n" + ", ".join(problem)),
@@ -126,7 +130,7 @@ def flow():
 
 
 def adjoint():
-    """The dot test on a small operator: every second row, of pictures of 4 x 3 pixels."""
+    """The dot test on a small operator: every second row, of images of 4 x 3 pixels."""
     import torch
 
     class Rows(dipops.LinearOperator):
@@ -136,15 +140,15 @@ def adjoint():
     operator = Rows((1, 4, 3))
     generator = torch.Generator().manual_seed(0)
     x, y = (torch.rand(1, *shape, generator=generator) for shape in (operator.in_shape, operator.out_shape))
-    image, back = operator(x), operator.T(y)
+    measured, back = operator(x), operator.T(y)
     figure, grid = plt.subplots(2, 3, figsize=(8, 4), width_ratios=[1, 1, 1.1])
     rows = [
-        ((x, "x"), (image, "A x"), (image * y).sum(), "⟨A x, y⟩", "y"),
+        ((x, "x"), (measured, "A x"), (measured * y).sum(), "⟨A x, y⟩", "y"),
         ((y, "y"), (back, "Aᵀ y"), (x * back).sum(), "⟨x, Aᵀ y⟩", "x"),
     ]
     for line, (start, end, number, words, other) in zip(grid, rows, strict=True):
-        for axes, (picture, name) in zip(line, (start, end), strict=False):
-            axes.imshow(picture[0, 0], cmap="gray", vmin=0, vmax=1, extent=(0, 3, 0, picture.shape[2]))
+        for axes, (image, name) in zip(line, (start, end), strict=False):
+            axes.imshow(image[0, 0], cmap="gray", vmin=0, vmax=1, extent=(0, 3, 0, image.shape[2]))
             axes.set(xlim=(-0.5, 3.5), ylim=(-0.5, 4.5), title=name)
             axes.set_aspect("equal")
             axes.set_axis_off()

@@ -15,9 +15,9 @@ class Page(HTMLParser):
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attrs):
-        found = dict(attrs)
-        self.anchors |= {found[name] for name in ("id", "name") if found.get(name)}
-        self.targets += [found[name] for name in ("href", "src") if found.get(name)]
+        values = dict(attrs)
+        self.anchors |= {values[name] for name in ("id", "name") if values.get(name)}
+        self.targets += [values[name] for name in ("href", "src") if values.get(name)]
 
 
 def broken(root):

@@ -1,10 +1,10 @@
-"""Thumbnails that show what a script is about: of a row of pictures, half of what was given and half of what was made."""
+"""Thumbnails that show what a script is about: of a row of images, half of the input and half of the result."""
 
 from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-_PANEL = 0.84  # width of a picture over the height of its row, with titles and scores
+_PANEL = 0.84  # width of an image over the height of its row, with titles and scores
 _ROWS = {
     "denoise": (0, -2),
     "upscale": (0, -2),
@@ -24,7 +24,7 @@ _ROWS = {
 
 
 def write(gallery):
-    """Replace the thumbnails of scripts whose first figure is a row of pictures."""
+    """Replace the thumbnails of scripts whose first figure is a row of images."""
     for name, (before, after) in _ROWS.items():
         source = gallery / "images" / f"sphx_glr_{name}_001.png"
         if source.exists():
@@ -43,7 +43,7 @@ def _split(source: Path, before: int, after: int) -> Image.Image:
 
 
 def _panel(row: Image.Image, index: int, side: int) -> Image.Image:
-    """One picture, without its border, title and score."""
+    """One image, without its border, title and score."""
     middle, reach = row.height // 2, int(0.42 * side)
     centre = side * index + side // 2
     box = (centre - int(0.46 * side), middle - reach, centre + int(0.46 * side), middle + reach)
