@@ -14,7 +14,7 @@ from dipops.priors.interface import PixelPrior
 
 resource = pytest.importorskip("resource")
 pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mallopt"), reason="only the C library of GNU/Linux is told"
+    sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mallopt"), reason="only for the C library of GNU/Linux"
 )
 BYTES = 48 * 2**20  # beyond what that library keeps by itself
 PAGES = BYTES // resource.getpagesize()
@@ -68,7 +68,7 @@ def test_a_solve_reuses_memory() -> None:
 
 
 class Library:
-    """A C library that records what it is told."""
+    """A C library that records its calls."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []

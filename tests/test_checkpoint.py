@@ -1,4 +1,4 @@
-"""A solve that is interrupted and taken up again ends with the same bits; a file of anything else is refused."""
+"""A solve that is interrupted and resumed ends with the same bits; a file of anything else is refused."""
 
 import json
 import os
@@ -256,9 +256,9 @@ def test_a_state_that_could_not_be_read_back_is_refused(tmp_path: Path) -> None:
 def test_twenty_kills_and_resumes_end_with_the_same_bits(tmp_path: Path) -> None:
     """SIGKILL at 20 random moments, among them some in the middle of a write; see the script beside this file."""
     script = Path(__file__).parent / "kill_and_resume.py"
-    told = subprocess.run([sys.executable, script, str(tmp_path), "20"], capture_output=True, text=True, check=False)
-    assert told.returncode == 0, told.stdout + told.stderr
-    assert "20 kills" in told.stdout
+    completed = subprocess.run([sys.executable, script, str(tmp_path), "20"], capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    assert "20 kills" in completed.stdout
 
 
 def test_one_kill_and_resume_ends_with_the_same_bits(tmp_path: Path) -> None:

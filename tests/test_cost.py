@@ -1,4 +1,4 @@
-"""What a solve will cost is told before it, and changes nothing."""
+"""What a solve will cost is estimated before it, and changes nothing."""
 
 import re
 import time
@@ -69,11 +69,11 @@ def test_an_estimate_uses_the_default_method_and_holds_no_states_that_a_solve_wo
     ids=lambda given: ", ".join(str(part)[:20] for part in given),
 )
 def test_an_estimate_refuses_what_solve_refuses(given: tuple[Any, Any, Any, Any]) -> None:
-    told, prior, method, steps = given
+    problem_given, prior, method, steps = given
     with pytest.raises(DipopsError) as expected:
-        solve(told, prior, method, steps=steps, progress=False)
+        solve(problem_given, prior, method, steps=steps, progress=False)
     with pytest.raises(type(expected.value), match=re.escape(str(expected.value))):
-        estimate(told, prior, method, steps)
+        estimate(problem_given, prior, method, steps)
 
 
 def test_recomputation_holds_less_and_changes_no_bit() -> None:
