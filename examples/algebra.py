@@ -41,7 +41,7 @@ restored = {}
 for name, operator in {"one camera": camera, "both": stack(camera, other)}.items():
     problem = Problem.simulate(operator, x, sigma=0.01)
     restored[name] = solve(problem, smooth, ConjugateGradient(), progress=False).image
-plot.compare({"one measurement": camera(x[None]), **restored, "truth": x}, truth=x)
+plot.compare({"one measurement": camera(x[None]), **restored, "ground truth": x}, truth=x)
 
 # %%
 # Operators work with SciPy: singular values without a matrix.

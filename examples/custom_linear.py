@@ -42,4 +42,4 @@ results = {
     "TV": solve(problem, TotalVariation(0.006), progress=False),
     "DIP": recipes.denoise(0.03).solve(problem, steps=600, progress=False),
 }
-plot.compare({"moved": problem.y, **{name: result.image for name, result in results.items()}, "truth": x}, truth=x)
+plot.compare({"moved": problem.y, **{name: result.image for name, result in results.items()}, "ground truth": x}, truth=x)

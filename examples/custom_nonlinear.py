@@ -37,4 +37,4 @@ results = {
     "TV": solve(problem, TotalVariation(3e-4), steps=1500, progress=False),
     "DIP": recipes.denoise(0.01).solve(problem, steps=700, progress=False),
 }
-plot.compare({"overexposed": problem.y, **{name: result.image for name, result in results.items()}, "truth": x}, truth=x)
+plot.compare({"overexposed": problem.y, **{name: result.image for name, result in results.items()}, "ground truth": x}, truth=x)

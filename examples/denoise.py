@@ -25,7 +25,7 @@ results = {
     "TV": tune(problem, TotalVariation, SURE(sigma), progress=False).result,
     "DIP": recipes.denoise(sigma).solve(problem, progress=False),
 }
-plot.compare({"noisy": problem.y, **{name: result.image for name, result in results.items()}, "truth": x}, truth=x)
+plot.compare({"noisy": problem.y, **{name: result.image for name, result in results.items()}, "ground truth": x}, truth=x)
 
 # %%
 # How it went: thin lines are single outputs of the network, the thick one their average, which is the answer.

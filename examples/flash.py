@@ -31,4 +31,4 @@ results = {
     "DIP with the flash image": recipes.flash().solve(problem, steps=300, progress=False),
 }
 restored = {name: result.image for name, result in results.items()}
-plot.compare({"flash": flash, "no flash": problem.y, **restored, "truth": truth}, truth=truth)
+plot.compare({"flash": flash, "no flash": problem.y, **restored, "ground truth": truth}, truth=truth)

@@ -29,4 +29,4 @@ results = {
     "TV": solve(problem, TotalVariation(1.0), PrimalDual(exact=True), steps=1500, progress=False),
     "DIP": recipes.inpaint_text().solve(problem, steps=400, progress=False),
 }
-plot.compare({"given": problem.y, **{name: result.image for name, result in results.items()}, "truth": x}, truth=x)
+plot.compare({"given": problem.y, **{name: result.image for name, result in results.items()}, "ground truth": x}, truth=x)

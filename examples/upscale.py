@@ -20,7 +20,7 @@ results = {
     "TV": solve(problem, TotalVariation(1.0), PrimalDual(exact=True), steps=1500, progress=False),
     "DIP": recipes.upscale(4).solve(problem, steps=350, progress=False),
 }
-plot.compare({"given": problem.y, **{name: result.image for name, result in results.items()}, "truth": x}, truth=x)
+plot.compare({"given": problem.y, **{name: result.image for name, result in results.items()}, "ground truth": x}, truth=x)
 
 # %%
 # The data consistency of each, in dB. An enlargement with a low one belongs to another image.
