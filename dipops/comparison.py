@@ -33,7 +33,7 @@ class Comparison:
     results: dict[str, Result]
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row a prior; for a batch, means.
+        """One row per prior; for a batch, means.
 
         PSNR and SSIM are of values clipped to [0, 1], and None without a ground truth; the data PSNR is that between A(x) and
         y; the seconds do not include ``tune``; then the steps, and why the solve ended.
@@ -52,7 +52,7 @@ class Comparison:
         return markdown(heads, lines)
 
     def figure(self) -> "Figure":
-        """The first member of every result, over its data PSNR and, where the ground truth is known, its PSNR."""
+        """The first member of every result, with its data PSNR and, where the ground truth is known, its PSNR below."""
         scores = {row["prior"]: row for row in self.rows()}
         images = {
             f"{name}\ndata PSNR {_format(scores[name]['data_psnr'], 1)} dB": result.image[0]

@@ -158,7 +158,7 @@ def _rule_curve(axes: "Axes", tuned: Tuned) -> None:
         axes.loglog(corner.rms_residual, corner.penalty, "ko", fillstyle="none", markersize=10)
         axes.set(xlabel=tuned.rule.label, ylabel="penalty / weight")
         return
-    axes.semilogx([trial.weight for trial in tuned.trials], list(map(tuned.rule.drawn, tuned.trials)), ".-")
+    axes.semilogx([trial.weight for trial in tuned.trials], list(map(tuned.rule.plotted, tuned.trials)), ".-")
     axes.axvline(tuned.weight, color="k", linewidth=1, linestyle=":")
     axes.set(xlabel="weight", ylabel=tuned.rule.label)
 

@@ -51,7 +51,7 @@ class Problem:
         if self.sigma is not None:
             wanted = ("a standard deviation of at least 0", "give it in image units: 25 / 255")
             require_number("sigma", self.sigma, lambda sigma: 0 <= sigma < float("inf"), *wanted)
-        _require_one_kind(self.operator)
+        _require_one_dtype_and_device(self.operator)
 
     @classmethod
     def simulate(
@@ -147,7 +147,7 @@ def _require_finite(tensor: Tensor, name: str) -> None:
         raise BadValue(came, "finite values", "mask them out with Mask")
 
 
-def _require_one_kind(operator: LinearOrDifferentiableOperator) -> None:
+def _require_one_dtype_and_device(operator: LinearOrDifferentiableOperator) -> None:
     for name, tensor in (*operator.named_parameters(), *operator.named_buffers()):
         if tensor.is_floating_point() and dtype_and_device(tensor) != dtype_and_device(operator._like):
             raise BadValue(

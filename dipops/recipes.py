@@ -23,7 +23,7 @@ from dipops.stopping import Discrepancy, ExponentialVariance, StopRule
 _PAPER = "Ulyanov, Vedaldi and Lempitsky, Deep Image Prior"
 _LIGHT = "measured on images outside the paper's sets, benchmarks/results/dip.md"
 VARIANCE = ExponentialVariance(0.05, patience=100)
-_SIX = (16, 32, 64, 128, 128, 128)
+_SIX_SCALES = (16, 32, 64, 128, 128, 128)
 SHORT_MEMORY = partial(ADAM, betas=(0.9, 0.95))
 _LIMIT_WEIGHT = 0.01  # under a constraint its size does not matter; this one makes the dual variables alike in size
 _SMOOTH = partial(MuonThenAdam, muon_steps=100, smooth=True)
@@ -160,8 +160,8 @@ def architecture_study(generator: Generator) -> Recipe:
     """The large hole of figure 8 filled by a given network: 3001 steps from a z of one channel.
 
     Args:
-        generator: the paper's are ``encoder_decoder()``, its shallower kin, ``UNet()`` and ``ResNet()``; the last two go at a
-            rate of 0.001.
+        generator: the paper's are ``encoder_decoder()``, shallower variants of it, ``UNet()`` and ``ResNet()``; the last two
+            use a rate of 0.001.
     """
     rate = 0.001 if isinstance(generator, UNet | ResNet) else 0.01
     return _paper("section 3.3, architecture study", 3001, generator, Noise(1), perturbation=0.0, rate=rate)
@@ -186,14 +186,14 @@ def preimage(prior: PixelPrior | None = None) -> Recipe:
     if prior is not None:
         return _pixels("section 3.4", prior)
     kernels = (7, 7, 5, 5, 3, 3)
-    generator = Hourglass(_SIX, 4, (kernels, kernels), "nearest", "average", "zeros")
+    generator = Hourglass(_SIX_SCALES, 4, (kernels, kernels), "nearest", "average", "zeros")
     return _paper("section 3.4", 3100, generator, perturbation=0.0, rate=0.001)
 
 
 def maximise(unit: Activation, prior: PixelPrior | None = None) -> Recipe:
     """What excites a unit of a network: 3100 steps of Adam at 0.001, and at 0.01 for the score of a class.
 
-    The energy is the usual one: y is a response that no image gives, and the fit comes as near to it as it can.
+    The energy is the usual one, with a response as y that no image reaches.
 
     Args:
         unit: the last part of the operator.
@@ -202,7 +202,7 @@ def maximise(unit: Activation, prior: PixelPrior | None = None) -> Recipe:
     if prior is not None:
         return _pixels("IJCV version, activation maximisation", prior)
     down, up = (5, 3, 5, 5, 3, 5), (5, 3, 5, 3, 5, 3)
-    generator = Hourglass(_SIX, (0, 4, 4, 4, 4, 4), (down, up), "bilinear", "average")
+    generator = Hourglass(_SIX_SCALES, (0, 4, 4, 4, 4, 4), (down, up), "bilinear", "average")
     rate = 0.01 if len(unit.in_shape) == 1 else 0.001
     return _paper("IJCV version, activation maximisation", 3100, generator, perturbation=0.03, rate=rate)
 

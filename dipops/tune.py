@@ -54,9 +54,9 @@ class Rule:
     """Chooses one of several weights.
 
     Attributes:
-        uses_truth: whether it needs the ground truth, and so is a yardstick and no method.
+        uses_truth: whether it needs the ground truth, and so is a reference only.
         needs_pixels: whether it holds for priors on pixels alone.
-        label: what it draws of a trial, for figures.
+        label: name of the value that figures show of a trial.
     """
 
     uses_truth = False
@@ -79,8 +79,8 @@ class Rule:
         """One score for each trial, by rising weights; the smallest is best."""
         raise NotImplementedError
 
-    def drawn(self, trial: Trial) -> float:
-        """What a figure shows of a trial."""
+    def plotted(self, trial: Trial) -> float:
+        """The value that figures show of a trial."""
         return trial.rms_residual
 
 
@@ -121,17 +121,17 @@ class SURE(Rule):
         """(‖Ax - y‖² + 2 σ² div) / m - σ², an estimate of the mean squared error of Ax."""
         first, second = problem.operator(images).chunk(2)
         probe = self._probe(problem)
-        divergence = float((probe * (second - first)).sum()) / float(probe[0].abs().max()) ** 2
+        divergence = float((probe * (second - first)).sum()) / (self.sigma / 10) ** 2
         return (float((first - problem.y).square().sum()) + 2 * self.sigma**2 * divergence) / problem.y.numel() - self.sigma**2
 
     def scores(self, trials: Sequence[Trial]) -> list[float]:
         return [trial.estimate for trial in trials]
 
-    def drawn(self, trial: Trial) -> float:
+    def plotted(self, trial: Trial) -> float:
         return trial.estimate
 
     def _probe(self, problem: Problem) -> Tensor:
-        """A direction of signs, a tenth of the noise long."""
+        """Random signs times a tenth of σ."""
         signs = torch.randint(0, 2, problem.y.shape, generator=stream(0, "SURE")).to(problem.y)
         return (2 * signs - 1) * (self.sigma / 10)
 
@@ -176,7 +176,7 @@ class LCurve(Rule):
 
 @dataclass(frozen=True)
 class Oracle(Rule):
-    """The best PSNR: it needs the ground truth, so it is a yardstick and no method."""
+    """The best PSNR: it needs the ground truth, so it is a reference only."""
 
     uses_truth = True
 
@@ -223,14 +223,14 @@ def tune(
 ) -> Tuned:
     """Solve a problem with several weights and choose one by a rule.
 
-    A grid of weights, three a decade, from the largest down, each started from the last; then the space around the best is
-    halved three times. Where the best lies at an end the grid is extended beyond it. Without noise there is nothing to
-    choose: see ``recipes.limit``.
+    A grid of weights, three a decade, from the largest down, each started from the last; then the two intervals next to the
+    best are bisected, three times. Where the best lies at an end the grid is extended beyond it. Without noise there is
+    nothing to choose: see ``recipes.limit``.
 
     Args:
         problem: a batch is tuned together, to one weight.
         prior_of_weight: makes the prior of a weight, such as ``TotalVariation`` itself.
-        rule: SURE(sigma), Discrepancy(sigma), LCurve(), or Oracle() as a yardstick.
+        rule: SURE(sigma), Discrepancy(sigma), LCurve(), or Oracle() as a reference.
         method: as for ``solve``.
         weights: the smallest and the largest of the grid.
         seed: as for ``solve``.
@@ -304,7 +304,7 @@ class _Sweep:
         weight = trials[best].weight
         prior = self.prior_of_weight(weight)
         method = self.chosen_method or self.rule.method(self.problem, prior)
-        end = "" if 0 < best < len(trials) - 1 else ", at the end of the trials: nothing inside is better"
+        end = "" if 0 < best < len(trials) - 1 else ", at the end of the trials: a better weight may lie beyond"
         source = f"weight {weight:.4g} by {self.rule!r}, residual {trials[best].rms_residual:.4g}{end}"
         recipe = Recipe(prior, method, method.steps, (), source)
         return Tuned(weight, _members(self.results[weight], len(self.problem.y)), tuple(trials), self.rule, recipe)

@@ -3,7 +3,9 @@
 import ast
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import dipops
 
@@ -130,6 +132,14 @@ def test_import_loads_only_what_it_needs() -> None:
 def test_public_names_exist_and_are_documented() -> None:
     for name in dipops.__all__:
         assert getattr(dipops, name).__doc__, name
+
+
+def test_no_exported_name_hides_a_module() -> None:
+    for front in PACKAGE.rglob("__init__.py"):
+        name = ".".join(("dipops", *front.parent.relative_to(PACKAGE).parts))
+        files = {path.stem for path in front.parent.iterdir()} - {"__init__"}
+        for exported in files & set(getattr(import_module(name), "__all__", ())):
+            assert isinstance(getattr(import_module(name), exported), ModuleType), f"{name}.{exported}"
 
 
 def test_no_signature_takes_device_or_dtype_and_nothing_prints() -> None:

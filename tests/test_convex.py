@@ -35,7 +35,7 @@ from dipops import (
     prox,
     solve,
 )
-from dipops.errors import BadType, BadValue
+from dipops.errors import BadType, BadValue, Diverged
 from dipops.priors.proximal import ProximalPrior
 from dipops.stopping import Discrepancy
 from dipops.testing import prox_laws as laws
@@ -95,7 +95,7 @@ def test_the_prox_of_the_conjugate_by_moreau_and_a_closed_form(name: str, p: tor
 
 
 @pytest.mark.parametrize("name", BOXED)
-def test_ascend_and_pull_are_what_they_replace(name: str) -> None:
+def test_dual_step_and_add_adjoint_are_what_they_replace(name: str) -> None:
     prior, x = BOXED[name], torch.rand(2, *SHAPE, dtype=torch.float64)
     analysis = prior.analysis(SHAPE).double()
     p = torch.rand(2, *analysis.out_shape, dtype=torch.float64)
@@ -331,6 +331,8 @@ DIP = DeepImagePrior(Hourglass((4,)))
         (lambda: quiet(NOISY, DIP, ConjugateGradient()), BadType, "NoPrior or Tikhonov"),
         (lambda: quiet(NOISY, TotalVariation(0.1), ConjugateGradient()), BadType, "use PrimalDual"),
         (lambda: quiet(NOISY, NoPrior(), PrimalDual()), BadType, "use ConjugateGradient"),
+        (lambda: PrimalDual(tolerance=0), BadValue, "tolerance = 0"),
+        (lambda: ConjugateGradient(tolerance=-1), BadValue, "tolerance = -1"),
         (lambda: Tikhonov(-1), BadValue, "weight = -1"),
         (lambda: prox(TotalVariation(0.1), NOISY.y, step=0), BadValue, "step = 0"),
     ],
@@ -422,3 +424,14 @@ def test_callbacks_may_keep_the_images() -> None:
     quiet(NOISY, TotalVariation(0.1), FINE, steps=100, callbacks=(lambda step: kept.append(step.image),))
     assert len(kept) == 4
     assert not any(a.equal(b) for a, b in pairwise(kept))
+
+
+def test_an_overflow_is_an_error_in_one_line() -> None:
+    huge = Problem(Identity((1, 16, 16)), 1e30 * torch.rand(1, 1, 16, 16))
+    with pytest.raises(Diverged, match="not finite at step 25; .*scale y"):
+        quiet(huge, TotalVariation(0.1))
+
+
+def test_a_prox_that_was_not_reached_is_reported() -> None:
+    with pytest.warns(UserWarning, match="reached a gap of"):
+        prox(TotalVariation(0.1), NOISY.y, gap=1e-12)

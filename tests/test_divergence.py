@@ -127,6 +127,15 @@ def test_after_five_divergences_in_a_row_the_last_good_state_is_returned() -> No
     assert result.trace["objective"].shape == (25, 1)
 
 
+def test_a_solve_that_gave_up_gives_up_again_when_it_is_resumed(tmp_path: Path) -> None:
+    prior, file = DeepImagePrior(TINY, perturbation=_rising), tmp_path / "run.pt"
+    problem = Problem.simulate(Mask(images.random_mask(32, 32, keep=0.5), channels=3), images.portrait(32))
+    first, again = (solve(problem, prior, steps=300, checkpoint=file, progress=False) for _ in range(2))
+    assert first.status is again.status is Status.ROLLED_BACK
+    assert (again.message, again.steps, again.rollbacks) == (first.message, first.steps, first.rollbacks)
+    assert again.image.equal(first.image)
+
+
 def test_rollbacks_are_counted_across_an_interruption(tmp_path: Path) -> None:
     calls = Calls()
     method = breaking({60, 110}, calls)

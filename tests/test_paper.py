@@ -33,7 +33,7 @@ from dipops.paper.report import write_report
 from dipops.paper.runs import Run, finished, perform, plan, require_runnable, tasks
 from dipops.paper.tables import every_run, table
 from dipops.study import runner
-from dipops.study.cluster import cluster, run_on
+from dipops.study.cluster import dask_client, run_on
 from dipops.study.store import Store
 
 TINY = RunConfig(crop=32, steps=0.002, settings="light")
@@ -328,7 +328,7 @@ def test_the_runs_of_a_lost_worker_are_made_by_another(tmp_path: Path) -> None:
     """One of two is killed as soon as the first run is finished."""
     folder, store = data_for(tmp_path / "data", "hole"), Store(tmp_path / "out")
     runs = plan(["hole"], 6, TINY, contestants=["DIP"])
-    with cluster(None, 2) as client:
+    with dask_client(None, 2) as client:
         processes = client.run(os.getpid)
 
         def kill() -> None:
@@ -368,13 +368,13 @@ def test_a_scheduler_without_workers_is_refused(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("dipops.study.cluster._PATIENCE", 1)
     with LocalCluster(n_workers=0, dashboard_address=":0") as empty:
         address = empty.scheduler_address
-        with pytest.raises(BadValue, match="without a worker"), cluster(address, None):
+        with pytest.raises(BadValue, match="without a worker"), dask_client(address, None):
             pass
 
 
 def test_a_scheduler_that_does_not_answer_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dipops.study.cluster._PATIENCE", 1)
-    with pytest.raises(BadValue, match="no scheduler at tcp://127"), cluster("tcp://127.0.0.1:9", None):
+    with pytest.raises(BadValue, match="no scheduler at tcp://127"), dask_client("tcp://127.0.0.1:9", None):
         pass
 
 

@@ -21,6 +21,7 @@ from dipops import (
     images,
     metrics,
     solve,
+    tune,
 )
 from dipops.errors import BadType, BadValue, Diverged
 from dipops.methods.descent import MakeOptimizer
@@ -418,7 +419,8 @@ def test_the_bar_can_be_turned_off(capsys: pytest.CaptureFixture[str]) -> None:
         (lambda: quiet(noisy(), NoPrior(), steps=0), BadValue, "steps = 0"),
         (lambda: quiet(noisy(), NoPrior(), steps=2.5), BadType, "steps = 2.5"),
         (lambda: quiet(noisy(), NoPrior(), seed=-1), BadValue, "seed = -1"),
-        (lambda: quiet(noisy(), NoPrior(), callbacks=(Discrepancy,)), BadType, r"write Discrepancy\(...\)"),
+        (lambda: quiet(noisy(), NoPrior(), callbacks=(Discrepancy,)), BadType, "the callback .*expected a stopping rule"),
+        (lambda: quiet(noisy(), NoPrior(), callbacks=(tune.Discrepancy(0.1),)), BadType, "a function of a Step"),
         (lambda: quiet(noisy(), NoPrior(), seed="a"), BadType, "seed = 'a'"),
         (lambda: quiet(noisy(), NoPrior(), steps=30, callbacks=(lambda step: True,)), BadType, "a callback that returned True"),
         (lambda: quiet(noisy().repeat(2), NoPrior(), COUPLED), BadValue, "Adafactor on a batch of 2"),

@@ -229,6 +229,15 @@ def test_an_observed_rule_keeps_what_it_would_have_kept() -> None:
     assert float(metrics.psnr(oracle.image, x[None])) == pytest.approx(float(curve.max()), abs=1e-4)
 
 
+def test_an_oracle_is_always_observed() -> None:
+    noisy = Problem.simulate(Identity((3, 16, 16)), images.portrait(32)[:, :16, :16], 0.1)
+    bare, wrapped = (
+        solve(noisy, NoPrior(), steps=30, callbacks=[rule], progress=False) for rule in (Oracle(), Observe(Oracle()))
+    )
+    assert bare.source == wrapped.source == ("last",)
+    assert bare.observed[0].image.equal(wrapped.observed[0].image)
+
+
 def test_a_solve_leaves_the_users_rule_as_it_was() -> None:
     rule = ExponentialVariance(0.2, patience=20)
     solve(problem(size=16), DeepImagePrior(SMALL), steps=30, callbacks=(rule, Observe(rule)), progress=False)

@@ -19,7 +19,7 @@ from dipops.paper.data import require_images
 from dipops.paper.experiments import EXPERIMENTS, Experiment, experiment, mean_over
 from dipops.paper.report import write_report
 from dipops.paper.runs import Run, finished, plan, require_runnable, tasks
-from dipops.study import MARK, Store, cluster, run_on
+from dipops.study import MARK, Store, dask_client, run_on
 from dipops.study.runner import run as run_here
 
 Form = Literal["markdown", "csv", "latex", "runs"]
@@ -109,7 +109,7 @@ def run(
     require_runnable(runs, data)
     store = Store(out)
     if by_workers:
-        with cluster(workers.scheduler, workers.workers) as client:
+        with dask_client(workers.scheduler, workers.workers) as client:
             run_on(client, tasks(runs, data), store, progress=not quiet)
     else:
         run_here(tasks(runs, data), store, str(torch_device(workers.device)), progress=not quiet)

@@ -10,8 +10,8 @@ from torch import Tensor
 from dipops._tools.batches import per_image, power
 from dipops._tools.precision import Precision
 from dipops._tools.state import Stateful
-from dipops.errors import BadType
-from dipops.methods.convergence import CHANGE, Convergence, relative_change
+from dipops.errors import BadType, require_positive
+from dipops.methods.convergence import CHANGE, by_change
 from dipops.methods.interface import require_steps
 from dipops.operators import LinearOperator, stack
 from dipops.priors import NoPrior, Prior, Tikhonov
@@ -40,6 +40,7 @@ class ConjugateGradient:
 
     def __post_init__(self) -> None:
         require_steps(self)
+        require_positive("tolerance", self.tolerance, "a positive number", "leave it out for the default")
 
     def start(self, problem: Problem, prior: Prior, generators: Sequence[torch.Generator]) -> "ConjugateGradientIteration":
         """See :class:`dipops.methods.interface.Method`.
@@ -73,19 +74,19 @@ class ConjugateGradientIteration(Stateful):
         self._operator = stack(*parts)
         with torch.no_grad():
             self.x = prior().detach()
-            self._old = self.x
+            self.old = self.x
             self.residual = y - self._operator(self.x)
             self.slope = self._operator.adjoint(self.residual)
             self.direction = self.slope.clone()
             self.power = power(self.slope)
-        self.convergence = Convergence(lambda: relative_change(self.x, self._old), tolerance, "relative change", costly=False)
+        self.convergence = by_change(self, tolerance)
 
     def step(self, measure: bool) -> tuple[Tensor, Tensor | None]:
         """One step, whose objective costs nothing."""
         with torch.no_grad():
             image = self._operator(self.direction)
             length = _ratio(self.power, power(image))
-            self._old, self.x = self.x, self.x + per_image(length, self.x) * self.direction
+            self.old, self.x = self.x, self.x + per_image(length, self.x) * self.direction
             self.residual = self.residual - length[:, None] * image
             self.slope = self._operator.adjoint(self.residual)
             steepness = power(self.slope)

@@ -1,6 +1,8 @@
 """The stop of the convex methods, near their minimum."""
 
 from collections.abc import Callable
+from math import isfinite
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,9 +11,9 @@ from dipops.problem import Problem
 from dipops.stopping import StopRule
 
 GAP, CHANGE = 1e-4, 2e-6
-_BLACK = 1e-4
-_LOOK = 10
-_LONGEST = 100
+_LEAST_RMS = 1e-4
+_FIRST_CHECK = 10
+_LONGEST_WAIT = 100
 
 
 class Convergence(StopRule):
@@ -21,8 +23,8 @@ class Convergence(StopRule):
         measure: gives the measure of each member (N,).
         tolerance: the value to fall to.
         name: of the measure, for the reason.
-        costly: whether the measure costs as much as two steps, as a gap does. It is then computed when it may have fallen
-            enough, no sooner: a gap falls about as 1 / k², and hardly faster than 1 / k³.
+        costly: whether the measure costs as much as two steps, as a gap does. The next check is then scheduled from its rate
+            of decay: a gap falls about as 1 / k² over the steps, and hardly faster than 1 / k³.
     """
 
     state = (*StopRule.state, "_reached", "_index", "_next")
@@ -33,7 +35,7 @@ class Convergence(StopRule):
     def start(self, problem: Problem, lag: int = 0) -> None:
         super().start(problem, lag)
         self._reached = problem.y.new_zeros(len(problem.y))
-        self._index, self._image, self._next = 0, self.image, _LOOK
+        self._index, self._image, self._next = 0, self.image, _FIRST_CHECK
 
     def update(self, index: int, image: Tensor, answer: Tensor) -> None:
         self._index, self._image = index, image
@@ -55,11 +57,18 @@ class Convergence(StopRule):
 
     def _steps_to_go(self, measured: float) -> int:
         if not self._costly:
-            return _LOOK
-        return min(max(round(self._index * ((measured / self._tolerance) ** (1 / 3) - 1)), 2), _LONGEST)
+            return _FIRST_CHECK
+        if not isfinite(measured):
+            return _LONGEST_WAIT
+        return min(max(round(self._index * ((measured / self._tolerance) ** (1 / 3) - 1)), 2), _LONGEST_WAIT)
+
+
+def by_change(iteration: Any, tolerance: float) -> Convergence:
+    """Stops where an iteration, which has its images as ``x`` and those of the step before as ``old``, hardly moves them."""
+    return Convergence(lambda: relative_change(iteration.x, iteration.old), tolerance, "relative change", costly=False)
 
 
 def relative_change(x: Tensor, old: Tensor) -> Tensor:
-    """‖x - old‖ / ‖x‖ of each image (N,), a black one counted as one of 1e-4 everywhere."""
-    size = x.flatten(1).norm(dim=1).clamp(min=_BLACK * x[0].numel() ** 0.5)
+    """‖x - old‖ / ‖x‖ of each image (N,), with ‖x‖ at least that of an image that is 1e-4 everywhere."""
+    size = x.flatten(1).norm(dim=1).clamp(min=_LEAST_RMS * x[0].numel() ** 0.5)
     return (x - old).flatten(1).norm(dim=1) / size

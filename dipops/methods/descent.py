@@ -32,8 +32,8 @@ class Descent:
 
     Attributes:
         optimizer: makes the optimiser from the parameters, such as ``partial(torch.optim.Adam, lr=0.01)``, the default.
-            One that couples the entries of a parameter, as Muon does, receives the number of networks that are grouped along
-            its first dimension in its group option ``members``.
+            The networks of a batch are grouped along the first dimension of each parameter. An optimiser that couples the
+            entries of a parameter, as Muon does, has a group option ``members``, which is set to their number.
         schedule: makes a learning-rate schedule from the optimiser, stepped once a step; None keeps the rate.
         average: decay of the exponential average of the outputs that is the answer, at least 0 and below 1; 0 for the last
             output, None for what suits the prior: 0.99, the paper's, for generators.

@@ -49,9 +49,10 @@ class Iteration(Protocol):
 class Slowing(Protocol):
     """An iteration whose steps can be made smaller, and which ``solve`` therefore rolls back where it diverges.
 
+    It gives the objective in every step.
+
     Attributes:
-        reference_level: an objective that it may well rise to from below: of a sampler, that of the ground truth; of a
-            descent, 0.
+        reference_level: the objective up to which a rise is normal: for a sampler that of the ground truth, for a descent 0.
     """
 
     reference_level: float

@@ -1,5 +1,6 @@
 """The prox of a prior."""
 
+import warnings
 from copy import deepcopy
 
 from torch import Tensor
@@ -21,7 +22,9 @@ def prox(prior: ProximalPrior, x: Tensor, step: float = 1.0, gap: float = 1e-6) 
     require_positive("step", step, "a positive number", "the prox of step 0 is x itself")
     iteration = SeparableIteration(deepcopy(prior).to(x), x, scale=step)
     for index in range(1, _STEPS + 1):
-        iteration.step()
+        iteration.step(False)
         if index % _EVERY == 0 and bool((iteration.gap() <= gap).all()):
-            break
+            return iteration.x
+    reached = float(iteration.gap().max())
+    warnings.warn(f"the prox of {prior!r} reached a gap of {reached:.1e} in {_STEPS} steps, not {gap:g}", stacklevel=2)
     return iteration.x

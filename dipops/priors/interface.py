@@ -71,6 +71,7 @@ class PixelPrior(Prior):
     """
 
     pixels: nn.Parameter
+    initial: Tensor | None
 
     def __init__(self, initial: Tensor | None = None) -> None:
         super().__init__()
@@ -87,8 +88,6 @@ class PixelPrior(Prior):
 
     def forward(self) -> Tensor:
         return self.pixels.clone()
-
-    initial: Tensor | None
 
 
 class NoPrior(PixelPrior):

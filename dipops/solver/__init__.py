@@ -1,4 +1,4 @@
-"""The one loop, what it keeps, and what it gives."""
+"""The solver: its loop, checkpoints, costs and result."""
 
 from dipops.solver.cost import Estimate, estimate
 from dipops.solver.result import Ensemble, Result, Status

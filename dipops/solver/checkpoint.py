@@ -49,7 +49,7 @@ class Checkpoint:
 
     @property
     def due(self) -> bool:
-        """Whether so long a time has passed that saving costs about a fiftieth of it."""
+        """Whether saving now costs about a fiftieth of the time since the last save."""
         return time.perf_counter() >= self._next
 
     def load(self, like: Tensor) -> dict[str, Any] | None:

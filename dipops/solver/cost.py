@@ -42,7 +42,7 @@ class Estimate:
 
 
 def estimate(problem: Problem, prior: Prior, method: Method | None = None, steps: int | None = None) -> Estimate:
-    """Seconds and bytes of ``solve(problem, prior, method, steps=steps)``, from up to five of its steps.
+    """Seconds and bytes of ``solve(problem, prior, method, steps=steps)``, from a few of its steps.
 
     Nothing is changed. Seconds are the median step times the steps, without averages and stopping rules, which cost little
     in comparison with a network; a method whose first steps cost more than the others, as Muon's do, is overestimated. Bytes

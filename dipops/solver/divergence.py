@@ -23,16 +23,16 @@ class Health(Enum):
 
 
 class DivergenceGuard(Stateful):
-    """Judges the last objectives by the lowest level that a solve has had: the first value, or the median between two looks.
+    """Judges the last objectives by the lowest level that a solve has had: the first value, or the median between two checks.
 
     A solve has diverged where a value is not finite, or where the last 25 values of any member all lie 5 dB above the level. A
-    rise that has just begun is suspect: the next look shows whether it was a spike; if there is none, the solve has diverged.
+    rise that has just begun is suspect: the next check shows whether it was a spike; if there is none, the solve has diverged.
 
     Args:
         reference_level: the level is taken to be no lower.
 
     Attributes:
-        failures: divergences in a row, of which none was passed in between.
+        failures: divergences in a row, without a step beyond the furthest of them.
         rollbacks: divergences in all.
     """
 
@@ -45,13 +45,8 @@ class DivergenceGuard(Stateful):
         self._lowest: Tensor | None = None
         self._floor: Tensor | None = None
 
-    @property
-    def gives_up(self) -> bool:
-        """Whether lower learning rates have not helped."""
-        return self.failures >= MOST_FAILURES
-
     def judge(self, objectives: Tensor, index: int, last: bool = False) -> Health:
-        """Judge the objectives (steps, N) up to step ``index``; ``last`` says that there will be no other look."""
+        """Judge the objectives (steps, N) up to step ``index``; ``last`` says that this is the final check."""
         if self._lowest is None and objectives.isfinite().all():
             self._floor = (_NEGLIGIBLE * objectives[0]).clamp(min=self._reference_level)
             level = torch.minimum(objectives[0], objectives.median(0).values)

@@ -28,10 +28,10 @@ class Result:
 
     Attributes:
         image: the answer, (N, *in_shape).
-        status: why the solve ended, and
-        message: the same in words.
-        source: which image the answer of each member is: "stopped" for what a rule kept that stopped, "kept" for what one
-            kept that did not stop yet, "average" for the average of the outputs, "last" for the last output.
+        status: why the solve ended.
+        message: why the solve ended, in words.
+        source: which image the answer of each member is: "stopped" for the image of a rule that stopped, "kept" for the image
+            that a rule keeps so far, "average" for the average of the outputs, "last" for the last output.
         projected: whether the answer was then moved to the nearest image that satisfies Ax = y.
         image_steps: the steps that the members of ``image`` are from, (N,).
         last: the last output.

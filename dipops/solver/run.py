@@ -16,7 +16,7 @@ from dipops.problem import Problem
 from dipops.solver.divergence import LOOK_BACK, MOST_FAILURES, SLOWER, DivergenceGuard, Health
 from dipops.solver.result import Status
 from dipops.solver.trace import Trace
-from dipops.stopping import Observe, Step, StopRule
+from dipops.stopping import Observe, Oracle, Step, StopRule
 
 Ending = tuple[Status, str]
 """Why a solve ends, and the same in words."""
@@ -26,6 +26,14 @@ class Run:
     """One solve under way, which saves and loads its state.
 
     Attributes:
+        problem: all of it, whatever is fitted.
+        steps: number of steps at most.
+        iteration: the method at work.
+        mean: the average of its outputs, or None.
+        rules: those that decide, and
+        observed: those that are only followed.
+        guard: judges whether it diverges, where the steps can be made smaller.
+        trace: its curves.
         index: number of steps done.
         last: the last output.
         ending: why the solve has ended, or None.
@@ -90,17 +98,21 @@ class Run:
             raise self._diverged(self.index)
         return Health.OK
 
-    def slow_down(self, diverged_at: int) -> None:
-        """Halve the learning rate after a return to an earlier step, or end where that has not helped."""
-        assert self.guard
+    def slow_down(self) -> None:
+        """Halve the learning rate."""
         assert isinstance(self.iteration, Slowing)
-        if self.guard.gives_up and self.index == 0:
-            raise self._diverged(diverged_at)
-        if self.guard.gives_up:
-            fault = f"not finite, or 5 dB above its lowest, before step {diverged_at}"
-            words = f"the objective was {fault}, {MOST_FAILURES} times at ever lower rates: back at step {self.index}"
-            self.ending = Status.ROLLED_BACK, words
         self.iteration.slow_down(SLOWER)
+
+    def gives_up(self, diverged_at: int) -> bool:
+        """Whether lower learning rates have not helped; the solve then ends at the step to which it went back."""
+        if self.guard is None or self.guard.failures < MOST_FAILURES:
+            return False
+        if self.index == 0:
+            raise self._diverged(diverged_at)
+        fault = f"not finite, or 5 dB above its lowest, before step {diverged_at}"
+        words = f"the objective was {fault}, {MOST_FAILURES} times at ever lower rates: back at step {self.index}"
+        self.ending = Status.ROLLED_BACK, words
+        return True
 
     def report(self) -> Step:
         """What callbacks are given after a step."""
@@ -160,6 +172,8 @@ class Run:
         self._started -= state["seconds"]
 
     def _diverged(self, index: int) -> Diverged:
+        if self.guard is None:
+            return Diverged(f"an objective that is not finite at step {index}", "finite values", "scale y to values near 1")
         finite = self.trace.window(0, index)["objective"].isfinite().all(1)
         if finite.all():
             came = f"an objective that rose 5 dB before step {index}, {MOST_FAILURES} times at ever lower rates"
@@ -170,8 +184,9 @@ class Run:
 
 def _copies(rules: Sequence[StopRule | Observe], problem: Problem) -> tuple[list[StopRule], list[StopRule]]:
     """Copies of the rules that decide, and of those that are observed."""
-    observed = [rule.rule for rule in rules if isinstance(rule, Observe)]
+    observed = [rule.rule if isinstance(rule, Observe) else rule for rule in rules if isinstance(rule, Observe | Oracle)]
     for rule in observed:
         if rule.fitted(problem) is not problem:
             raise BadValue(f"Observe({rule!r})", "a rule that leaves all measurements to the fit", "solve with it by itself")
-    return deepcopy([rule for rule in rules if isinstance(rule, StopRule)]), deepcopy(observed)
+    deciding = [rule for rule in rules if isinstance(rule, StopRule) and not isinstance(rule, Oracle)]
+    return deepcopy(deciding), deepcopy(observed)

@@ -12,22 +12,16 @@ from dipops.solver.run import Run
 class Snapshots:
     """Two states of a run, and the file in which the older one is saved.
 
-    ``last_good`` is a state from which a whole stretch of steps was seen to converge; ``candidate`` is the newest one, of which
-    that is not known yet: the step that it was taken after may have spoilt it.
+    ``last_good`` is a state from which a whole stretch of steps was seen to converge; ``candidate`` is the newest one, which is
+    not confirmed yet: the step just before it may have diverged. Nothing is kept of a run that neither goes back nor is saved.
 
     Args:
-        run: is resumed from the file where that holds a state.
+        run: whose states they are.
         file: the checkpoint, or None.
-
-    Raises:
-        BadFile: the file holds no state of this run.
-        BadValue: it holds one of more steps than the run has.
     """
 
     def __init__(self, run: Run, file: Checkpoint | None) -> None:
         self._run, self._file = run, file
-        if file is not None and (state := file.load(run.problem.y)) is not None:
-            _resume(run, state, file)
         self._needed = run.guard is not None or file is not None
         self.last_good = self.candidate = self._copy()
 
@@ -38,11 +32,12 @@ class Snapshots:
             self.save()
 
     def roll_back(self) -> None:
-        """Go back to the last good state, and on from there at a lower rate."""
+        """Go back to the last good state, and on from there at a lower rate, or give up."""
         diverged_at = self._run.index
         self._run.load_state_dict(self.last_good)
-        self._run.slow_down(diverged_at)
-        self.last_good = self.candidate = self._copy()
+        if not self._run.gives_up(diverged_at):
+            self._run.slow_down()
+            self.last_good = self.candidate = self._copy()
 
     def save(self) -> None:
         """Save the last good state; where that fails, as on a full disk, the solve is worth more than its checkpoint."""
@@ -51,13 +46,22 @@ class Snapshots:
         try:
             self._file.save(self.last_good | {"trace": self._run.trace.window(0, self.last_good["index"])})
         except BadFile as error:
-            warnings.warn(f"the solve continues without a new checkpoint: {error}", stacklevel=5)
+            warnings.warn(f"the solve continues without a new checkpoint: {error}", stacklevel=2)
 
     def _copy(self) -> dict[str, Any]:
         return deepcopy(self._run.state_dict()) if self._needed else {}
 
 
-def _resume(run: Run, state: Any, file: Checkpoint) -> None:
+def resume(run: Run, file: Checkpoint) -> None:
+    """Continue a run from its checkpoint, where that holds a state.
+
+    Raises:
+        BadFile: the file holds no state of this run.
+        BadValue: it holds one of more steps than the run has.
+    """
+    state = file.load(run.problem.y)
+    if state is None:
+        return
     if not isinstance(state, dict) or not isinstance(state.get("index"), int):
         raise BadFile(f"{file.path} holds no state of a solve", "what solve writes", "delete it to start again")
     if state["index"] > run.steps:

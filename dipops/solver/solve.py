@@ -19,7 +19,7 @@ from dipops.solver.checkpoint import Checkpoint, fingerprint
 from dipops.solver.divergence import Health
 from dipops.solver.result import Result, Source, Status
 from dipops.solver.run import Ending, Run
-from dipops.solver.snapshots import Snapshots
+from dipops.solver.snapshots import Snapshots, resume
 from dipops.stopping import Callback, Observe, Observed, Step, StopRule
 
 
@@ -52,12 +52,13 @@ def solve(
             linear, else Descent with Adam at 0.01.
         steps: number of steps at most; by default the method's own.
         seed: of everything random; member k of a batch gets seed + k.
-        callbacks: stopping rules; ``Observe(rule)`` for rules that are only followed; and functions that are given a Step now
-            and then and return None or the reason to stop.
+        callbacks: stopping rules, of which one ends the solve once each member of the batch is done by it or another, and which
+            replace the tolerance of a convex method; ``Observe(rule)`` and ``Oracle()``, which are only followed; and functions
+            that are given a Step now and then and return None or the reason to stop.
         checkpoint: a file in which the state is saved now and then and at the end. Where it exists, the solve resumes from
-            it and ends with the bits of one that was never interrupted (on a CPU with as many threads), a finished one
-            after a few steps, and with a larger ``steps`` further on. It must be the same solve: operator, prior, method and
-            callbacks are compared by their repr, their tensors, their plain public attributes and the names of functions.
+            it and ends with the bits of one that was never interrupted (on a CPU with as many threads); a finished solve
+            repeats its last few steps, and a larger ``steps`` continues it. It must be the same solve: operator, prior, method,
+            and callbacks are compared by their repr, tensors, plain public attributes and the names of functions.
         progress: whether to show a bar.
 
     Raises:
@@ -76,9 +77,10 @@ def solve(
     file = None
     if checkpoint is not None:
         file = Checkpoint(Path(checkpoint), fingerprint(problem, run.iteration, prior, method, callbacks, seed))
+        resume(run, file)
     with reused_memory(not prior.recompute):
         snapshots = Snapshots(run, file)
-        with progress_bar(run.steps, progress) as bar:
+        with progress_bar(run.steps, progress, done=run.index) as bar:
             _iterate(run, snapshots, functions, bar)
         snapshots.save()
         return _result(run, started, seed)
@@ -90,8 +92,9 @@ def require_solvable(prior: Prior, callbacks: Sequence[object], steps: int | Non
         advice = "write recipe.solve(problem)" if hasattr(prior, "prior") else "make an instance of the class"
         raise BadType(f"a {type(prior).__name__} for a prior", "one such as DeepImagePrior()", advice)
     for callback in callbacks:
-        if isinstance(callback, type):
-            raise BadType(f"the class {callback.__name__} as a callback", "an instance", f"write {callback.__name__}(...)")
+        if isinstance(callback, type) or not (isinstance(callback, StopRule | Observe) or callable(callback)):
+            expected = "a stopping rule, Observe(rule) or a function of a Step"
+            raise BadType(f"the callback {callback!r}", expected, "write stopping.Discrepancy(0.1), say")
     if steps is not None:
         require_integer("steps", steps, 1, "leave it out for the method's own number")
 
@@ -100,11 +103,12 @@ def _iterate(run: Run, snapshots: Snapshots, functions: Sequence[Callback], bar:
     """Make steps until something ends the solve."""
     while run.ending is None and run.index < run.steps:
         read = run.step()
-        health = run.health() if read else Health.SUSPECT
+        health = run.health() if read else None
         if health is Health.DIVERGED:
             snapshots.roll_back()
         else:
-            run.ending = (_call(functions, run.report(), bar) if read else None) or run.decision(read)
+            reason = _call(functions, run.report(), bar) if read else None
+            run.ending = run.decision(read) if reason is None else reason
         if health is Health.OK:
             snapshots.take()
         bar.update(run.index - bar.n)
@@ -151,7 +155,10 @@ def _result(run: Run, prior: Prior, seed: int) -> Result:
 
 
 def _chosen(run: Run) -> tuple[Tensor, Tensor, tuple[Source, ...]]:
-    """Of each member the image of the rule that stopped first, or else of the first that keeps one, or the answer so far."""
+    """The answer of each member, its step and where it is from.
+
+    It is the image of the rule that stopped first; without one, of the first rule that keeps an image; else the answer so far.
+    """
     image = run.answer
     steps = torch.full((len(image),), run.index, device=image.device)
     undecided, nothing = torch.iinfo(torch.int64).max - 1, torch.iinfo(torch.int64).max

@@ -11,7 +11,7 @@ class Mean(Stateful):
 
     Attributes:
         average: of the outputs so far (N, *in_shape), or None before the first.
-        lag: how many steps old its outputs are on average.
+        lag: mean age of its outputs, in steps.
     """
 
     state = ("average",)

@@ -15,7 +15,7 @@ from dipops.problem import Problem
 
 @dataclass(frozen=True)
 class Step:
-    """What a callback is given, every 25 steps.
+    """What a callback is given where values are read from the device: every 25 steps by default, and after the last.
 
     Attributes:
         index: number of steps done.
@@ -43,7 +43,8 @@ class StopRule(Stateful):
     """Decides without the ground truth when an image is done, and keeps that image.
 
     ``solve`` copies a rule and starts the copy. A started rule follows each member of the batch by itself: it updates on the
-    device in every step, and its decisions are read now and then.
+    device in every step, and its decisions are read now and then. A subclass writes ``start``, ``update`` and ``reason``, and
+    adds to ``state`` the name of each attribute that changes from step to step, or a resumed solve would lose it.
 
     Attributes:
         image: the images kept so far (N, *in_shape).
@@ -62,14 +63,17 @@ class StopRule(Stateful):
 
         Args:
             problem: all of it, whatever is fitted.
-            lag: how many steps old the outputs are on average of which the answer is made.
+            lag: mean age, in steps, of the outputs in the answer; 0 where the answer is the last output.
         """
         self.image = problem.y.new_zeros(len(problem.y), *problem.operator.in_shape)
         self.image_steps = torch.zeros(len(problem.y), dtype=torch.int64, device=problem.y.device)
         self.end_steps = torch.zeros_like(self.image_steps)
 
     def update(self, index: int, image: Tensor, answer: Tensor) -> None:
-        """Follow step ``index``, counted from 1: its output, and the image that is the answer so far."""
+        """Follow step ``index``, counted from 1: its output, and the image that is the answer so far.
+
+        A method may reuse the memory of both in later steps: copy what is kept, as ``keep`` does.
+        """
         raise NotImplementedError
 
     def due(self, index: int, read: bool) -> bool:
@@ -127,8 +131,7 @@ class Observe:
 
     What it kept is in ``Result.observed``, in the order of the callbacks.
 
-    Raises:
-        BadValue: on start, the rule keeps measurements out of the fit, as HeldOut does.
+    ``solve`` refuses rules that keep measurements out of the fit, as HeldOut does.
     """
 
     rule: StopRule

@@ -1,29 +1,24 @@
 """The best step by the ground truth: a yardstick for stopping rules."""
 
+from dataclasses import dataclass
+
 from torch import Tensor
 
 from dipops._tools.batches import power
 from dipops.errors import BadValue
 from dipops.problem import Problem
-from dipops.stopping.interface import Observe, StopRule
+from dipops.stopping.interface import StopRule
 
 
-class Oracle(Observe):
-    """Observes which answer comes nearest to the ground truth, for tables that say how far behind it a rule stops.
+@dataclass
+class Oracle(StopRule):
+    """Keeps the answer that comes nearest to the ground truth, for tables that say how far behind it a rule stops.
+
+    It is always observed: it never ends a solve nor chooses its answer.
 
     Raises:
         BadValue: on start, the ground truth is not known.
     """
-
-    def __init__(self) -> None:
-        super().__init__(_Nearest())
-
-    def __repr__(self) -> str:
-        return "Oracle()"
-
-
-class _Nearest(StopRule):
-    """Keeps the answer of least squared error."""
 
     state = (*StopRule.state, "least")
 

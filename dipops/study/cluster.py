@@ -19,7 +19,7 @@ _PATIENCE, _AHEAD = 10, 2
 
 
 @contextmanager
-def cluster(scheduler: str | None, workers: int | None) -> Iterator[Any]:
+def dask_client(scheduler: str | None, workers: int | None) -> Iterator[Any]:
     """A client of a running Dask scheduler, or of a local cluster of worker processes with one thread each.
 
     Args:
