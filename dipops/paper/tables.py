@@ -209,7 +209,7 @@ def _notes(row: Experiment, config: RunConfig, runs: Mapping[Run, Record]) -> st
     parts = [f"Means of {metrics} over" if metrics else "Without a score, see the figure:"]
     parts += [f"{images} of {len(row.images)} images, {seeds_text}; {config}."]
     if not config.is_full_size:
-        parts += ["This is a smaller version: its figures cannot be compared with the printed ones."]
+        parts += ["This is a smaller version: its figures are not to be compared with the printed ones."]
     if any(record["facts"].get("stops") for record in records):
         parts += ["Runs with a stop of their own end there, and so does what the oracle sees."]
     machines = " and on ".join(sorted({machine(record) for record in records}))
