@@ -271,7 +271,7 @@ class _Sweep:
     def visit(self, weight: float) -> None:
         """Solve at one weight, from the solution at the nearest one."""
         prior, problem = self.prior_of_weight(weight), self.rule.problem(self.problem)
-        if self.rule.needs_pixels and not isinstance(prior, PixelPrior):
+        if self.rule.needs_pixels and not prior.on_pixels:
             raise BadType(f"{self.rule!r} with {prior!r}", "a prior on pixels", "use Discrepancy(sigma) for a generator")
         if self.results and isinstance(prior, PixelPrior):
             closest = min(self.results, key=lambda other: abs(log10(other / weight)))

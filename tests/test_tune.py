@@ -176,6 +176,12 @@ def test_a_comparison_is_a_table_and_a_figure(problem: Problem) -> None:
     assert blind.rows()[0]["psnr"] is None
 
 
+def test_sure_holds_for_a_sum_of_penalties_on_pixels() -> None:
+    noisy = Problem.simulate(Identity((1, 16, 16)), images.portrait(32)[:1, :16, :16], 0.1)
+    both = tune(noisy, lambda w: TotalVariation(w) + Tikhonov(0.01), SURE(0.1), method=Descent(steps=60), weights=(0.05, 0.2))
+    assert all(trial.psnr is not None for trial in both.trials)
+
+
 def test_the_noise_level_is_estimated() -> None:
     x = images.photograph()
     for sigma in (0.02, 0.1):

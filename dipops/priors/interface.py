@@ -19,11 +19,13 @@ class Prior(nn.Module):
 
     Attributes:
         average_decay: decay of the exponential average that is the answer by default, or None for the last image.
+        on_pixels: whether θ is the image itself, possibly with the penalties of several priors.
         box: whether values are held in [0, 1], which needs a method that can.
         recompute: whether its network saves memory at the cost of time; ``solve`` then keeps no freed memory.
     """
 
     average_decay: float | None = None
+    on_pixels = False
     box = False
     recompute = False
 
@@ -70,6 +72,7 @@ class PixelPrior(Prior):
         initial: where to start, in_shape or (N, *in_shape); by default U(0, 0.1) from the seed, as in the paper.
     """
 
+    on_pixels = True
     pixels: nn.Parameter
     initial: Tensor | None
 
@@ -108,7 +111,7 @@ class PenalisedPrior(Prior):
         super().__init__()
         self.parametrisation, self.added = parametrisation, penalty
         self.average_decay, self.recompute = parametrisation.average_decay, parametrisation.recompute
-        self.box = parametrisation.box or penalty.box
+        self.on_pixels, self.box = parametrisation.on_pixels, parametrisation.box or penalty.box
 
     def start(self, problem: Problem, seeds: Sequence[int]) -> None:
         self.parametrisation.start(problem, seeds)
