@@ -115,7 +115,7 @@ def _flip(data: bytes, place: int) -> bytes:
 
 DAMAGE = {
     "empty": (lambda data: b"", "no checkpoint"),
-    "a image": (lambda data: b"\x89PNG\r\n\x1a\n" + data, "no checkpoint"),
+    "an image": (lambda data: b"\x89PNG\r\n\x1a\n" + data, "no checkpoint"),
     "cut off": (lambda data: data[: len(data) // 2], "cut off or was changed"),
     "a flipped bit": (lambda data: _flip(data, len(data) - 5000), "cut off or was changed"),
     "a changed fingerprint": (lambda data: data.replace(b'"seed": "0"', b'"seed": "1"'), "cut off or was changed"),

@@ -139,7 +139,7 @@ def test_pictures_of_any_size_channels_and_batch(name: str, height: int, width: 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_every_generator_refuses_a_picture_too_small(name: str) -> None:
-    with pytest.raises(BadValue, match=r"a image of 40 x 3; expected sides from \d+ pixels"):
+    with pytest.raises(BadValue, match=r"an image of 40 x 3; expected sides from \d+ pixels"):
         SMALL[name].input_size((40, 3))
 
 

@@ -19,7 +19,7 @@ class Generator(Protocol):
         ...
 
     def input_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """The (h, w) of z from which the network makes a image of at least ``size`` = (H, W).
+        """The (h, w) of z from which the network makes an image of at least ``size`` = (H, W).
 
         Raises:
             BadValue: the image is too small for the network.
@@ -54,7 +54,7 @@ def require_widths(channels: tuple[int, ...], least: int) -> None:
 
 
 def padded_blocks(size: tuple[int, int], halvings: int, least: int, smaller: Callable[[int], str]) -> tuple[int, int]:
-    """How many blocks of 2^halvings pixels cover each side of a image, ``least`` at least.
+    """How many blocks of 2^halvings pixels cover each side of an image, ``least`` at least.
 
     Args:
         size: (H, W) of the image.
@@ -70,6 +70,6 @@ def padded_blocks(size: tuple[int, int], halvings: int, least: int, smaller: Cal
     if smallest < needed:
         fitting = max(smallest.bit_length() - 2, 0)
         advice = f"{smaller(fitting)} would fit" if fitting else "enlarge it"
-        raise BadValue(f"a image of {size[0]} x {size[1]}", f"sides from {needed} pixels", advice)
+        raise BadValue(f"an image of {size[0]} x {size[1]}", f"sides from {needed} pixels", advice)
     height, width = (max(-(-side // unit), least) for side in size)
     return height, width
