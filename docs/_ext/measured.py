@@ -35,7 +35,6 @@ def laws():
 
 def bytes_held():
     """A table of the memory of a step, counted by ``estimate`` while these pages are built."""
-    torch.set_num_threads(2)
     rows = []
     for side in _SIZES:
         problem = Problem(Identity((3, side, side)), torch.rand(3, side, side, generator=torch.Generator().manual_seed(0)))
