@@ -52,14 +52,11 @@ def _tree(base, depth):
 
 
 def house():
-    """The rooms of the package, each above all that it imports; rooms that import each other share a floor."""
+    """The rooms of the package, each above all that it imports."""
     below = _reached(_imports())
     heights: dict[str, int] = {}
     for room in sorted(below, key=lambda room: len(below[room])):
-        lower = [other for other in below[room] if room not in below[other]]
-        heights[room] = 1 + max((heights[other] for other in lower), default=-1)
-    for room, others in below.items():
-        heights[room] = max([heights[room], *(heights[other] for other in others if room in below[other])])
+        heights[room] = 1 + max((heights[other] for other in below[room]), default=-1)
     floors: dict[int, list[str]] = {}
     for room, height in heights.items():
         floors.setdefault(height, []).append(room)
