@@ -176,7 +176,7 @@ def test_denoising_agrees_with_scikit_image() -> None:
 def test_every_method_ends_at_one_minimum(name: str, device: torch.device) -> None:
     makers = {"denoising": Identity, "mask": lambda s: Mask(images.random_mask(*s[1:], keep=0.5), s[0]), "blur": MotionBlur}
     weights = {"denoising": 0.08, "mask": 0.03, "x2": 0.004, "blur": 0.004}
-    x = images.portrait(32).double().to(device)
+    x = images.portrait(32)[:1].double().to(device)
     operator = makers.get(name, lambda s: LanczosDownsampler(s, 2))(x.shape).double().to(device)
     problem, prior = Problem.simulate(operator, x, 0.05), TotalVariation(weights[name])
     cosine = partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=2000)

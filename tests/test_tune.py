@@ -89,7 +89,8 @@ def test_unknown_pixels_do_not_count_in_the_residual() -> None:
     assert weights[0] == pytest.approx(weights[1], rel=0.01)
 
 
-def test_a_choice_at_the_end_of_the_trials_is_reported(problem: Problem) -> None:
+def test_a_choice_at_the_end_of_the_trials_is_reported() -> None:
+    problem = Problem.simulate(Identity((1, 64, 64)), images.portrait(64)[:1], SIGMA)
     tuned = tune(problem, TotalVariation, Discrepancy(0.9))
     assert re.search(r"by Discrepancy\(sigma=0.9\), residual 0\.[23]", tuned.recipe.source)
     capped = tune(problem, TotalVariation, Oracle(), weights=(3.0, 6.0))
@@ -111,7 +112,7 @@ class Smear(LinearOperator):
 
 
 def test_the_corner_of_the_l_curve_is_near_the_oracle_where_the_operator_is_ill_posed() -> None:
-    x = images.portrait(64)
+    x = images.portrait(64)[:1]
     blurred = Problem.simulate(Smear(x.shape), x, 0.02)
     prior = partial(Tikhonov, operator=FiniteDifferences(x.shape))
     corner, oracle = (tune(blurred, prior, rule, weights=(1e-4, 1.0)) for rule in (LCurve(), Oracle()))
