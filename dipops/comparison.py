@@ -61,7 +61,7 @@ class Comparison:
         if self.problem.y.shape[1:] == self.problem.operator.in_shape:
             images = {"measurement": self.problem.y[0], **images}
         truth = None if self.problem.truth is None else self.problem.truth[0]
-        return plot.compare(images if truth is None else {**images, "truth": truth}, truth)
+        return plot.compare(images if truth is None else {**images, "ground truth": truth}, truth)
 
     def _row(self, result: Result) -> dict[str, Any]:
         truth, clipped = self.problem.truth, result.image.clamp(0, 1)
