@@ -112,7 +112,7 @@ class Smear(LinearOperator):
 
 
 def test_the_corner_of_the_l_curve_is_near_the_oracle_where_the_operator_is_ill_posed() -> None:
-    x = images.portrait(64)[:1]
+    x = images.portrait(64)
     blurred = Problem.simulate(Smear(x.shape), x, 0.02)
     prior = partial(Tikhonov, operator=FiniteDifferences(x.shape))
     corner, oracle = (tune(blurred, prior, rule, weights=(1e-4, 1.0)) for rule in (LCurve(), Oracle()))
