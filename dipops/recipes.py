@@ -1,6 +1,7 @@
 """The settings of every experiment of the paper, as data, and lighter ones that do as well in a fraction of the time."""
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -74,7 +75,7 @@ class Recipe:
             return result
         image = project(problem, result.image)
         with torch.no_grad():
-            objective = (problem.data_term(image) + self.prior.value(image)).cpu()
+            objective = (problem.data_term(image) + deepcopy(self.prior).to(image).value(image)).cpu()
             return replace(result, image=image, projected=True, objective=objective, data_psnr=problem.data_psnr(image).cpu())
 
 

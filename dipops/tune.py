@@ -315,12 +315,13 @@ class _Sweep:
 
 
 def _trial(problem: Problem, prior: Prior, weight: float, result: Result, rule: Rule) -> Trial:
-    image = result.image[: len(problem.y)]
+    members = len(problem.y)
+    image = result.image[:members]
     with torch.no_grad():
         penalty = deepcopy(prior).to(image).value(image)
         return Trial(
             weight=weight,
-            objective=float((problem.data_term(image) + penalty).mean()),
+            objective=float(result.objective[:members].mean()),
             rms_residual=float(problem.rms_residual(image).square().mean().sqrt()),
             penalty=float(penalty.mean()) / weight,
             estimate=rule.estimate(problem, result.image),

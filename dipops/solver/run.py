@@ -30,8 +30,8 @@ class Run:
         steps: number of steps at most.
         iteration: the method at work.
         mean: the average of its outputs, or None.
-        rules: those that decide, and
-        observed: those that are only followed.
+        rules: the stopping rules that decide.
+        observed: the stopping rules that are only followed.
         guard: judges whether it diverges, where the steps can be made smaller.
         trace: its curves.
         index: number of steps done.
