@@ -9,7 +9,7 @@ demo: $(VENV)/.run
 	$(BIN)/dipops demo --output demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

@@ -34,13 +34,13 @@ from dipops.priors.inputs import Ramp
 from dipops.stopping import Discrepancy, ExponentialVariance, HeldOut, WindowedVariance
 from tests.kill_and_resume import solve_to
 
-TINY = Hourglass((8, 8), skips=2)
-LBFGS = partial(torch.optim.LBFGS, lr=0.5, max_iter=4)
+TINY = Hourglass((8,), skips=2)
+LBFGS = partial(torch.optim.LBFGS, lr=0.5, max_iter=2)
 COSINE = partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=60)
 
 
-def noisy(size: int = 32) -> Problem:
-    return Problem.simulate(Identity((3, size, size)), images.portrait(size), 0.1)
+def noisy() -> Problem:
+    return Problem.simulate(Identity((3, 16, 16)), images.portrait(32)[:, 8:24, 8:24], 0.1)
 
 
 def interrupt(step) -> str | None:
@@ -137,10 +137,10 @@ def test_a_damaged_file_is_refused_and_left_as_it_was(damage: str, saved: Path) 
 
 OTHERS = {
     "operator": lambda file: solve(
-        Problem(Mask(torch.ones(3, 32, 32)), noisy().y, noisy().truth, 0.1), DeepImagePrior(TINY), checkpoint=file
+        Problem(Mask(torch.ones(3, 16, 16)), noisy().y, noisy().truth, 0.1), DeepImagePrior(TINY), checkpoint=file
     ),
     "measurement": lambda file: solve(
-        Problem(Identity((3, 32, 32)), noisy().y + 1e-6, noisy().truth, 0.1), DeepImagePrior(TINY), checkpoint=file
+        Problem(Identity((3, 16, 16)), noisy().y + 1e-6, noisy().truth, 0.1), DeepImagePrior(TINY), checkpoint=file
     ),
     "prior": lambda file: solve(noisy(), DeepImagePrior(TINY, perturbation=0.1), checkpoint=file),
     "method": lambda file: solve(noisy(), DeepImagePrior(TINY), Descent(LBFGS), checkpoint=file),
@@ -153,7 +153,7 @@ class Gamma(DifferentiableOperator):
     """Its exponent is neither a tensor nor in its repr."""
 
     def __init__(self, exponent: float) -> None:
-        super().__init__((3, 32, 32))
+        super().__init__((3, 16, 16))
         self.exponent = exponent
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -16,7 +16,7 @@ from dipops.solver.divergence import DivergenceGuard, Health
 from dipops.solver.result import Status
 from dipops.stopping import ExponentialVariance
 
-TINY = Hourglass((8, 8), skips=2)
+TINY = Hourglass((8,), skips=2)
 
 
 class Calls(list):
@@ -44,7 +44,7 @@ class Breaking(torch.optim.Adam):
 
 
 def noisy() -> Problem:
-    return Problem.simulate(Identity((3, 32, 32)), images.portrait(32), 0.1)
+    return Problem.simulate(Identity((3, 16, 16)), images.portrait(32)[:, 8:24, 8:24], 0.1)
 
 
 def breaking(at: set[int], calls: list, factor: float = float("nan"), schedule=None, average: float | None = None) -> Descent:
@@ -129,7 +129,7 @@ def test_after_five_divergences_in_a_row_the_last_good_state_is_returned() -> No
 
 def test_a_solve_that_gave_up_gives_up_again_when_it_is_resumed(tmp_path: Path) -> None:
     prior, file = DeepImagePrior(TINY, perturbation=_rising), tmp_path / "run.pt"
-    problem = Problem.simulate(Mask(images.random_mask(32, 32, keep=0.5), channels=3), images.portrait(32))
+    problem = Problem.simulate(Mask(images.random_mask(16, 16, keep=0.5), channels=3), images.portrait(32)[:, 8:24, 8:24])
     first, again = (solve(problem, prior, steps=300, checkpoint=file, progress=False) for _ in range(2))
     assert first.status is again.status is Status.ROLLED_BACK
     assert (again.message, again.steps, again.rollbacks) == (first.message, first.steps, first.rollbacks)
@@ -215,7 +215,7 @@ def test_a_level_is_not_where_a_first_fall_shot_through_the_target() -> None:
 
 def test_a_rise_that_comes_back_at_every_rate_ends_the_solve() -> None:
     """It is tied to the step, so that lower rates do not help, and good looks before it must not count."""
-    problem = Problem.simulate(Mask(images.random_mask(32, 32, keep=0.5), channels=3), images.portrait(32))
+    problem = Problem.simulate(Mask(images.random_mask(16, 16, keep=0.5), channels=3), images.portrait(32)[:, 8:24, 8:24])
     prior = DeepImagePrior(TINY, perturbation=_rising)
     result = solve(problem, prior, steps=300, progress=False)
     assert result.rollbacks == 5

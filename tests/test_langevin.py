@@ -11,7 +11,7 @@ def test_the_samples_have_the_posterior_of_a_gaussian() -> None:
     """Pixels and no penalty: the posterior is normal around y with the variance of the noise."""
     y = torch.rand(1, 1, 24, 24, generator=torch.Generator().manual_seed(0))
     problem = Problem(Identity((1, 24, 24)), y, sigma=0.1)
-    result = solve(problem, NoPrior(), Langevin(rate=0.01, burn_in=300), steps=6000, progress=False)
+    result = solve(problem, NoPrior(), Langevin(rate=0.01, burn_in=300), steps=3000, progress=False)
     assert result.std is not None
     assert result.average is not None
     assert float(result.std.mean()) == pytest.approx(0.1, rel=0.1)

@@ -35,6 +35,7 @@ from dipops.paper.tables import every_run, table
 from dipops.study import runner
 from dipops.study.cluster import dask_client, run_on
 from dipops.study.store import Store
+from tests.run_all import run_all
 
 TINY = RunConfig(crop=32, steps=0.002, settings="light")
 
@@ -278,7 +279,7 @@ def test_a_run_that_is_killed_five_times_loses_and_repeats_nothing(tmp_path: Pat
     runs = plan(["hole"], 8, TINY, contestants=["DIP"])
     draw, finished_files, killed = random.Random(0), {}, 0
     while killed < 5:
-        process = multiprocessing.get_context("spawn").Process(target=_run_in_a_process, args=(runs, out, folder))
+        process = multiprocessing.get_context("spawn").Process(target=run_all, args=(runs, out, folder))
         process.start()
         before = len(finished_files)
         deadline = time.monotonic() + 120
@@ -306,16 +307,11 @@ def _files(out: Path) -> dict[str, tuple[int, bytes]]:
     return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in (*records, *restored)}
 
 
-def _run_in_a_process(runs: list[Run], out: Path, data: Path) -> None:
-    torch.set_num_threads(1)
-    runner.run(tasks(runs, data), Store(out), progress=False)
-
-
 def test_two_processes_share_a_folder(tmp_path: Path) -> None:
     folder = data_for(tmp_path / "data", "hole")
     runs = plan(["hole"], 3, TINY, contestants=["DIP"])
     context = multiprocessing.get_context("spawn")
-    both = [context.Process(target=_run_in_a_process, args=(runs, tmp_path / "out", folder)) for _ in range(2)]
+    both = [context.Process(target=run_all, args=(runs, tmp_path / "out", folder)) for _ in range(2)]
     for process in both:
         process.start()
     for process in both:
@@ -327,7 +323,7 @@ def test_two_processes_share_a_folder(tmp_path: Path) -> None:
 def test_the_runs_of_a_lost_worker_are_made_by_another(tmp_path: Path) -> None:
     """One of two is killed as soon as the first run is finished."""
     folder, store = data_for(tmp_path / "data", "hole"), Store(tmp_path / "out")
-    runs = plan(["hole"], 6, TINY, contestants=["DIP"])
+    runs = plan(["hole"], 3, TINY, contestants=["DIP"])
     with dask_client(None, 2) as client:
         processes = client.run(os.getpid)
 

@@ -58,7 +58,7 @@ def test_total_variation_removes_noise() -> None:
 
 def test_the_deep_image_prior_removes_noise(device: torch.device) -> None:
     problem = noisy(64).to(device)
-    result = quiet(problem, DeepImagePrior(Hourglass((16, 16, 16))), steps=250)
+    result = quiet(problem, DeepImagePrior(Hourglass((16, 16))), steps=150)
     assert problem.truth is not None
     assert result.source == ("average",)
     assert float(metrics.psnr(result.image, problem.truth)) > float(metrics.psnr(problem.y, problem.truth)) + 2
@@ -216,9 +216,9 @@ def test_a_network_that_ends_in_bfloat16_meets_the_operator_in_float32() -> None
 def test_mixed_precision_restores_as_well() -> None:
     x = images.portrait(32)
     problem = Problem.simulate(Identity(x.shape), x, 0.1)
-    prior = DeepImagePrior(Hourglass((16, 16, 16)))
+    prior = DeepImagePrior(Hourglass((16, 16)))
     scores = [
-        float(metrics.psnr(quiet(problem, prior, Descent(precision=precision), steps=120, seed=1).image, x))
+        float(metrics.psnr(quiet(problem, prior, Descent(precision=precision), steps=80, seed=1).image, x))
         for precision in ("full", "mixed")
     ]
     assert scores[1] == pytest.approx(scores[0], abs=0.5)

@@ -176,7 +176,7 @@ def test_a_variance_stops_a_recorded_run_near_its_best(rule) -> None:
 @pytest.mark.parametrize("rule", [HeldOut(0.1, 100), Discrepancy(0.1)])
 def test_a_rule_stops_the_deep_image_prior_near_its_best(rule) -> None:
     """Small images are fitted, noise and all, within 450 steps; each rule keeps one that is less than 1 dB from the best."""
-    simulated = Problem.simulate(Identity((3, 48, 48)), images.portrait(256)[:, 60:108, 100:148], 0.1, clip=True)
+    simulated = Problem.simulate(Identity((3, 32, 32)), images.portrait(256)[:, 60:92, 100:132], 0.1, clip=True)
     exact = Descent(precision="full")
     result = solve(simulated, DeepImagePrior(SMALL), exact, steps=450, callbacks=[rule], progress=False)
     average = result.trace["psnr_average"][:, 0]

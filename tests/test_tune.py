@@ -80,12 +80,12 @@ def test_the_trials_rise_and_bracket_the_choice(problem: Problem) -> None:
 
 def test_unknown_pixels_do_not_count_in_the_residual() -> None:
     """The weight is the same whether the holes hold zeros or noise."""
-    x = images.portrait(32)
+    x = images.portrait(32)[:1]
     mask = images.random_mask(32, 32, 0.5)
-    noisy = Problem.simulate(Mask(mask, 3), x, 0.1)
+    noisy = Problem.simulate(Mask(mask, 1), x, 0.1)
     holes = Problem(noisy.operator, noisy.y * mask, x)
     assert float(holes.rms_residual(noisy.truth)) == pytest.approx(0.1, rel=0.03)
-    weights = [tune(problem, TotalVariation, Discrepancy(0.1)).weight for problem in (noisy, holes)]
+    weights = [tune(problem, TotalVariation, Discrepancy(0.1), weights=(0.03, 0.3)).weight for problem in (noisy, holes)]
     assert weights[0] == pytest.approx(weights[1], rel=0.01)
 
 
@@ -105,17 +105,18 @@ class Smear(LinearOperator):
 
     def __init__(self, in_shape: tuple[int, ...]) -> None:
         super().__init__(in_shape)
-        self.kernel = torch.full((in_shape[0], 1, 9, 9), 1 / 81)
+        self.row = torch.full((in_shape[0], 1, 1, 9), 1 / 9)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.conv2d(x, self.kernel, groups=len(self.kernel), padding=4)
+        rows = F.conv2d(x, self.row, groups=len(self.row), padding=(0, 4))
+        return F.conv2d(rows, self.row.mT, groups=len(self.row), padding=(4, 0))
 
 
 def test_the_corner_of_the_l_curve_is_near_the_oracle_where_the_operator_is_ill_posed() -> None:
     x = images.portrait(64)
     blurred = Problem.simulate(Smear(x.shape), x, 0.02)
     prior = partial(Tikhonov, operator=FiniteDifferences(x.shape))
-    corner, oracle = (tune(blurred, prior, rule, weights=(1e-4, 1.0)) for rule in (LCurve(), Oracle()))
+    corner, oracle = (tune(blurred, prior, rule, weights=(1e-3, 1.0)) for rule in (LCurve(), Oracle()))
     scores = [float(metrics.psnr(tuned.result.image, x)) for tuned in (corner, oracle)]
     assert scores[1] - 1.5 < scores[0] <= scores[1]
 

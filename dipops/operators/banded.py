@@ -27,11 +27,11 @@ class Banded(nn.Module):
 
     def forward(self, x: Tensor, axis: int) -> Tensor:
         """The product along ``axis``, -1 or -2, of length n: it becomes m."""
-        return _Product.apply(x, self._matrix, self._transpose, axis)
+        return _product(x, self._matrix, self._transpose, axis)
 
     def transposed(self, y: Tensor, axis: int) -> Tensor:
         """The product with the transposed matrix along ``axis``, -1 or -2, of length m: it becomes n."""
-        return _Product.apply(y, self._transpose, self._matrix, axis)
+        return _product(y, self._transpose, self._matrix, axis)
 
 
 class _Blocks(nn.Module):
@@ -52,6 +52,11 @@ class _Blocks(nn.Module):
         if axis == -1:
             return torch.cat([piece @ block.T for piece, block in zip(pieces, blocks, strict=True)], -1)
         return torch.cat([block @ piece for piece, block in zip(pieces, blocks, strict=True)], -2)
+
+
+def _product(x: Tensor, matrix: _Blocks, transpose: _Blocks, axis: int) -> Tensor:
+    """The product, through autograd only where a gradient is wanted: its bookkeeping costs as much as a small product."""
+    return _Product.apply(x, matrix, transpose, axis) if x.requires_grad else matrix(x, axis)
 
 
 class _Product(torch.autograd.Function):
