@@ -58,7 +58,7 @@ def test_total_variation_removes_noise() -> None:
 
 def test_the_deep_image_prior_removes_noise(device: torch.device) -> None:
     problem = noisy(64).to(device)
-    result = quiet(problem, DeepImagePrior(Hourglass((16, 16))), steps=150)
+    result = quiet(problem, DeepImagePrior(Hourglass((16, 16, 16))), steps=250)
     assert problem.truth is not None
     assert result.source == ("average",)
     assert float(metrics.psnr(result.image, problem.truth)) > float(metrics.psnr(problem.y, problem.truth)) + 2
