@@ -1,6 +1,8 @@
 """The interface and its algebra, compared with SciPy and torch."""
 
 import pickle
+from copy import deepcopy
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from scipy.sparse.linalg import lsmr, svds
 from torch import Tensor
-from torch.func import vmap
+from torch.func import grad, vmap
 
 from dipops import (
     DifferentiableOperator,
@@ -23,6 +25,7 @@ from dipops import (
     check,
     stack,
 )
+from dipops._tools.fingerprints import description
 from dipops.errors import BadType, BadValue, NotLinear
 from dipops.testing.strategies import images
 
@@ -184,6 +187,84 @@ def test_guides_pass_through_the_algebra() -> None:
     assert (guided @ identity).guide is None
     with pytest.raises(BadValue, match="different guides"):
         guided + other
+
+
+class KeepsSome(LinearOperator):
+    """A user's own mask, in NumPy or in torch, that counts how often it is applied."""
+
+    def __init__(self, kept: np.ndarray, numpy: bool) -> None:
+        super().__init__(kept.shape)
+        self.kept, self.numpy, self.calls = kept, numpy, []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls.append(len(x))
+        return torch.from_numpy(x.numpy() * self.kept) if self.numpy else x * torch.from_numpy(self.kept).to(x)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return self.forward(y)
+
+
+KEPT = np.random.default_rng(0).random((1, 6, 8)) < 0.5
+MASK, OTHER = Mask(torch.from_numpy(KEPT), channels=1), Mask(torch.from_numpy(~KEPT), channels=1)
+PIXELS, MOVES = Identity((1, 6, 8)), Sine((1, 6, 8))
+OWN = KeepsSome(KEPT.astype(np.float32), numpy=False)
+LINEAR = [
+    *(MASK, MASK @ MASK, PIXELS @ MASK, MASK @ PIXELS, 2 * MASK, MASK.T, MASK.gram, MASK + MASK, MASK - MASK, MASK + OTHER),
+    *(MASK @ LanczosDownsampler((1, 12, 16), 2), stack(MASK, PIXELS), FiniteDifferences((1, 6, 8)), PIXELS, 0 * PIXELS),
+    *(OWN, 3 * OWN @ MASK, OWN.T, (MASK @ MOVES).linearize(torch.rand(1, 6, 8)), MotionBlur((1, 6, 8)).T),
+]
+
+
+@pytest.mark.parametrize("operator", LINEAR, ids=repr)
+def test_known_is_where_a_row_of_the_matrix_is_not_zero(operator: LinearOperator) -> None:
+    expected = operator.matrix().any(1).view(operator.out_shape)
+    assert (operator.known is None) == bool(expected.all())
+    if operator.known is not None:
+        assert operator.known.equal(expected)
+
+
+@pytest.mark.parametrize("numpy", [False, True])
+def test_known_is_found_once_where_it_is_asked_for(numpy: bool) -> None:
+    operator = KeepsSome(KEPT.astype(np.float32), numpy)
+    assert operator.known is operator.known is not None
+    probes = len(operator.calls)
+    for copy in (deepcopy(operator), pickle.loads(pickle.dumps(operator)), operator.double()):
+        assert copy.known is not None
+        assert copy.known.dtype == torch.bool
+        assert copy.known.equal(torch.from_numpy(KEPT))
+        assert len(copy.calls) == probes <= 5
+
+
+def test_known_follows_the_operator_and_is_no_part_of_its_state() -> None:
+    mask = Mask(torch.from_numpy(KEPT), channels=1)
+    before = description(mask)
+    assert mask.known is not None
+    assert description(mask) == before
+    assert mask.to("meta").known.device.type == "meta"  # pyright: ignore[reportOptionalMemberAccess]
+
+
+def test_known_is_found_under_a_transform_and_without_gradients() -> None:
+    expected = torch.from_numpy(KEPT)
+
+    def masked(mask: Mask, x: Tensor) -> Tensor:
+        assert mask.known is not None
+        return mask(x) * mask.known
+
+    x = torch.rand(2, 1, 6, 8)
+    assert vmap(partial(masked, Mask(expected, channels=1)))(x[None])[0].equal(x * expected)
+    fresh = Mask(expected, channels=1)
+    assert grad(lambda x: masked(fresh, x).sum())(x).equal(expected.expand_as(x).to(x))
+    with torch.inference_mode():
+        mask = Mask(expected, channels=1)
+        assert mask.known is not None
+        assert not mask.known.is_inference()
+
+
+def test_known_draws_from_no_global_generator_and_is_none_of_a_nonlinear_operator() -> None:
+    state = torch.get_rng_state()
+    assert Mask(torch.from_numpy(KEPT), channels=1).known is not None
+    assert (MASK @ MOVES).known is None
+    assert torch.equal(state, torch.get_rng_state())
 
 
 BAD_CALLS = [

@@ -80,16 +80,16 @@ class WrongShape(Blur):
 class Remembers(LinearOperator):
     """A mask made from the first image that it is applied to."""
 
-    known: Tensor | None
+    mask: Tensor | None
 
     def __init__(self, in_shape: Sequence[int] = SHAPE) -> None:
         super().__init__(in_shape)
-        self.known = None
+        self.mask = None
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.known is None:
-            self.known = (x[:1] > 0.3).to(x)
-        return x * self.known
+        if self.mask is None:
+            self.mask = (x[:1] > 0.3).to(x)
+        return x * self.mask
 
 
 class Random(LinearOperator):
@@ -264,7 +264,7 @@ ZOO: dict[type, tuple[str, str]] = {
     NotFlipped: ("adjoint", "looks like forward itself"),
     MeanStack: ("adjoint", "scaled by 0.5"),
     WrongShape: ("shape", "adjoint gives (2, 3, 7, 8) instead of (2, 3, 7, 9)"),
-    Remembers: ("purity", "applying it changes known: it remembers"),
+    Remembers: ("purity", "applying it changes mask: it remembers"),
     Random: ("purity", "remembers or is random"),
     Counts: ("purity", "applying it changes calls"),
     InPlace: ("purity", "changes its input"),

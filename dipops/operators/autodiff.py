@@ -1,12 +1,16 @@
 """Derivatives of a function by reverse mode alone, so that they work for any forward that PyTorch can differentiate."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 from torch.func import vjp
 
 Function = Callable[[Tensor], Tensor]
+T = TypeVar("T")
 
 
 def pullback(forward: Function, x: Tensor, v: Tensor) -> Tensor:
@@ -36,6 +40,12 @@ def pushforward(forward: Function, x: Tensor, u: Tensor) -> Tensor:
         out, pull = vjp(forward, _usable(x))[:2]
         push = vjp(lambda v: pull(v)[0], torch.zeros_like(out))[1]
         return push(_usable(u))[0]
+
+
+def outside_transforms(function: Callable[[], T]) -> T:
+    """What ``function`` gives in a thread of its own, where no torch.func transform, autocast or inference mode is active."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(copy_context().run, function).result()
 
 
 def _usable(t: Tensor) -> Tensor:

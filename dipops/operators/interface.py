@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from dipops.errors import BadType, BadValue, NotLinear
 from dipops.operators import checks
-from dipops.operators.autodiff import pullback, pushforward
+from dipops.operators.autodiff import outside_transforms, pullback, pushforward
 from dipops.operators.checks import Shape
 from dipops.operators.spectrum import lanczos_norm
 
@@ -39,11 +39,13 @@ class LinearOrDifferentiableOperator(nn.Module):
     in_shape: Shape
     guide: Tensor | None
     _like: Tensor
+    _known: Tensor | None
 
     def __init__(self, in_shape: Sequence[int]) -> None:
         super().__init__()
         self.in_shape = checks.image_shape(in_shape)
         self.register_buffer("_like", torch.empty(0), persistent=False)
+        self.register_buffer("_known", None, persistent=False)
         self.register_buffer("guide", None)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -66,6 +68,15 @@ class LinearOrDifferentiableOperator(nn.Module):
         if "_out_shape" not in self.__dict__:
             self.__dict__["_out_shape"] = self._trace()
         return self.__dict__["_out_shape"]
+
+    @property
+    def known(self) -> Tensor | None:
+        """Which outputs carry information: a bool tensor of shape out_shape, or None for all.
+
+        A linear operator finds the rows that are zero by itself, with one application where there are none. A nonlinear one
+        says None; a subclass whose outputs are constant somewhere declares it by a property of its own.
+        """
+        return None
 
     def vjp(self, x: Tensor, v: Tensor) -> Tensor:
         """Jᵀv, with J the Jacobian at x: x of shape (N, *in_shape) and v of (N, *out_shape) give (N, *in_shape)."""
@@ -139,16 +150,19 @@ class LinearOrDifferentiableOperator(nn.Module):
 
     def _trace(self) -> Shape:
         zero = self._like.new_zeros(1, *self.in_shape)
-        try:
-            with torch.no_grad(), torch.autocast(zero.device.type, enabled=False):
-                out = self.forward(zero)
-        except AttributeError as error:  # nn.Module.__getattr__ would hide it behind "no attribute out_shape"
-            raise RuntimeError(f"{type(self).__name__}.forward failed on a zero image: {error}") from error
+        out = outside_transforms(lambda: self._forward_once(zero))
         if not isinstance(out, Tensor) or out.ndim < 2 or len(out) != 1:
             result = f"shape {tuple(out.shape)}" if isinstance(out, Tensor) else f"a {type(out).__name__}"
             advice = "keep the batch dimension, and one more: keepdim=True"
             raise BadType(f"{type(self).__name__}.forward gives {result} for one image", "a tensor (1, ...)", advice)
         return tuple(out.shape[1:])
+
+    def _forward_once(self, x: Tensor) -> Tensor:
+        try:
+            with torch.no_grad(), torch.cuda.device_of(x):
+                return self.forward(x)
+        except AttributeError as error:  # nn.Module.__getattr__ would hide it behind "no attribute out_shape"
+            raise RuntimeError(f"{type(self).__name__}.forward failed: {error}") from error
 
 
 class LinearOperator(LinearOrDifferentiableOperator):
@@ -161,6 +175,13 @@ class LinearOperator(LinearOrDifferentiableOperator):
         """
         zero = torch.zeros(len(y), *self.in_shape, dtype=y.dtype, device=y.device)
         return pullback(self.forward, zero, y)
+
+    @property
+    def known(self) -> Tensor | None:
+        if self._known is None:
+            nonzero = outside_transforms(self._nonzero_rows)
+            self._known = nonzero.new_empty(0) if nonzero.all() else nonzero
+        return self._known if self._known.numel() else None
 
     def vjp(self, x: Tensor, v: Tensor) -> Tensor:
         return self.adjoint(v)
@@ -212,6 +233,18 @@ class LinearOperator(LinearOrDifferentiableOperator):
             matvec=flat(self.forward, self.in_shape),  # pyright: ignore[reportCallIssue]
             rmatvec=flat(self.adjoint, self.out_shape),  # pyright: ignore[reportCallIssue]
         )
+
+    def _nonzero_rows(self) -> Tensor:
+        """Where the measurements of random images are not 0, of as many images as show something new."""
+        generator = torch.Generator().manual_seed(0)
+        nonzero = torch.zeros(self.out_shape, dtype=torch.bool, device=self._like.device)
+        while not nonzero.all():
+            image = torch.randn(1, *self.in_shape, generator=generator).to(self._like)
+            more = nonzero | (self._forward_once(image)[0] != 0)
+            if torch.equal(more, nonzero):
+                break
+            nonzero = more
+        return nonzero
 
 
 class DifferentiableOperator(LinearOrDifferentiableOperator):

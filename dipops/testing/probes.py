@@ -68,7 +68,7 @@ def state(operator: nn.Module) -> dict[str, Any]:
     for path, module in operator.named_modules():
         for name, value in vars(module).items():
             if name in ("_parameters", "_buffers"):
-                stored |= {f"{path}.{key}".lstrip("."): deepcopy(tensor) for key, tensor in value.items()}
+                stored |= {f"{path}.{key}".lstrip("."): deepcopy(tensor) for key, tensor in value.items() if key != "_known"}
             elif name not in ("_modules", "_out_shape"):
                 stored[f"{path}.{name}".lstrip(".")] = deepcopy(value)
     return stored
