@@ -185,7 +185,7 @@ def test_the_report_is_a_table() -> None:
     lines = str(check(Identity((1, 3, 4)))).splitlines()
     assert lines[0] == "Identity(1, 3, 4)"
     assert all(re.match(r"  ✓ \w+", line) for line in lines[1:-1])
-    assert lines[-1] == "  all 13 laws hold"
+    assert lines[-1] == "  all 15 laws hold"
 
 
 def _checked_expressions(name: str, device: torch.device) -> list[LinearOrDifferentiableOperator]:

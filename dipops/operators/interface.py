@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from numbers import Real
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import torch
 from torch import Tensor, nn
@@ -12,11 +12,13 @@ from dipops.errors import BadType, BadValue, NotLinear
 from dipops.operators import checks
 from dipops.operators.autodiff import outside_transforms, pullback, pushforward
 from dipops.operators.checks import Shape
+from dipops.operators.foreign import LinearMap, Map, MapWithDerivatives, traced
 from dipops.operators.spectrum import lanczos_norm
 
 if TYPE_CHECKING:
     import scipy.sparse.linalg
 
+R = TypeVar("R")
 _LANCZOS_STEPS = 30
 _COLUMNS_AT_ONCE = 256
 
@@ -60,14 +62,25 @@ class LinearOrDifferentiableOperator(nn.Module):
             BadValue: x has another shape, dtype or device.
         """
         checks.require_batch(x, self.in_shape, self._like, "x", repr(self))
-        return super().__call__(x)
+        return self._apart(super().__call__, x) if self._leaves_torch else super().__call__(x)
 
     @property
     def out_shape(self) -> Shape:
         """Shape of one measurement, found once by applying ``forward`` to a zero image."""
         if "_out_shape" not in self.__dict__:
-            self.__dict__["_out_shape"] = self._trace()
+            self.__dict__["_out_shape"], self.__dict__["_reason"] = self._trace()
         return self.__dict__["_out_shape"]
+
+    @property
+    def _leaves_torch(self) -> str:
+        """Why autograd does not follow forward, found with ``out_shape``; empty where it does."""
+        if "_reason" not in self.__dict__:
+            self.__dict__["_out_shape"], self.__dict__["_reason"] = self._trace()
+        return self.__dict__["_reason"]
+
+    def _apart(self, forward: Map, x: Tensor) -> Tensor:
+        """``forward(x)``, of which the operator's own vjp and jvp are the derivatives."""
+        return MapWithDerivatives.apply(x, forward, self.vjp, self.jvp)
 
     @property
     def known(self) -> Tensor | None:
@@ -80,10 +93,12 @@ class LinearOrDifferentiableOperator(nn.Module):
 
     def vjp(self, x: Tensor, v: Tensor) -> Tensor:
         """Jᵀv, with J the Jacobian at x: x of shape (N, *in_shape) and v of (N, *out_shape) give (N, *in_shape)."""
+        self._require_torch("vjp and jvp", "vjp(self, x, v) and jvp(self, x, u)")
         return pullback(self.forward, x, v)
 
     def jvp(self, x: Tensor, u: Tensor) -> Tensor:
         """Ju, with J the Jacobian at x: x and u of shape (N, *in_shape) give (N, *out_shape)."""
+        self._require_torch("vjp and jvp", "vjp(self, x, v) and jvp(self, x, u)")
         return pushforward(self.forward, x, u)
 
     def linearize(self, x: Tensor) -> "LinearOperator":
@@ -148,21 +163,42 @@ class LinearOrDifferentiableOperator(nn.Module):
         images[torch.arange(len(pixels)), pixels] = 1
         return images.view(-1, *self.in_shape)
 
-    def _trace(self) -> Shape:
-        zero = self._like.new_zeros(1, *self.in_shape)
-        out = outside_transforms(lambda: self._forward_once(zero))
+    def _trace(self) -> tuple[Shape, str]:
+        """out_shape, and why autograd does not follow forward."""
+        out, reason = self._traced(self.forward, self.in_shape)
         if not isinstance(out, Tensor) or out.ndim < 2 or len(out) != 1:
             result = f"shape {tuple(out.shape)}" if isinstance(out, Tensor) else f"a {type(out).__name__}"
             advice = "keep the batch dimension, and one more: keepdim=True"
             raise BadType(f"{type(self).__name__}.forward gives {result} for one image", "a tensor (1, ...)", advice)
-        return tuple(out.shape[1:])
+        if out.is_complex():
+            advice = "return torch.view_as_real(y): real and imaginary parts as a last axis of 2"
+            raise BadType(f"{type(self).__name__}.forward gives {out.dtype}", "real measurements", advice)
+        return tuple(out.shape[1:]), reason
 
-    def _forward_once(self, x: Tensor) -> Tensor:
+    def _traced(self, function: Map, shape: Shape) -> tuple[Any, str]:
+        """The same for any function of the operator, with its output for a zero tensor (1, *shape)."""
+
+        def trace() -> tuple[Any, str]:
+            zero = self._like.new_zeros(1, *shape)
+            other = torch.rand(zero.shape, generator=torch.Generator().manual_seed(0)).to(zero)
+            return traced(function, zero, other)
+
+        return self._outside_transforms(trace)
+
+    def _outside_transforms(self, function: Callable[[], R]) -> R:
+        def on_device() -> R:
+            with torch.cuda.device_of(self._like):
+                return function()
+
         try:
-            with torch.no_grad(), torch.cuda.device_of(x):
-                return self.forward(x)
+            return outside_transforms(on_device)
         except AttributeError as error:  # nn.Module.__getattr__ would hide it behind "no attribute out_shape"
             raise RuntimeError(f"{type(self).__name__}.forward failed: {error}") from error
+
+    def _require_torch(self, methods: str, signatures: str) -> None:
+        if self._leaves_torch:
+            came = f"{type(self).__name__}.forward leaves PyTorch ({self._leaves_torch})"
+            raise BadType(came, f"torch operations, or {methods} of its own", f"write {signatures}")
 
 
 class LinearOperator(LinearOrDifferentiableOperator):
@@ -173,21 +209,22 @@ class LinearOperator(LinearOrDifferentiableOperator):
 
         An override need not check its input: ``A.T(y)`` does.
         """
+        self._require_torch("an adjoint", "adjoint(self, y), with the library of forward")
         zero = torch.zeros(len(y), *self.in_shape, dtype=y.dtype, device=y.device)
         return pullback(self.forward, zero, y)
 
     @property
     def known(self) -> Tensor | None:
         if self._known is None:
-            nonzero = outside_transforms(self._nonzero_rows)
+            nonzero = self._outside_transforms(self._nonzero_rows)
             self._known = nonzero.new_empty(0) if nonzero.all() else nonzero
         return self._known if self._known.numel() else None
 
     def vjp(self, x: Tensor, v: Tensor) -> Tensor:
-        return self.adjoint(v)
+        return self._pull(v)
 
     def jvp(self, x: Tensor, u: Tensor) -> Tensor:
-        return self.forward(u)
+        return self(u)
 
     def linearize(self, x: Tensor) -> "LinearOperator":
         return self
@@ -234,13 +271,30 @@ class LinearOperator(LinearOrDifferentiableOperator):
             rmatvec=flat(self.adjoint, self.out_shape),  # pyright: ignore[reportCallIssue]
         )
 
+    def _apart(self, forward: Map, x: Tensor) -> Tensor:
+        return LinearMap.apply(x, forward, self.adjoint)
+
+    @property
+    def _adjoint_leaves_torch(self) -> str:
+        """Why autograd does not follow ``adjoint``, found once; empty where it does."""
+        if type(self).adjoint is LinearOperator.adjoint:
+            return ""
+        if "_adjoint_reason" not in self.__dict__:
+            self.__dict__["_adjoint_reason"] = self._traced(self.adjoint, self.out_shape)[1]
+        return self.__dict__["_adjoint_reason"]
+
+    def _pull(self, y: Tensor) -> Tensor:
+        """``adjoint``, which autograd follows also where it leaves PyTorch."""
+        return LinearMap.apply(y, self.adjoint, self.forward) if self._adjoint_leaves_torch else self.adjoint(y)
+
+    @torch.no_grad()
     def _nonzero_rows(self) -> Tensor:
         """Where the measurements of random images are not 0, of as many images as show something new."""
         generator = torch.Generator().manual_seed(0)
         nonzero = torch.zeros(self.out_shape, dtype=torch.bool, device=self._like.device)
         while not nonzero.all():
             image = torch.randn(1, *self.in_shape, generator=generator).to(self._like)
-            more = nonzero | (self._forward_once(image)[0] != 0)
+            more = nonzero | (self.forward(image)[0] != 0)
             if torch.equal(more, nonzero):
                 break
             nonzero = more
@@ -259,7 +313,19 @@ class DifferentiableOperator(LinearOrDifferentiableOperator):
         return super().__getattr__(name)
 
 
-class Adjoint(LinearOperator):
+class _Combined(LinearOrDifferentiableOperator):
+    """An operator made of others, which it calls as operators: autograd follows it."""
+
+    @property
+    def _leaves_torch(self) -> str:
+        return ""
+
+    @property
+    def _adjoint_leaves_torch(self) -> str:
+        return ""
+
+
+class Adjoint(_Combined, LinearOperator):
     """Aᵀ of a linear operator A."""
 
     def __init__(self, operator: LinearOperator) -> None:
@@ -272,7 +338,7 @@ class Adjoint(LinearOperator):
         return self.operator.in_shape
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.operator.adjoint(x)
+        return self.operator._pull(x)
 
     def adjoint(self, y: Tensor) -> Tensor:
         return self.operator(y)
@@ -312,7 +378,7 @@ class Jacobian(LinearOperator):
         return f"{_bracketed(self.operator, _Composition, _Sum, _Scaling)}.linearize(x)"
 
 
-class _Composition(LinearOrDifferentiableOperator):
+class _Composition(_Combined):
     def __init__(self, outer: LinearOrDifferentiableOperator, inner: LinearOrDifferentiableOperator) -> None:
         super().__init__(inner.in_shape)
         if outer.in_shape != inner.out_shape:
@@ -339,7 +405,7 @@ class LinearComposition(_Composition, LinearOperator):
     inner: LinearOperator
 
     def adjoint(self, y: Tensor) -> Tensor:
-        return self.inner.adjoint(self.outer.adjoint(y))
+        return self.inner._pull(self.outer._pull(y))
 
 
 class DifferentiableComposition(_Composition, DifferentiableOperator):
@@ -352,7 +418,7 @@ class DifferentiableComposition(_Composition, DifferentiableOperator):
         return self.outer.jvp(self.inner(x), self.inner.jvp(x, u))
 
 
-class _Sum(LinearOrDifferentiableOperator):
+class _Sum(_Combined):
     def __init__(self, first: LinearOrDifferentiableOperator, second: LinearOrDifferentiableOperator) -> None:
         super().__init__(first.in_shape)
         if (first.in_shape, first.out_shape) != (second.in_shape, second.out_shape):
@@ -379,7 +445,7 @@ class LinearSum(_Sum, LinearOperator):
     second: LinearOperator
 
     def adjoint(self, y: Tensor) -> Tensor:
-        return self.first.adjoint(y) + self.second.adjoint(y)
+        return self.first._pull(y) + self.second._pull(y)
 
 
 class DifferentiableSum(_Sum, DifferentiableOperator):
@@ -392,7 +458,7 @@ class DifferentiableSum(_Sum, DifferentiableOperator):
         return self.first.jvp(x, u) + self.second.jvp(x, u)
 
 
-class _Scaling(LinearOrDifferentiableOperator):
+class _Scaling(_Combined):
     def __init__(self, scalar: float, operator: LinearOrDifferentiableOperator) -> None:
         super().__init__(operator.in_shape)
         self.scalar, self.operator = scalar, operator
@@ -411,7 +477,7 @@ class LinearScaling(_Scaling, LinearOperator):
     operator: LinearOperator
 
     def adjoint(self, y: Tensor) -> Tensor:
-        return self.scalar * self.operator.adjoint(y)
+        return self.scalar * self.operator._pull(y)
 
     def norm(self) -> float:
         return abs(self.scalar) * self.operator.norm()
@@ -427,7 +493,7 @@ class DifferentiableScaling(_Scaling, DifferentiableOperator):
         return self.scalar * self.operator.jvp(x, u)
 
 
-class _Stack(LinearOrDifferentiableOperator):
+class _Stack(_Combined):
     def __init__(self, *operators: LinearOrDifferentiableOperator) -> None:
         super().__init__(operators[0].in_shape)
         if any(part.in_shape != self.in_shape for part in operators):
@@ -457,7 +523,7 @@ class LinearStack(_Stack, LinearOperator):
 
     def adjoint(self, y: Tensor) -> Tensor:
         pairs = zip(self.operators, self.split(y), strict=True)
-        return torch.stack([part.adjoint(piece) for part, piece in pairs]).sum(0)
+        return torch.stack([part._pull(piece) for part, piece in pairs]).sum(0)
 
 
 class DifferentiableStack(_Stack, DifferentiableOperator):
