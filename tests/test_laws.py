@@ -1,16 +1,19 @@
 """Every operator and every random expression obeys every law; the report on a wrong operator says what is wrong."""
 
 import re
+from threading import Lock
 
 import numpy as np
 import pytest
+import scipy.sparse
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 
 from dipops import DifferentiableOperator, Identity, LinearOperator, LinearOrDifferentiableOperator, check
-from dipops.errors import BadType, LawError
+from dipops.errors import BadType, BadValue, LawError
 from dipops.testing.examples import EXAMPLES
+from dipops.testing.laws import taylor
 from dipops.testing.strategies import expressions
 from tests.zoo import SHAPE, ZOO, Blur
 
@@ -120,6 +123,25 @@ class Holds(LinearOperator):
         return x * float(self.weights.sum())
 
 
+class HoldsMuch(LinearOperator):
+    """Right, although it stores what has no equality, is not copied, or draws."""
+
+    def __init__(self, in_shape: tuple[int, ...]) -> None:
+        super().__init__(in_shape)
+        self.sparse = scipy.sparse.csr_array(2 * np.eye(int(np.prod(in_shape)), dtype=np.float32))
+        self.lists = [np.array([1.0, np.nan]), {"angles": np.arange(3)}]
+        self.generator, self.random = torch.Generator(), np.random.default_rng(0)
+        self.lock, self.library, self.function = Lock(), np, lambda x: x
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.generator.manual_seed(0)
+        torch.rand(3, generator=self.generator)
+        return torch.from_numpy(self.sparse.astype(x.numpy().dtype) @ x.flatten(1).numpy().T).T.view(x.shape)
+
+    def adjoint(self, y: torch.Tensor) -> torch.Tensor:
+        return self.forward(y)
+
+
 class OldStyle(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x):  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -152,7 +174,9 @@ class Roots(DifferentiableOperator):
         return (x + 0.01).sqrt()
 
 
-@pytest.mark.parametrize("operator", [Holds((3, 4, 5)), Wraps((3, 4, 5)), Kinks((3, 200, 200)), Roots((3, 4, 5))], ids=repr)
+@pytest.mark.parametrize(
+    "operator", [Holds((3, 4, 5)), HoldsMuch((3, 4, 5)), Wraps((3, 4, 5)), Kinks((3, 200, 200)), Roots((3, 4, 5))], ids=repr
+)
 def test_unusual_operators_that_are_right_pass(operator: LinearOrDifferentiableOperator) -> None:
     assert check(operator).passed
 
@@ -206,3 +230,232 @@ def _depth(operator: LinearOrDifferentiableOperator) -> int:
     """The number of algebraic steps between an expression and its deepest leaf."""
     parts = [part for part in operator.modules() if isinstance(part, LinearOrDifferentiableOperator) and part is not operator]
     return 1 + max(map(_depth, parts)) if parts else 0
+
+
+class Doubled(torch.autograd.Function):
+    """3x, whose backward gives 6v."""
+
+    @staticmethod
+    def forward(x):  # pyright: ignore[reportIncompatibleMethodOverride]
+        return 3 * x
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        pass
+
+    @staticmethod
+    def backward(ctx, v):  # pyright: ignore[reportIncompatibleMethodOverride]
+        return 6 * v
+
+
+class WrongBackward(LinearOperator):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return Doubled.apply(x)
+
+
+class RightAdjoint(WrongBackward):
+    def adjoint(self, y: torch.Tensor) -> torch.Tensor:
+        return 3 * y
+
+
+class HalfDetached(LinearOperator):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + x.detach().flip(-1)
+
+
+class FromNumPy(LinearOperator):
+    """Correlates with a kernel as NumPy makes it."""
+
+    def __init__(self, in_shape: tuple[int, ...]) -> None:
+        super().__init__(in_shape)
+        self.kernel = torch.from_numpy(np.ones((in_shape[0], 1, 3, 3)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.conv2d(x, self.kernel, padding=1, groups=len(self.kernel))
+
+
+class NumPyConstant(LinearOperator):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.conv2d(x, torch.from_numpy(np.ones((3, 1, 3, 3))), padding=1, groups=3)
+
+
+class NumPyFactor(LinearOperator):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * torch.from_numpy(np.ones(x.shape[1:]))
+
+
+class MovedTwice(Blur):
+    def adjoint(self, y: torch.Tensor) -> torch.Tensor:
+        return self.right(y).roll((1, -1), (-2, -1))
+
+
+class NoAdjoint(LinearOperator):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(np.flip(x.numpy(), -1).copy())
+
+
+class Unrepeatable(LinearOperator):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * torch.rand_like(x) + 1
+
+
+class NoRepr(Blur):
+    def __repr__(self) -> str:
+        return self.title  # pyright: ignore[reportReturnType]
+
+
+class WronglyKnown(Blur):
+    @property
+    def known(self) -> torch.Tensor:
+        return torch.arange(self.in_shape[-1]).expand(self.out_shape) > 0
+
+
+ONE_FAULT = {
+    NumPyConstant: ("movable", r"in float32 forward raises .*\.float\(\)"),
+    FromNumPy: ("movable", r"kernel is float64 and images are float32: .*\.float\(\)"),
+    NumPyFactor: ("dtype", r"torch.float64 out of forward: .*\.float\(\)"),
+    NoAdjoint: ("autograd", r"leaves PyTorch .*write it in torch operations, or write adjoint"),
+    Unrepeatable: ("purity", "remembers or is random"),
+    NoRepr: ("repr", "repr.A. raises AttributeError.*title"),
+    WronglyKnown: ("known", r"known is False at \(0, 0, 0\), where the output depends on the image"),
+    RightAdjoint: ("gradient", "autograd does not give the derivative of forward.*scaled by 2"),
+}
+
+
+@pytest.mark.parametrize("wrong", ONE_FAULT, ids=lambda wrong: wrong.__name__)
+def test_each_of_these_mistakes_gets_one_right_line(wrong: type) -> None:
+    report = check(wrong((3, 5, 7)), strict=False)
+    ((law, fault),) = [(verdict.law, verdict.fault) for verdict in report.verdicts if verdict.fault]
+    assert law == ONE_FAULT[wrong][0]
+    assert re.search(ONE_FAULT[wrong][1], fault)
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 7), (3, 64, 64)])
+def test_a_wrong_backward_and_a_cut_graph_are_found_by_the_dense_matrix(shape: tuple[int, int, int]) -> None:
+    words = r"autograd does not give the transpose|the adjoint is wrong: .* instead of"
+    for wrong in (WrongBackward, HalfDetached):
+        with pytest.raises(LawError, match=words):
+            check(wrong(shape))
+    with pytest.raises(LawError, match="detach.*; it looks scaled by 2"):
+        check(WrongBackward((3, 5, 7)))
+
+
+def test_a_shift_on_two_axes_is_named() -> None:
+    words = r"one pixel off along axis 1 \(moved by 1\) and axis 2 \(moved by -1\)"
+    with pytest.raises(LawError, match=words):
+        check(MovedTwice((3, 9, 11)))
+
+
+def test_a_complex_forward_is_told_view_as_real() -> None:
+    class Spectrum(LinearOperator):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.fft.fft2(x)
+
+    with pytest.raises(BadType, match="view_as_real"):
+        check(Spectrum((1, 4, 6)))
+
+
+def test_a_missing_init_is_named() -> None:
+    class Headless(LinearOperator):
+        def __init__(self) -> None:
+            torch.nn.Module.__init__(self)
+
+    for call in (check, lambda operator: operator(torch.zeros(1, 1, 4, 4))):
+        with pytest.raises(BadType, match=r"begin __init__ with super\(\).__init__\(in_shape\)"):
+            call(Headless())
+
+
+@pytest.mark.parametrize("name", ["norm", "matrix", "T", "gram", "adjoint", "out_shape", "known", "scipy", "type"])
+@pytest.mark.parametrize("base", [LinearOperator, DifferentiableOperator])
+@pytest.mark.parametrize("value", ["ortho", torch.ones(3), 2])
+def test_an_attribute_that_would_hide_a_method_is_refused(base: type, name: str, value: object) -> None:
+    operator = base((1, 4, 4))
+    with pytest.raises(BadType, match=f"would hide the operator's {name}.*write self.my_{name}"):
+        setattr(operator, name, value)
+
+
+class InSingle(Blur):
+    """Computes in float32 inside."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.conv2d(x.float(), self.kernel.float(), padding=1, groups=3).to(x)
+
+
+class WrongInSingle(InSingle):
+    def adjoint(self, y: torch.Tensor) -> torch.Tensor:
+        return 1.001 * self.right(y)
+
+
+def test_single_precision_is_enough_where_it_is_asked_for() -> None:
+    with pytest.raises(LawError, match='float32 inside.*precision="single"'):
+        check(InSingle())
+    for operator in (InSingle(), *(make((3, 5, 7), torch.Generator().manual_seed(0)) for make in EXAMPLES.values())):
+        assert check(operator, precision="single").passed
+    with pytest.raises(LawError, match="adjoint"):
+        check(WrongInSingle(), precision="single")
+    with pytest.raises(BadValue, match="double"):
+        check(InSingle(), precision="half")  # pyright: ignore[reportArgumentType]
+
+
+class Rounding(DifferentiableOperator):
+    """Rounds to multiples of a step, with derivative 0, or 1 for a straight-through estimator."""
+
+    def __init__(self, in_shape: tuple[int, ...], step: float, through: bool) -> None:
+        super().__init__(in_shape)
+        self.step, self.through = step, through
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rounded = (x / self.step).round() * self.step
+        return x + (rounded - x).detach() if self.through else rounded
+
+
+class Kinked(DifferentiableOperator):
+    def __init__(self, in_shape: tuple[int, ...], function) -> None:
+        super().__init__(in_shape)
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.function(x)
+
+
+class OnePixelDetached(DifferentiableOperator):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = x.sin()
+        y[..., 0, 0] = x[..., 0, 0].detach().sin()
+        return y
+
+
+@pytest.mark.parametrize("precision", ["double", "single"])
+@pytest.mark.parametrize("through", [False, True])
+@pytest.mark.parametrize("step", [1 / 255, 1 / 100, 1 / 50, 1 / 20, 1 / 10, 1 / 2, 1])
+def test_rounding_and_straight_through_estimators_are_rejected(step: float, through: bool, precision) -> None:
+    for shape in ((1, 4, 5), (3, 9, 13)):
+        report = check(Rounding(shape, step, through), strict=False, precision=precision)
+        assert [verdict.law for verdict in report.verdicts if verdict.fault] == ["taylor"]
+
+
+KINKS = {
+    "relu": lambda x: (x - 0.5).relu(),
+    "abs": torch.abs,
+    "clip": lambda x: x.clamp(0.4, 0.6),
+    "max-pool": lambda x: F.max_pool2d(x, 2),
+    "median": lambda x: x.unfold(2, 3, 1).unfold(3, 3, 1).flatten(-2).median(-1).values,
+    "sort": lambda x: x.flatten(1).sort(1).values,
+    "modulus": lambda x: torch.view_as_real(torch.fft.fft2(x)).norm(dim=-1),
+    "steep": lambda x: torch.sigmoid(2000 * (x - 0.5)),
+    "constant": lambda x: x.new_full(x.shape, 0.3),
+}
+
+
+@pytest.mark.parametrize("kink", KINKS)
+def test_the_taylor_law_accepts_kinks(kink: str) -> None:
+    for shape in ((1, 4, 5), (3, 9, 13)):
+        operator = Kinked(shape, KINKS[kink]).double()
+        for seed in range(5):
+            assert not taylor(operator, torch.Generator().manual_seed(seed)).fault
+
+
+def test_a_detached_pixel_is_found() -> None:
+    for shape in ((1, 4, 5), (3, 9, 13)):
+        with pytest.raises(LawError, match="taylor: .*detach"):
+            check(OnePixelDetached(shape))

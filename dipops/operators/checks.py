@@ -19,12 +19,16 @@ def image_shape(in_shape: Sequence[int]) -> Shape:
     return shape
 
 
-def require_batch(x: Tensor, shape: Shape, like: Tensor, name: str, owner: str) -> None:
+def require_batch(x: Tensor, shape: Shape, like: Tensor, name: str, owner: object) -> None:
     """Raise unless ``x`` is a real tensor (N, *shape) with the dtype and device of ``like``."""
     if not isinstance(x, Tensor):
         raise BadType(f"{name} is a {type(x).__name__}", "a tensor", "use torch.as_tensor, or images.load for a file")
     if not x.is_floating_point():
-        advice = "treat its real and imaginary parts" if x.is_complex() else "convert 8-bit values with x.float() / 255"
+        advice = (
+            "pass torch.view_as_real(x): real and imaginary parts"
+            if x.is_complex()
+            else "convert 8-bit values with x.float() / 255"
+        )
         raise BadType(f"{name} is a tensor of {x.dtype}", "real floating-point values", advice)
     if tuple(x.shape[1:]) != shape:
         advice = "add a batch dimension: x[None]" if tuple(x.shape) == shape else f"{owner} takes no other shape"

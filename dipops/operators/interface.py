@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from numbers import Real
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import torch
@@ -23,6 +24,15 @@ _LANCZOS_STEPS = 30
 _COLUMNS_AT_ONCE = 256
 
 
+class _Required:
+    """Stands for ``in_shape`` until ``super().__init__`` sets it."""
+
+    def __get__(self, operator: Any, owner: type) -> Any:
+        if operator is None:
+            return self
+        raise _not_initialised(operator)
+
+
 class LinearOrDifferentiableOperator(nn.Module):
     """A map from images (N, *in_shape) to measurements (N, *out_shape), linear or just differentiable.
 
@@ -38,7 +48,7 @@ class LinearOrDifferentiableOperator(nn.Module):
         BadValue: ``in_shape`` is not a sequence of positive integers.
     """
 
-    in_shape: Shape
+    in_shape: Shape = _Required()  # pyright: ignore[reportAssignmentType]
     guide: Tensor | None
     _like: Tensor
     _known: Tensor | None
@@ -61,7 +71,7 @@ class LinearOrDifferentiableOperator(nn.Module):
             BadType: x is an integer tensor or a complex one.
             BadValue: x has another shape, dtype or device.
         """
-        checks.require_batch(x, self.in_shape, self._like, "x", repr(self))
+        checks.require_batch(x, self.in_shape, self._like, "x", self)
         return self._apart(super().__call__, x) if self._leaves_torch else super().__call__(x)
 
     @property
@@ -144,6 +154,7 @@ class LinearOrDifferentiableOperator(nn.Module):
         return f"{type(self).__name__}({', '.join(map(str, self.in_shape))})"
 
     def __setattr__(self, name: str, value: Any) -> None:
+        _refuse_to_hide(self, name, value)
         if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
             if value.is_complex():
                 attribute = f"{type(self).__name__}.{name} is complex, and .to(float32) would drop its imaginary part"
@@ -151,7 +162,9 @@ class LinearOrDifferentiableOperator(nn.Module):
             if hasattr(type(self), name):
                 attribute = f"{type(self).__name__}.{name} = tensor, next to a class attribute that would hide it"
                 raise BadType(attribute, "a name of its own", "choose another name, or set it in __init__ only")
-            if name not in self.__dict__.get("_buffers", ()):
+            if "_buffers" not in self.__dict__:
+                raise _not_initialised(self)
+            if name not in self._buffers:
                 self.__dict__.pop(name, None)
                 self.register_buffer(name, value.detach())
                 return
@@ -363,7 +376,7 @@ class Jacobian(LinearOperator):
         self._like = operator._like
         self.guide = operator.guide
         point = x if x.ndim > len(self.in_shape) else x[None]
-        checks.require_batch(point, self.in_shape, self._like, "x", repr(operator))
+        checks.require_batch(point, self.in_shape, self._like, "x", operator)
         if len(point) != 1:
             raise BadValue(f"a batch of {len(point)} images", "the one image to linearize at", "pass x[k]")
         self.point = point
@@ -558,6 +571,23 @@ def _combined(symbol: str, linear: Any, differentiable: Any, *parts: Any) -> Any
             advice = "apply an operator with A(x)" if isinstance(part, Tensor) else "wrap it in an operator of your own"
             raise BadType(f"{_name(part)} next to {symbol}", "operators on both sides", advice)
     return (linear if all(isinstance(part, LinearOperator) for part in parts) else differentiable)(*parts)
+
+
+def _refuse_to_hide(operator: LinearOrDifferentiableOperator, name: str, value: Any) -> None:
+    """Raise where an attribute would hide a method or a property of operators; a function may replace a method."""
+    inherited = None if name.startswith("_") else getattr(LinearOperator, name, None)
+    is_property, present = isinstance(inherited, property), getattr(type(operator), name, inherited)
+    redefined = present is not inherited and present is not getattr(LinearOrDifferentiableOperator, name, None)
+    if redefined or not (is_property or callable(inherited)):
+        return
+    if is_property or not isinstance(value, FunctionType | MethodType):
+        hidden = f"{type(operator).__name__}.{name} = {type(value).__name__}, which would hide the operator's {name}"
+        raise BadType(f"{hidden}{'' if is_property else '()'}", "a name of its own", f"write self.my_{name}")
+
+
+def _not_initialised(operator: LinearOrDifferentiableOperator) -> BadType:
+    came = f"{type(operator).__name__} before super().__init__"
+    return BadType(came, "the shape of one image first", "begin __init__ with super().__init__(in_shape)")
 
 
 def _bracketed(operator: LinearOrDifferentiableOperator, *looser: type) -> str:
