@@ -14,7 +14,7 @@ from torch import Tensor
 
 from benchmarks.crops import DATA
 from benchmarks.harness import RESULTS, Records, Task, chosen, in_turn, render, run, table, write_report
-from dipops import Descent, Identity, NoPrior, Problem, TotalVariation, images, metrics, plot, recipes, solve
+from dipops import ClippedGaussian, Descent, Identity, NoPrior, Problem, TotalVariation, images, metrics, plot, recipes, solve
 from dipops._tools.files import write_whole
 from dipops._tools.seeds import stream
 from dipops.priors.deep_image_prior import DeepImagePrior
@@ -27,11 +27,11 @@ def f16(settings: dict[str, Any]) -> dict[str, Any]:
     top, left, size = settings["top"], settings["left"], settings["size"]
     crop = (slice(None), slice(top, top + size), slice(left, left + size))
     truth, noisy = (images.load(DATA / folder / "f16.png")[crop] for folder in ("denoising", "denoising_sigma25"))
-    problem = Problem(Identity(truth.shape), noisy, truth, SIGMA)
+    problem = Problem(Identity(truth.shape), noisy, SIGMA, truth=truth)
     results = {
         "none": solve(problem, NoPrior(), progress=False),
         "TV, λ = σ": solve(problem, TotalVariation(SIGMA), progress=False),
-        "DIP": recipes.denoise(SIGMA, settings["recipe"]).solve(problem, steps=settings["steps"], progress=False),
+        "DIP": recipes.denoise(settings["recipe"]).solve(problem, steps=settings["steps"], progress=False),
     }
     dip = results["DIP"]
     shown = {"noisy": problem.y, **{name: result.image for name, result in results.items()}, "truth": truth}
@@ -125,12 +125,12 @@ def import_seconds(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _problem(size: int) -> Problem:
-    return Problem.simulate(Identity((3, size, size)), images.portrait(size), SIGMA, clip=True)
+    return Problem.simulate(Identity((3, size, size)), images.portrait(size), ClippedGaussian(SIGMA))
 
 
 def _solve(settings: dict[str, Any]) -> Any:
     problem = _problem(settings["size"])
-    return lambda: solve(problem, DeepImagePrior(), Descent(), steps=settings["steps"], progress=False)
+    return lambda: solve(problem, DeepImagePrior(), Descent(), steps=settings["steps"], callbacks=(), progress=False)
 
 
 def _plain_loop(settings: dict[str, Any]) -> Any:

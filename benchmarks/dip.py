@@ -19,6 +19,7 @@ from benchmarks.core import SIGMA, save_figure
 from benchmarks.crops import CHECKING, CHOOSING, DATA, HELD_OUT, SIZE, crop
 from benchmarks.harness import Task, chosen, run
 from dipops import (
+    ClippedGaussian,
     DeepImagePrior,
     Descent,
     GuidedInput,
@@ -55,7 +56,7 @@ def rules(recipe: str) -> dict[str, StopRule]:
     """The rules that are compared: with patience as long as a recipe is slow, and as their authors have them."""
     patience = PATIENCE[recipe]
     return {
-        "discrepancy": Discrepancy(SIGMA),
+        "discrepancy": Discrepancy(),
         "exponential variance": ExponentialVariance(_ALPHA[recipe], patience=patience),
         "exponential variance, α = 0.1, patience 1000": ExponentialVariance(0.1, patience=1000),
         "windowed variance": WindowedVariance(_WINDOW[recipe], patience=patience),
@@ -82,12 +83,12 @@ class PastPeak:
 
 def noisy(name: str, seed: int, size: int = SIZE) -> Problem:
     x = crop(name, size)
-    return Problem.simulate(Identity(x.shape), x, SIGMA, seed=100 + seed, clip=True)
+    return Problem.simulate(Identity(x.shape), x, ClippedGaussian(SIGMA), seed=100 + seed)
 
 
 def curves(settings: dict[str, Any]) -> dict[str, Any]:
     """One denoising run that every rule observes; the recipe's own average. The paper's network ends past its peak."""
-    recipe = recipes.denoise(SIGMA, settings["recipe"])
+    recipe = recipes.denoise(settings["recipe"])
     followed = rules(settings["recipe"])
     problem = noisy(settings["image"], settings["seed"])
     result = solve(
@@ -113,7 +114,7 @@ def curves(settings: dict[str, Any]) -> dict[str, Any]:
 
 def held_out(settings: dict[str, Any]) -> dict[str, Any]:
     """The light recipe stopped by a tenth of the pixels, which it does not fit."""
-    recipe = recipes.denoise(SIGMA)
+    recipe = recipes.denoise()
     problem = noisy(settings["image"], settings["seed"])
     stops, seed = [HeldOut(0.1, patience=settings["patience"])], settings["seed"]
     result = solve(problem, recipe.prior, recipe.method, steps=4000, seed=seed, callbacks=stops, progress=False)
@@ -149,8 +150,8 @@ def house(settings: dict[str, Any]) -> dict[str, Any]:
     top, left, size = settings["top"], settings["left"], settings["size"]
     crop_of = (slice(None), slice(top, top + size), slice(left, left + size))
     truth, y = (images.load(DATA / folder / "house.png")[crop_of] for folder in ("denoising", "denoising_sigma25"))
-    problem = Problem(Identity(truth.shape), y, truth, SIGMA)
-    result = recipes.denoise(SIGMA).solve(problem.repeat(4), progress=False)
+    problem = Problem(Identity(truth.shape), y, SIGMA, truth=truth)
+    result = recipes.denoise().solve(problem.repeat(4), progress=False)
     mean, std = result.ensemble()
     save_figure("images/dip-house-uncertainty", plot.uncertainty(mean, std, truth))
     return {
@@ -213,7 +214,7 @@ def langevin(settings: dict[str, Any]) -> dict[str, Any]:
     """The posterior mean of the light network."""
     problem = noisy(settings["image"], 0)
     method = Langevin(rate=settings["rate"], burn_in=settings["burn_in"])
-    result = solve(problem, recipes.denoise(SIGMA).prior, method, steps=settings["steps"], progress=False)
+    result = solve(problem, recipes.denoise().prior, method, steps=settings["steps"], progress=False)
     assert result.std is not None
     assert problem.truth is not None
     save_figure(f"images/dip-langevin-{settings['image']}", plot.uncertainty(result.image, result.std, problem.truth))
@@ -230,9 +231,9 @@ def problem_and_recipe(name: str, x: Tensor, settings: Settings) -> tuple[Proble
     """A task made from an image, and its recipe."""
     size = x.shape[-1]
     if name == "x4":
-        return Problem.simulate(LanczosDownsampler(x.shape, 4), x), recipes.upscale(4, settings)
+        return Problem.simulate(LanczosDownsampler(x.shape, 4), x, 0), recipes.upscale(4, settings)
     if name == "JPEG":
-        return Problem(Identity(x.shape), _compressed(x), x), recipes.jpeg(settings)
+        return Problem(Identity(x.shape), _compressed(x), truth=x), recipes.jpeg(settings)
     if name == "flash":
         dim = x * torch.tensor([1.0, 0.75, 0.5]).view(3, 1, 1) * 0.6
         return Problem.simulate(GuidedInput(x), dim, SIGMA), recipes.flash(settings)
@@ -243,7 +244,7 @@ def problem_and_recipe(name: str, x: Tensor, settings: Settings) -> tuple[Proble
         "hole": (_hole_mask(size), recipes.inpaint_hole),
     }
     mask, recipe = masks[name]
-    return Problem.simulate(Mask(mask, 3), x), recipe(settings)
+    return Problem.simulate(Mask(mask, 3), x, 0), recipe(settings)
 
 
 def _compressed(x: Tensor) -> Tensor:
@@ -285,11 +286,11 @@ def _narrow(
     channels: tuple[int, ...], optimizer: MakeOptimizer = recipes.SHORT_MEMORY, decay: float = 0.98, **fields: Any
 ) -> tuple[DeepImagePrior, Descent, int]:
     generator = Hourglass(channels, **{"skips": 8, "upsampling": "nearest", **fields})
-    return DeepImagePrior(generator, perturbation=0.04), Descent(optimizer, average=decay), 700
+    return DeepImagePrior(generator, perturbation=0.04), Descent(optimizer, average=decay, warm_up=False), 700
 
 
 CANDIDATES = {
-    "the paper's": (DeepImagePrior(), Descent(), 1200),
+    "the paper's": (DeepImagePrior(), Descent(warm_up=False), 1200),
     "64 wide": _narrow((64,) * 5),
     "48 wide": _narrow((48,) * 5),
     "32 wide": _narrow((32,) * 5),
@@ -308,7 +309,7 @@ TARGETS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 _SIX = encoder_decoder().channels
 ROWS: dict[str, tuple[Recipe, int]] = {
-    "denoising": (recipes.denoise(SIGMA, "paper"), 3),
+    "denoising": (recipes.denoise("paper"), 3),
     "JPEG": (recipes.jpeg("paper"), 3),
     "super-resolution": (recipes.upscale(4, "paper"), 3),
     "comparison of priors at x4": (recipes.upscale_three_channels(), 3),
@@ -322,7 +323,7 @@ ROWS: dict[str, tuple[Recipe, int]] = {
     "pre-image": (recipes.preimage(), 3),
     "activation maximisation": (recipes.maximise(Activation((96, 55, 55), 0)), 3),
     "flash": (recipes.flash("paper"), 3),
-    "light, all tasks but flash": (recipes.denoise(SIGMA), 3),
+    "light, all tasks but flash": (recipes.denoise(), 3),
     "flash, light": (recipes.flash(), 3),
 }
 LIGHT_STEPS = 500

@@ -25,7 +25,19 @@ from benchmarks.crops import CHECKING
 from benchmarks.dip import LIGHT, TASK_SIZE, peak_of, problem_and_recipe, task_on
 from benchmarks.dip import noisy as noisy_crop
 from benchmarks.harness import Task, chosen, in_turn, run
-from dipops import DeepImagePrior, Descent, Hourglass, Identity, LanczosDownsampler, Problem, estimate, images, recipes, solve
+from dipops import (
+    ClippedGaussian,
+    DeepImagePrior,
+    Descent,
+    Hourglass,
+    Identity,
+    LanczosDownsampler,
+    Problem,
+    estimate,
+    images,
+    recipes,
+    solve,
+)
 from dipops._tools.allocator import reused_memory
 from dipops.metrics import psnr
 from dipops.operators.resampling import lanczos_kernel
@@ -49,7 +61,7 @@ def image_of(size: int) -> torch.Tensor:
 def noisy(size: int) -> Problem:
     """That image with noise."""
     x = image_of(size)
-    return Problem.simulate(Identity(x.shape), x, SIGMA, clip=True).to(DEVICE)
+    return Problem.simulate(Identity(x.shape), x, ClippedGaussian(SIGMA)).to(DEVICE)
 
 
 def rate(settings: dict[str, Any]) -> dict[str, Any]:
@@ -59,7 +71,7 @@ def rate(settings: dict[str, Any]) -> dict[str, Any]:
     """
     torch.set_num_threads(THREADS)
     size, steps = settings["size"], settings["steps"]
-    both = {name: (noisy(size), recipes.denoise(SIGMA, name)) for name in RECIPES}
+    both = {name: (noisy(size), recipes.denoise(name)) for name in RECIPES}
     with ProcessPoolExecutor(1, get_context("spawn"), torch.set_num_threads, (THREADS,)) as own:
         plain = {"loop": lambda: own.submit(loop, size, steps["loop"]).result()}
         seconds = _seconds_over_runs(plain | _solves(both, steps), steps, settings["rounds"])
@@ -117,8 +129,8 @@ def peaks(settings: dict[str, Any]) -> dict[str, Any]:
     """Best average of the plain loop and of the paper's recipe from one seed, on the same noise."""
     problem, steps, seed = noisy_crop(settings["image"], 0, settings["size"]), settings["steps"], settings["seed"]
     assert problem.truth is not None
-    recipe = recipes.denoise(SIGMA, "paper")
-    result = solve(problem, recipe.prior, recipe.method, steps=steps, seed=seed, progress=False)
+    recipe = recipes.denoise("paper")
+    result = solve(problem, recipe.prior, recipe.method, steps=steps, seed=seed, callbacks=(), progress=False)
     plain = torch.tensor(baseline(problem.y, problem.truth, steps, seed))
     return {"loop": peak_of(plain), "paper": peak_of(result.trace["psnr_average"][:, 0])}
 
@@ -150,7 +162,7 @@ moments.append(time.perf_counter())
 from dipops import Identity, Problem, images, recipes
 torch.set_num_threads({THREADS})
 x = images.portrait(128)
-problem, recipe = Problem.simulate(Identity(x.shape), x, 0.1), recipes.denoise(0.1)
+problem, recipe = Problem.simulate(Identity(x.shape), x, 0.1), recipes.denoise()
 for _ in range(2):
     recipe.solve(problem, steps=1, progress=False)
     moments.append(time.perf_counter())
@@ -170,14 +182,14 @@ def growth(settings: dict[str, Any]) -> dict[str, Any]:
     width, scales, members = settings["width"], settings["scales"], settings["members"]
     generator = replace(Hourglass(), channels=(width,) * scales, recompute=settings["recompute"])
     prior = DeepImagePrior(generator)
-    cost = estimate(noisy(settings["size"]).repeat(members), prior, recipes.denoise(SIGMA, "paper").method, steps=1)
+    cost = estimate(noisy(settings["size"]).repeat(members), prior, recipes.denoise("paper").method, steps=1)
     return {"seconds": cost.seconds, "bytes": cost.bytes}
 
 
 def runs(settings: dict[str, Any]) -> dict[str, Any]:
     """A step of Adam with the light network, K runs at once against one."""
     torch.set_num_threads(THREADS)
-    prior, problem, method = recipes.denoise(SIGMA).prior, noisy(settings["size"]), Descent(recipes.SHORT_MEMORY)
+    prior, problem, method = recipes.denoise().prior, noisy(settings["size"]), Descent(recipes.SHORT_MEMORY)
     started = {str(members): start_iteration(problem.repeat(members), prior, method) for members in (1, settings["members"])}
     steps = {name: partial(_settled, partial(iteration.step, False)) for name, (_, iteration) in started.items()}
     with reused_memory():  # as in a solve

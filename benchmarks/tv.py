@@ -61,7 +61,7 @@ def speed(settings: dict[str, Any]) -> dict[str, Any]:
     """Seconds to a relative gap, ours by its own stop, peers by the smallest step count whose objective is that near."""
     torch.set_num_threads(settings["threads"])
     noisy = images.load(DATA / "denoising_sigma25" / "f16.png")
-    problem, prior = Problem(Identity(noisy.shape), noisy, sigma=SIGMA), TotalVariation(settings["weight"])
+    problem, prior = Problem(Identity(noisy.shape), noisy, SIGMA), TotalVariation(settings["weight"])
     exact = solve(problem, prior, PrimalDual(tolerance=1e-6), progress=False)
     optimum = float(_objective(problem, prior, exact.image))
     peers = {name: make(noisy, settings["weight"]) for name, make in _peers().items()}
@@ -110,10 +110,10 @@ def weights(settings: dict[str, Any]) -> dict[str, Any]:
     for path in sorted((DATA / "denoising").glob("*.png")):
         pair = (images.load(path), images.load(DATA / "denoising_sigma25" / path.name))
         truth, noisy = (images.centre_crop(image, (size, size)) for image in pair)
-        problem = Problem(Identity(truth.shape), noisy, truth, SIGMA)
+        problem = Problem(Identity(truth.shape), noisy, SIGMA, truth=truth)
         tuned = {
             type(rule).__name__: tune(problem, TotalVariation, rule, progress=False)
-            for rule in (Oracle(), SURE(SIGMA), Discrepancy(SIGMA))
+            for rule in (Oracle(), SURE(), Discrepancy())
         }
         rules[path.stem] = {
             name: {"weight": choice.weight, "psnr": float(metrics.psnr(choice.result.image, truth))}
@@ -127,7 +127,7 @@ def zebra(settings: dict[str, Any]) -> dict[str, Any]:
     top, left, size = (settings[name] for name in ("top", "left", "size"))
     truth = images.load(DATA / "sr" / "zebra_crop.png")[:, top : top + size, left : left + size]
     small = images.resize(truth, (size // 4, size // 4), Image.Resampling.LANCZOS).clamp(0, 1)
-    problem = Problem(LanczosDownsampler(truth.shape, 4), small, truth)
+    problem = Problem(LanczosDownsampler(truth.shape, 4), small, truth=truth)
     gradient = FiniteDifferences(truth.shape)
     contestants = {
         "no prior": NoPrior(),

@@ -1,12 +1,12 @@
-"""Inverse problems in imaging: min over θ of ½ ‖A(g(θ)) - y‖² + R(g(θ)), with interchangeable operators and priors."""
+"""Inverse problems in imaging: min over θ of D(A(g(θ)), y) + R(g(θ)), with interchangeable operators and priors."""
 
 from importlib.metadata import PackageNotFoundError, version
 
-from dipops import errors, images, metrics, operators, plot, recipes, stopping, testing, tune
-from dipops.comparison import Comparison, compare
-from dipops.errors import DipopsError
+from dipops import errors, images, metrics, noise, operators, plot, recipes, stopping, testing, tune
+from dipops.comparison import compare
 from dipops.methods import ConjugateGradient, Descent, Langevin, PrimalDual, project
 from dipops.methods.prox import prox
+from dipops.noise import ClippedGaussian, Gaussian, Laplace, Poisson
 from dipops.operators import (
     DifferentiableOperator,
     FeatureMap,
@@ -20,10 +20,9 @@ from dipops.operators import (
     networks,
     stack,
 )
-from dipops.priors import DeepImagePrior, NoPrior, Prior, ProximalPrior, Tikhonov, TotalVariation, generators, inputs
+from dipops.priors import DeepImagePrior, NoPrior, Prior, Tikhonov, TotalVariation, generators, inputs
 from dipops.priors.generators import Hourglass
 from dipops.problem import Problem
-from dipops.recipes import Recipe
 from dipops.solver import Result, estimate
 from dipops.solver.solve import solve
 from dipops.testing import check
@@ -34,9 +33,10 @@ except PackageNotFoundError:  # run from the source tree
     __version__ = "0+source"
 
 __all__ = [
-    "Comparison", "ConjugateGradient", "DeepImagePrior", "Descent", "DifferentiableOperator", "DipopsError", "FeatureMap",
-    "FiniteDifferences", "GuidedInput", "Hourglass", "Identity", "LanczosDownsampler", "Langevin", "LinearOperator",
-    "LinearOrDifferentiableOperator", "Mask", "NoPrior", "PrimalDual", "Prior", "Problem", "ProximalPrior", "Recipe", "Result",
-    "Tikhonov", "TotalVariation", "check", "compare", "errors", "estimate", "generators", "images", "inputs", "metrics",
-    "networks", "operators", "plot", "project", "prox", "recipes", "solve", "stack", "stopping", "testing", "tune",
+    "ClippedGaussian", "ConjugateGradient", "DeepImagePrior", "Descent", "DifferentiableOperator", "FeatureMap",
+    "FiniteDifferences", "Gaussian", "GuidedInput", "Hourglass", "Identity", "LanczosDownsampler", "Langevin", "Laplace",
+    "LinearOperator", "LinearOrDifferentiableOperator", "Mask", "NoPrior", "Poisson", "PrimalDual", "Prior", "Problem",
+    "Result", "Tikhonov", "TotalVariation", "check", "compare", "errors", "estimate", "generators", "images", "inputs",
+    "metrics", "networks", "noise", "operators", "plot", "project", "prox", "recipes", "solve", "stack", "stopping",
+    "testing", "tune",
 ]  # fmt: skip

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dipops import images
 from dipops.errors import BadValue
+from dipops.noise import require_least_squares, require_noise
 from dipops.operators import is_mask
 from dipops.problem import Problem
 
@@ -110,9 +111,8 @@ def _tensor(pixels: np.ndarray) -> Tensor:
 
 
 def _sigma(problem: Problem) -> float:
-    if not problem.sigma:
-        raise BadValue("a problem without σ", "the standard deviation of the noise", "give Problem a sigma")
-    return problem.sigma
+    require_least_squares(problem.noise, "this denoiser", "use a prior")
+    return require_noise(problem.noise, "this denoiser").temperature ** 0.5
 
 
 def _known(problem: Problem) -> np.ndarray:

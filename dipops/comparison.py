@@ -81,7 +81,7 @@ def compare(problem: Problem, priors: Mapping[str, Prior | Recipe], seed: int = 
 
     Args:
         problem: what to solve.
-        priors: name to a prior, solved by its default method, or to a recipe: ``recipes.denoise(sigma)``, say, or the
+        priors: name to a prior, solved by its default method, or to a recipe: ``recipes.denoise()``, say, or the
             ``recipe`` that ``tune`` found.
         seed: the same for all.
         progress: whether to show bars.

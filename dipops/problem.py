@@ -7,87 +7,126 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dipops._tools.batches import power, weighted_mean
 from dipops._tools.seeds import stream
-from dipops.errors import BadValue, require_integer, require_number
-from dipops.operators import LinearOrDifferentiableOperator, is_mask
+from dipops.errors import BadType, BadValue, require_integer
+from dipops.noise import LEAST_SQUARES, ClippedGaussian, Gaussian, Noise
+from dipops.operators import LinearOrDifferentiableOperator
 from dipops.operators.checks import dtype_and_device, require_batch
 
+_ENOUGH = 16
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, init=False)
 class Problem:
-    """Find x from y = A(x) + noise.
+    """Find x from y, measured around A(x).
+
+    Args:
+        operator: A.
+        y: measurements (N, *out_shape), or one measurement of shape out_shape, which becomes a batch of one. Where the weights
+            are 0, y may be NaN, and is set to 0.
+        noise: how y was drawn, such as ``Poisson(peak=50)``. A number is the standard deviation of normal noise, in image
+            units, such as 25 / 255; 0 is free of noise. None is not known: least squares, and nothing that needs the noise is
+            guessed.
+        weights: of the entries of y, out_shape or (N, *out_shape), finite and at least 0; 0 for what was not measured, and then
+            neither the data term nor any residual, rule or estimate counts it. Others multiply the data term. By default what
+            ``operator.known`` says; what the operator does not know has weight 0 in any case.
+        truth: the ground-truth images, in_shape or (N, *in_shape), to score results; never used to find them.
 
     Attributes:
-        operator: A.
-        y: measurements (N, *out_shape), or one measurement of shape out_shape, which becomes a batch of one. What a Mask hides
-            is set to 0.
-        truth: the ground-truth images (N, *in_shape) where they are known, to score results; never used to find them.
-        sigma: standard deviation of the noise in image units, such as 25/255, or None where it is not known.
+        operator, y, noise, truth: as given, y and truth as batches, a number as Gaussian noise.
+        weights: (1 or N, *out_shape), or None where all of them are 1.
 
     Raises:
-        BadType: y or truth are no real floating-point tensors.
-        BadValue: their shapes, dtypes or devices do not fit, y is not finite, or sigma is negative.
+        BadType: y, weights or truth are no real floating-point tensors, or the noise is no noise.
+        BadValue: their shapes, dtypes or devices do not fit, y is not finite where it counts, the weights are negative, all of
+            them are 0 for a member, or σ is larger than every measured value.
     """
 
     operator: LinearOrDifferentiableOperator
     y: Tensor
-    truth: Tensor | None = None
-    sigma: float | None = None
+    noise: Noise | None
+    weights: Tensor | None
+    truth: Tensor | None
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "y", self._batch(self.y, self.operator.out_shape, "y"))
-        if is_mask(self.operator):
-            object.__setattr__(self, "y", torch.where(self.operator.mask > 0, self.y, 0))
-        _require_finite(self.y, "y")
-        if self.truth is not None:
-            object.__setattr__(self, "truth", self._batch(self.truth, self.operator.in_shape, "truth"))
-            if len(self.truth) != len(self.y):
-                came = f"truth of {len(self.truth)} images for {len(self.y)} measurements"
-                raise BadValue(came, "one each", "repeat the one")
-            _require_finite(self.truth, "truth")
-        if len(self.y) == 0:
+    def __init__(
+        self,
+        operator: LinearOrDifferentiableOperator,
+        y: Tensor,
+        noise: Noise | float | None = None,
+        *,
+        weights: Tensor | None = None,
+        truth: Tensor | None = None,
+    ) -> None:
+        _require_one_dtype_and_device(operator)
+        y = _batch(y, operator.out_shape, operator, "y")
+        if len(y) == 0:
             raise BadValue("an empty batch", "at least one measurement", "look at y.shape")
-        if self.sigma is not None:
-            wanted = ("a standard deviation of at least 0", "give it in image units: 25 / 255")
-            require_number("sigma", self.sigma, lambda sigma: 0 <= sigma < float("inf"), *wanted)
-        _require_one_dtype_and_device(self.operator)
+        weights = _weights(weights, y, operator)
+        if weights is not None:
+            y = torch.where(weights > 0, y, 0)
+        _require_finite(y, "y")
+        if truth is not None:
+            truth = _batch(truth, operator.in_shape, operator, "truth")
+            if len(truth) != len(y):
+                raise BadValue(f"truth of {len(truth)} images for {len(y)} measurements", "one each", "repeat the one")
+            _require_finite(truth, "truth")
+        noise = _noise(noise)
+        _require_image_units(noise, y)
+        for name, value in (("operator", operator), ("y", y), ("noise", noise), ("weights", weights), ("truth", truth)):
+            object.__setattr__(self, name, value)
 
     @classmethod
     def simulate(
-        cls, operator: LinearOrDifferentiableOperator, x: Tensor, sigma: float = 0.0, seed: int = 0, clip: bool = False
+        cls,
+        operator: LinearOrDifferentiableOperator,
+        x: Tensor,
+        noise: Noise | float,
+        *,
+        seed: int = 0,
+        weights: Tensor | None = None,
     ) -> "Problem":
-        """The problem y = A(x) + n with n normal of standard deviation ``sigma``, the same for a seed on every device.
+        """The problem of measuring x with this noise, the same for a seed on every device.
 
         Args:
             operator: A.
             x: the ground truth, (N, *in_shape) or in_shape.
-            sigma: in image units.
+            noise: a noise model, or σ of normal noise in image units; 0 for none.
             seed: of the noise; member k of a batch has seed + k.
-            clip: clip y to [0, 1], as 8-bit files do; the noise is then weaker than ``sigma`` near black and white.
+            weights: as for the class; nothing is drawn where they are 0.
 
         Raises:
             BadType, BadValue: as for the class.
         """
-        if tuple(x.shape) == operator.in_shape:
-            x = x[None]
+        x = _batch(x, operator.in_shape, operator, "x")
+        model = _noise(noise)
+        if model is None:
+            raise BadType("noise = None", "a noise model or σ", "write 0 for measurements without noise")
+        require_integer("seed", seed, 0, "leave it out for 0")
         with torch.no_grad():
             clean = operator(x)
-        noise = [torch.randn(clean.shape[1:], generator=stream(seed + k, "measurement")) for k in range(len(clean))]
-        y = clean + sigma * torch.stack(noise).to(clean)
-        y = y * operator.mask if is_mask(operator) else y
-        return cls(operator, y.clamp(0, 1) if clip else y, x, sigma)
+        y = torch.stack([model.draw(image, stream(seed + k, "measurement")) for k, image in enumerate(clean)])
+        return cls(operator, y.to(clean), model, weights=weights, truth=x)
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether the noise is known, and not zero."""
+        return self.noise is not None and self.noise.temperature > 0
+
+    @property
+    def is_noise_free(self) -> bool:
+        """Whether the noise is known to be zero."""
+        return self.noise is not None and self.noise.temperature == 0
 
     def data_term(self, x: Tensor) -> Tensor:
-        """½ ‖A(x) - y‖² of each image: (N, *in_shape) gives (N,)."""
-        return 0.5 * power(self.operator(x) - self.y)
+        """D(A(x), y) of each image, ½ ‖A(x) - y‖² for normal noise: (N, *in_shape) gives (N,)."""
+        return (self.noise or LEAST_SQUARES).data_term(self.operator(x), self.y, self.weights)
 
     def rms_residual(self, x: Tensor) -> Tensor:
-        """Root mean square of A(x) - y over what was measured, of each image: (N, *in_shape) gives (N,), in image units.
+        """Root of the weighted mean square of A(x) - y, of each image: (N, *in_shape) gives (N,), in image units.
 
-        Of a masked measurement only the known pixels count.
+        Only what was measured counts.
         """
-        return mean_measured(self.operator, (self.operator(x) - self.y).square()).sqrt()
+        return self.mean_measured((self.operator(x) - self.y).square()).sqrt()
 
     def data_psnr(self, x: Tensor) -> Tensor:
         """PSNR in dB between A(x) and y for a range of 1, of each image: (N, *in_shape) gives (N,).
@@ -95,6 +134,26 @@ class Problem:
         It is infinite where A(x) = y. With noise of standard deviation σ the ground truth itself reaches -20 log10 σ.
         """
         return -20 * self.rms_residual(x).log10()
+
+    def mean_measured(self, values: Tensor) -> Tensor:
+        """The weighted mean of values (N, *out_shape) over what was measured, of each member: (N,)."""
+        if self.weights is None:
+            return values.flatten(1).mean(1)
+        return self.weighted(values).flatten(1).sum(1) / self.weights.flatten(1).sum(1)
+
+    def weighted(self, values: Tensor) -> Tensor:
+        """Values (N, *out_shape) times the weights."""
+        return values if self.weights is None else self.weights * values
+
+    def with_clipped_noise(self) -> "Problem":
+        """The same problem with its normal noise as ClippedGaussian, where all of y is in [0, 1], as in 8-bit files.
+
+        Where no value comes near the ends, the two do not differ.
+        """
+        clipped = bool(((self.y >= 0) & (self.y <= 1)).all())
+        if type(self.noise) is not Gaussian or not self.noise.sigma or not clipped:
+            return self
+        return replace(self, noise=ClippedGaussian(self.noise.sigma))
 
     def repeat(self, runs: int) -> "Problem":
         """The same problem ``runs`` times as a batch; each member of a solve starts from its own seed.
@@ -104,7 +163,10 @@ class Problem:
         """
         require_integer("runs", runs, 1, "4 runs of one image are problem.repeat(4)")
         truth = None if self.truth is None else self.truth.repeat_interleave(runs, 0)
-        return replace(self, y=self.y.repeat_interleave(runs, 0), truth=truth)
+        weights = self.weights
+        if weights is not None and len(weights) > 1:
+            weights = weights.repeat_interleave(runs, 0)
+        return replace(self, y=self.y.repeat_interleave(runs, 0), weights=weights, truth=truth)
 
     def normalised(self) -> "Problem":
         """The same problem in units of ‖y‖: the data term is half the squared relative error.
@@ -114,37 +176,66 @@ class Problem:
         Raises:
             BadValue: y is zero, or the members of a batch are not of one size.
         """
-        sizes = power(self.y).sqrt()
+        sizes = ((1 if self.weights is None else self.weights) * self.y.square()).flatten(1).sum(1).sqrt()
         size = float(sizes[0])
         if size == 0 or not torch.allclose(sizes, sizes[:1]):
             raise BadValue(f"measurements of size {sizes.tolist()}", "one size above zero", "solve the members one by one")
-        sigma = None if self.sigma is None else self.sigma / size
-        return replace(self, operator=(1 / size) * self.operator, y=self.y / size, sigma=sigma)
+        noise = None if self.noise is None else self.noise.scaled(1 / size)
+        return replace(self, operator=(1 / size) * self.operator, y=self.y / size, noise=noise)
 
     def to(self, target: Any) -> "Problem":
         """The problem on a device, in a dtype, or like a tensor, as torch's ``.to``, with a copy of the operator."""
-        truth = None if self.truth is None else self.truth.to(target)
-        return replace(self, operator=deepcopy(self.operator).to(target), y=self.y.to(target), truth=truth)
-
-    def _batch(self, tensor: Tensor, shape: tuple[int, ...], name: str) -> Tensor:
-        if isinstance(tensor, Tensor) and tuple(tensor.shape) == shape:
-            tensor = tensor[None]
-        require_batch(tensor, shape, self.operator._like, name, repr(self.operator))
-        return tensor.detach()
+        weights, truth = (None if t is None else t.to(target) for t in (self.weights, self.truth))
+        return replace(self, operator=deepcopy(self.operator).to(target), y=self.y.to(target), weights=weights, truth=truth)
 
 
-def mean_measured(operator: LinearOrDifferentiableOperator, values: Tensor) -> Tensor:
-    """Mean of values (N, *out_shape) over what the operator measures, of each image: of a mask, the known pixels."""
-    if not is_mask(operator):
-        return values.flatten(1).mean(1)
-    return weighted_mean(values, operator.mask.expand(operator.in_shape))
+def _batch(tensor: Tensor, shape: tuple[int, ...], operator: LinearOrDifferentiableOperator, name: str) -> Tensor:
+    if isinstance(tensor, Tensor) and tuple(tensor.shape) == shape:
+        tensor = tensor[None]
+    require_batch(tensor, shape, operator._like, name, repr(operator))
+    return tensor.detach()
+
+
+def _noise(noise: Noise | float | None) -> Noise | None:
+    """A number as normal noise."""
+    if noise is None or isinstance(noise, Noise):
+        return noise
+    if isinstance(noise, Tensor):
+        raise BadType("a tensor for the noise", "a noise model or σ", "write truth=x for the ground truth")
+    return Gaussian(noise)
+
+
+def _weights(weights: Tensor | None, y: Tensor, operator: LinearOrDifferentiableOperator) -> Tensor | None:
+    """The given weights, 0 where the operator knows nothing; None where all are 1."""
+    known = operator.known
+    if weights is not None:
+        weights = _batch(weights, operator.out_shape, operator, "weights")
+        if len(weights) not in (1, len(y)):
+            came = f"weights of {len(weights)} members for {len(y)} measurements"
+            raise BadValue(came, "one for all, or one each", "leave the batch out")
+        if not bool((weights.isfinite() & (weights >= 0)).all()):
+            raise BadValue("weights that are negative, NaN or infinite", "finite weights of at least 0", "0 is not measured")
+    if known is not None:
+        weights = known.to(y)[None] * (1 if weights is None else weights)
+    if weights is None or bool((weights == 1).all()):
+        return None
+    if not bool((weights > 0).flatten(1).any(1).all()):
+        raise BadValue("weights of 0 for all of a measurement", "some above 0", "look at weights and operator.known")
+    return weights
+
+
+def _require_image_units(noise: Noise | None, y: Tensor) -> None:
+    """Refuse the σ of pixels from 0 to 255 for measurements from 0 to 1: noise is not larger than all of y."""
+    if isinstance(noise, Gaussian) and y[0].numel() >= _ENOUGH and noise.sigma > max(1.0, float(y.abs().max())):
+        came = f"σ = {noise.sigma:g} for measurements of at most {float(y.abs().max()):.3g}"
+        raise BadValue(came, "σ in the units of y", f"give {noise.sigma:g} / 255 for pixels from 0 to 1")
 
 
 def _require_finite(tensor: Tensor, name: str) -> None:
     bad = int((~tensor.isfinite()).sum())
     if bad:
         came = f"{name} with {bad} of {tensor.numel()} values NaN or infinite"
-        raise BadValue(came, "finite values", "mask them out with Mask")
+        raise BadValue(came, "finite values", "give weights that are 0 there")
 
 
 def _require_one_dtype_and_device(operator: LinearOrDifferentiableOperator) -> None:

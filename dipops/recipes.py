@@ -9,9 +9,11 @@ from typing import Literal
 
 import torch
 
-from dipops.errors import require_choice, require_integer, require_number
+from dipops._tools.batches import power
+from dipops.errors import require_choice, require_integer
 from dipops.methods import ADAM, Descent, MakeOptimizer, Method, MuonThenAdam, PrimalDual, project
-from dipops.operators import Activation, LinearOperator
+from dipops.noise import ClippedGaussian, Gaussian
+from dipops.operators import Activation, LinearOperator, is_identity, is_mask
 from dipops.priors import DeepImagePrior, PixelPrior, Prior
 from dipops.priors.generators import Generator, Hourglass, ResNet, UNet
 from dipops.priors.generators.layers import Upsampling
@@ -27,6 +29,7 @@ VARIANCE = ExponentialVariance(0.05, patience=100)
 _SIX_SCALES = (16, 32, 64, 128, 128, 128)
 SHORT_MEMORY = partial(ADAM, betas=(0.9, 0.95))
 _LIMIT_WEIGHT = 0.01  # under a constraint its size does not matter; this one makes the dual variables alike in size
+_AMPLIFICATION = 10.0
 _SMOOTH = partial(MuonThenAdam, muon_steps=100, smooth=True)
 
 
@@ -41,8 +44,10 @@ class Recipe:
     Attributes:
         prior, method, steps, callbacks: as ``solve`` takes them.
         source: where the settings come from.
-        projects: whether the answer is moved to the nearest image that satisfies Ax = y, where A is linear and y has no noise
-            as far as is known.
+        projects: whether the answer is moved to the nearest image that satisfies Ax = y, where A is linear, the noise is known
+            to be zero, and the move is as small as the residual.
+        debiases: whether the answer is corrected for clipping, by :meth:`dipops.noise.ClippedGaussian.debias`, where y measures
+            the pixels, all of it is in [0, 1], and the σ of its normal noise is known.
     """
 
     prior: Prior
@@ -51,6 +56,13 @@ class Recipe:
     callbacks: Sequence[StopRule]
     source: str
     projects: bool = False
+    debiases: bool = False
+
+    def at(self, problem: Problem) -> "Recipe":
+        """The same settings for one problem: what depends on its noise is chosen; rules that need the noise go without it."""
+        if problem.is_noisy:
+            return self
+        return replace(self, callbacks=tuple(rule for rule in self.callbacks if not isinstance(rule, Discrepancy)))
 
     def solve(
         self,
@@ -61,40 +73,77 @@ class Recipe:
         progress: bool = True,
     ) -> Result:
         """Solve the problem with these settings; ``steps`` replaces the recipe's number, the rest is as for ``solve``."""
+        recipe = self.at(problem)
         result = solve(
             problem,
-            self.prior,
-            self.method,
-            steps=self.steps if steps is None else steps,
+            recipe.prior,
+            recipe.method,
+            steps=recipe.steps if steps is None else steps,
             seed=seed,
-            callbacks=self.callbacks,
+            callbacks=recipe.callbacks,
             checkpoint=checkpoint,
             progress=progress,
         )
-        if not self.projects or problem.sigma or not isinstance(problem.operator, LinearOperator):
-            return result
-        image = project(problem, result.image)
-        with torch.no_grad():
-            objective = (problem.data_term(image) + deepcopy(self.prior).to(image).value(image)).cpu()
-            return replace(result, image=image, projected=True, objective=objective, data_psnr=problem.data_psnr(image).cpu())
+        if self.debiases:
+            result = debiased(problem, result)
+        return _projected(problem, recipe.prior, result) if self.projects else result
 
 
-def denoise(sigma: float, settings: Settings = "light") -> Recipe:
+def debiased(problem: Problem, result: Result) -> Result:
+    """The result with its image corrected for clipped noise, or the same result where that does not apply.
+
+    It applies where y measures the pixels, all of it is in [0, 1], and the σ of its normal noise is known. The objective and
+    ``data_psnr`` stay those of the image before: they are measured against the clipped y.
+    """
+    noise, operator = problem.with_clipped_noise().noise, problem.operator
+    if not isinstance(noise, ClippedGaussian) or not (is_identity(operator) or is_mask(operator)):
+        return result
+    return replace(result, image=noise.debias(result.image), debiased=True)
+
+
+def _projected(problem: Problem, prior: Prior, result: Result) -> Result:
+    """The result with its image moved to where Ax = y, if y is free of noise and the move amplifies no error."""
+    operator = problem.operator
+    if not problem.is_noise_free or not isinstance(operator, LinearOperator):
+        return result
+    image = project(problem, result.image)
+    residual = power(problem.weighted(operator(result.image) - problem.y)).sqrt()
+    if bool((operator.norm() * power(image - result.image).sqrt() > _AMPLIFICATION * residual).any()):
+        return result
+    with torch.no_grad():
+        objective = (problem.data_term(image) + deepcopy(prior).to(image).value(image)).cpu()
+        return replace(result, image=image, projected=True, objective=objective, data_psnr=problem.data_psnr(image).cpu())
+
+
+class _PaperDenoising(Recipe):
+    """The noise on z follows that of y."""
+
+    def at(self, problem: Problem) -> Recipe:
+        strong = isinstance(problem.noise, Gaussian) and problem.noise.sigma > 37.5 / 255
+        return replace(self, prior=DeepImagePrior(Hourglass(), perturbation=1 / 20 if strong else 1 / 30))
+
+
+def denoise(settings: Settings = "light") -> Recipe:
     """Denoising. The paper's: 3000 steps, and noise on z of 1/30 up to σ = 37.5/255, of 1/20 above. The light one stops.
 
-    Args:
-        sigma: standard deviation of the noise in image units; the paper has 25/255 (1/30) and 50/255 (1/20).
-        settings: whose.
-
-    Raises:
-        BadValue: it is not above 0 and up to 1.
+    It stops by the discrepancy principle where the noise is known, and by the variance of the outputs in any case.
     """
-    wanted = ("a standard deviation in image units, above 0 and up to 1", "give 25 / 255, not 25")
-    require_number("sigma", sigma, lambda deviation: 0 < deviation <= 1, *wanted)
     if _is_light(settings):
-        return _light(4000, upsampling="nearest", optimizer=MuonThenAdam, stops=(Discrepancy(sigma), VARIANCE))
-    perturbation = 1 / 30 if sigma <= 37.5 / 255 else 1 / 20
-    return _paper("section 3.1", 3000, perturbation=perturbation, averaging_is_ours=False)
+        return _light(4000, upsampling="nearest", optimizer=MuonThenAdam, stops=(Discrepancy(), VARIANCE))
+    paper = _paper("section 3.1", 3000, averaging_is_ours=False)
+    return _PaperDenoising(**vars(paper))
+
+
+def restore(settings: Settings = "light") -> Recipe:
+    """Any operator: the network of ``denoise``. The light one stops as it does, unless the noise is known to be zero."""
+    return _Restoration(**vars(replace(denoise(settings), steps=2000 if _is_light(settings) else 3000)))
+
+
+class _Restoration(Recipe):
+    """Without noise nothing is overfitted: no rule is needed."""
+
+    def at(self, problem: Problem) -> Recipe:
+        return replace(self, callbacks=()) if problem.is_noise_free else super().at(problem)
 
 
 def jpeg(settings: Settings = "light") -> Recipe:
@@ -117,7 +166,7 @@ def upscale(factor: int, settings: Settings = "light") -> Recipe:
     """
     require_integer("factor", factor, 2, "the paper has 4 and 8")
     if _is_light(settings):
-        return _light(1000, projects=True)
+        return _light(1000)
     steps, perturbation = (2000, 0.03) if factor <= 4 else (4000, 0.05)
     return _paper("section 3.2", steps, perturbation=perturbation)
 
@@ -130,21 +179,21 @@ def upscale_three_channels() -> Recipe:
 def inpaint_text(settings: Settings = "light") -> Recipe:
     """Thin holes such as letters. The paper's: 128 skip channels at every scale, nearest upsampling, 6001 steps."""
     if _is_light(settings):
-        return _light(2000, projects=True)
+        return _light(2000)
     return _paper("section 3.3, text", 6001, Hourglass(skips=128, upsampling="nearest"), perturbation=0.03)
 
 
 def inpaint_random(settings: Settings = "light") -> Recipe:
     """Half of the pixels missing at random. The paper's: 11000 steps of Adam at 0.001."""
     if _is_light(settings):
-        return _light(1000, projects=True)
+        return _light(1000)
     return _paper("section 3.3, table 1", 11000, perturbation=0.03, rate=0.001)
 
 
 def inpaint_sparse(settings: Settings = "light") -> Recipe:
     """Nearly all pixels missing (98%). The paper's: no skips, means instead of strides, 1000 steps without noise on z."""
     if _is_light(settings):
-        return _light(1000, skips=0, projects=True)
+        return _light(1000, skips=0)
     generator = Hourglass((16, 32, 64, 128, 128), skips=0, downsampling="average")
     return _paper("section 3.3, 98% missing", 1000, generator, perturbation=0.0)
 
@@ -152,7 +201,7 @@ def inpaint_sparse(settings: Settings = "light") -> Recipe:
 def inpaint_hole(settings: Settings = "light") -> Recipe:
     """Large holes. The paper's: no skips, nearest upsampling, and the coordinates as z, 5001 steps."""
     if _is_light(settings):
-        return _light(2000, Meshgrid(), skips=0, upsampling="nearest", projects=True)
+        return _light(2000, Meshgrid(), skips=0, upsampling="nearest")
     generator = Hourglass(skips=0, upsampling="nearest")
     return _paper("section 3.3, large hole", 5001, generator, Meshgrid(), perturbation=0.03)
 
@@ -240,7 +289,7 @@ def _paper(
     """Averaging is the paper's for denoising; for the other tasks it is ours, and ``Result.last`` is the paper's."""
     source = f"{_PAPER}, {section}{' (averaging is ours)' if averaging_is_ours else ''}, and the authors' code"
     prior = DeepImagePrior(generator or Hourglass(), input, perturbation)
-    return Recipe(prior, Descent(partial(ADAM, lr=rate), average=0.99), steps, (), source)
+    return Recipe(prior, Descent(partial(ADAM, lr=rate), average=0.99, warm_up=False), steps, (), source)
 
 
 def _pixels(section: str, prior: PixelPrior) -> Recipe:
@@ -255,9 +304,8 @@ def _light(
     upsampling: Upsampling = "bilinear",
     optimizer: MakeOptimizer = _SMOOTH,
     stops: tuple[StopRule, ...] = (),
-    projects: bool = False,
 ) -> Recipe:
     """A network half as wide as the paper's, narrower still at full size, that starts by Muon and goes on by Adam."""
     generator = Hourglass((32, 64, 64, 64, 64), skips=skips, upsampling=upsampling)
     prior = DeepImagePrior(generator, input, perturbation)
-    return Recipe(prior, Descent(optimizer, average=0.97), steps, stops, _LIGHT, projects)
+    return Recipe(prior, Descent(optimizer, average=0.97), steps, stops, _LIGHT, projects=True, debiases=True)

@@ -12,13 +12,14 @@ from torch import Tensor
 
 from dipops._tools.progress import progress_bar
 from dipops._tools.seeds import stream
-from dipops.errors import BadType, BadValue, require_positive
+from dipops.errors import BadType, BadValue
 from dipops.methods import Method, PrimalDual, default_method
 from dipops.metrics import psnr
+from dipops.noise import require_least_squares, require_noise
 from dipops.operators import is_identity
 from dipops.priors import PixelPrior, Prior
 from dipops.problem import Problem
-from dipops.recipes import Recipe
+from dipops.recipes import Recipe, debiased
 from dipops.solver import Result
 from dipops.solver.solve import solve
 
@@ -27,6 +28,7 @@ _REFINEMENTS = 3
 _EXTENSIONS = 4
 _FINE_GAP = 3e-5
 _TINY = 1e-30
+_PROBE = 10
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Trial:
         objective: the minimum that was reached, the mean over the batch.
         rms_residual: root mean square of A(x) - y over what was measured, in image units.
         penalty: R(x) over the weight, the mean over the batch.
-        estimate: what the rule computes of it, such as SURE's estimate of the mean squared error; NaN for most rules.
+        estimate: what the rule computes of it: SURE's estimate of the mean squared error, Discrepancy's ratio; else NaN.
         psnr: in dB, where the ground truth is known; only Oracle uses it.
     """
 
@@ -89,40 +91,39 @@ class SURE(Rule):
     """Stein's unbiased estimate of the error of A(x), by one random direction: the fair rule where there is noise.
 
     Ramani, Blu and Unser, "Monte-Carlo SURE: a black-box optimization of regularization parameters", IEEE TIP 2008,
-    equation 11. It needs σ and no ground truth, and solves each weight twice, in one batch.
-
-    Attributes:
-        sigma: standard deviation of the noise in image units.
+    equation 11. It needs the σ of normal noise and no ground truth, and solves each weight twice, in one batch.
 
     Raises:
-        BadValue: sigma is not positive.
+        BadValue: on use, the noise is not known, zero, or not Gaussian.
     """
-
-    sigma: float
 
     needs_pixels = True
     label = "estimated mean squared error"
 
-    def __post_init__(self) -> None:
-        _require_noise(self.sigma, "SURE")
-
     def problem(self, problem: Problem) -> Problem:
-        truth = None if problem.truth is None else torch.cat([problem.truth] * 2)
-        return replace(problem, y=torch.cat([problem.y, problem.y + self._probe(problem)]), truth=truth)
+        weights, truth = problem.weights, problem.truth
+        return replace(
+            problem,
+            y=torch.cat([problem.y, problem.y + self._probe(problem)]),
+            weights=weights if weights is None or len(weights) == 1 else torch.cat([weights] * 2),
+            truth=None if truth is None else torch.cat([truth] * 2),
+        )
 
     def method(self, problem: Problem, prior: Prior) -> Method:
         """SURE takes the difference of two solutions, in which the default gap would drown."""
         method = default_method(problem, prior)
-        if isinstance(method, PrimalDual) and is_identity(problem.operator):
+        if isinstance(method, PrimalDual) and is_identity(problem.operator) and problem.weights is None:
             return replace(method, tolerance=_FINE_GAP)
         return method
 
     def estimate(self, problem: Problem, images: Tensor) -> float:
-        """(‖Ax - y‖² + 2 σ² div) / m - σ², an estimate of the mean squared error of Ax."""
+        """(‖Ax - y‖² + 2 σ² div) / m - σ² over the m values that were measured: an estimate of the mean squared error of Ax."""
         first, second = problem.operator(images).chunk(2)
-        probe = self._probe(problem)
-        divergence = float((probe * (second - first)).sum()) / (self.sigma / 10) ** 2
-        return (float((first - problem.y).square().sum()) + 2 * self.sigma**2 * divergence) / problem.y.numel() - self.sigma**2
+        sigma, probe = _sigma(problem), self._probe(problem)
+        measured = torch.ones_like(problem.y) if problem.weights is None else (problem.weights > 0).to(problem.y)
+        divergence = float((measured * probe * (second - first)).sum()) / (sigma / _PROBE) ** 2
+        residual = float((measured * (first - problem.y).square()).sum())
+        return (residual + 2 * sigma**2 * divergence) / float(measured.expand_as(problem.y).sum()) - sigma**2
 
     def scores(self, trials: Sequence[Trial]) -> list[float]:
         return [trial.estimate for trial in trials]
@@ -133,27 +134,33 @@ class SURE(Rule):
     def _probe(self, problem: Problem) -> Tensor:
         """Random signs times a tenth of σ."""
         signs = torch.randint(0, 2, problem.y.shape, generator=stream(0, "SURE")).to(problem.y)
-        return (2 * signs - 1) * (self.sigma / 10)
+        return (2 * signs - 1) * (_sigma(problem) / _PROBE)
 
 
 @dataclass(frozen=True)
 class Discrepancy(Rule):
-    """Morozov's principle: the residual is as large as the noise. It tends to smooth too much.
+    """Morozov's principle: the data term is what the noise leaves on average. It tends to smooth too much.
 
-    Attributes:
-        sigma: standard deviation of the noise in image units.
+    Normal noise is taken to be clipped where all of y lies in [0, 1], as by :class:`dipops.stopping.Discrepancy`.
 
     Raises:
-        BadValue: sigma is not positive.
+        BadValue: on use, the noise is not known or zero.
     """
 
-    sigma: float
+    label = "data term over that of the noise"
 
-    def __post_init__(self) -> None:
-        _require_noise(self.sigma, "the discrepancy principle")
+    def estimate(self, problem: Problem, images: Tensor) -> float:
+        """The data term over its expectation, both summed over the batch."""
+        problem = problem.with_clipped_noise()
+        noise, measured = require_noise(problem.noise, "Discrepancy()"), problem.operator(images)
+        left = problem.weighted(noise.expected(measured)).sum()
+        return float(noise.data_term(measured, problem.y, problem.weights).sum() / left)
 
     def scores(self, trials: Sequence[Trial]) -> list[float]:
-        return [abs(log10(max(trial.rms_residual, _TINY) / self.sigma)) for trial in trials]
+        return [abs(log10(max(trial.estimate, _TINY))) for trial in trials]
+
+    def plotted(self, trial: Trial) -> float:
+        return trial.estimate
 
 
 @dataclass(frozen=True)
@@ -182,7 +189,7 @@ class Oracle(Rule):
 
     def problem(self, problem: Problem) -> Problem:
         if problem.truth is None:
-            advice = "use SURE(sigma), Discrepancy(sigma) or LCurve()"
+            advice = "use SURE(), Discrepancy() or LCurve()"
             raise BadValue("Oracle on a problem without its ground truth", "a problem with truth", advice)
         return problem
 
@@ -196,8 +203,8 @@ class Tuned:
 
     Attributes:
         weight: the chosen one.
-        result: of the solve at that weight. Its images are those of the trial; SURE solves each weight in a batch of twice
-            the size, and the last bits may differ from those of a solve alone.
+        result: of the solve at that weight. Its images are those of the trial, corrected for clipped noise; SURE solves each
+            weight in a batch of twice the size, and the last bits may differ from those of a solve alone.
         trials: every weight that was tried, rising.
         rule: the rule.
         recipe: prior and method at that weight, for ``compare`` or another solve; its source says by which rule, and whether
@@ -230,7 +237,7 @@ def tune(
     Args:
         problem: a batch is tuned together, to one weight.
         prior_of_weight: makes the prior of a weight, such as ``TotalVariation`` itself.
-        rule: SURE(sigma), Discrepancy(sigma), LCurve(), or Oracle() as a reference.
+        rule: SURE(), Discrepancy(), LCurve(), or Oracle() as a reference.
         method: as for ``solve``.
         weights: the smallest and the largest of the grid.
         seed: as for ``solve``.
@@ -272,7 +279,7 @@ class _Sweep:
         """Solve at one weight, from the solution at the nearest one."""
         prior, problem = self.prior_of_weight(weight), self.rule.problem(self.problem)
         if self.rule.needs_pixels and not prior.on_pixels:
-            raise BadType(f"{self.rule!r} with {prior!r}", "a prior on pixels", "use Discrepancy(sigma) for a generator")
+            raise BadType(f"{self.rule!r} with {prior!r}", "a prior on pixels", "use Discrepancy() for a generator")
         if self.results and isinstance(prior, PixelPrior):
             closest = min(self.results, key=lambda other: abs(log10(other / weight)))
             prior.initial = self.results[closest].image
@@ -306,8 +313,9 @@ class _Sweep:
         method = self.chosen_method or self.rule.method(self.problem, prior)
         end = "" if 0 < best < len(trials) - 1 else ", at the end of the trials: a better weight may lie beyond"
         source = f"weight {weight:.4g} by {self.rule!r}, residual {trials[best].rms_residual:.4g}{end}"
-        recipe = Recipe(prior, method, method.steps, (), source)
-        return Tuned(weight, _members(self.results[weight], len(self.problem.y)), tuple(trials), self.rule, recipe)
+        recipe = Recipe(prior, method, method.steps, (), source, debiases=True)
+        result = debiased(self.problem, _members(self.results[weight], len(self.problem.y)))
+        return Tuned(weight, result, tuple(trials), self.rule, recipe)
 
     def _ranked(self) -> tuple[list[Trial], int]:
         trials = [self.trials[weight] for weight in sorted(self.trials)]
@@ -338,6 +346,7 @@ def _members(result: Result, count: int) -> Result:
     return replace(result, **tensors, source=result.source[:count], trace=curves)
 
 
-def _require_noise(sigma: float, name: str) -> None:
-    advice = f"without noise use recipes.limit or LCurve() instead of {name}"
-    require_positive("sigma", sigma, "a positive standard deviation", advice)
+def _sigma(problem: Problem) -> float:
+    """The σ that SURE needs."""
+    require_least_squares(problem.noise, "SURE()", "use Discrepancy()")
+    return require_noise(problem.noise, "SURE()").temperature ** 0.5

@@ -39,7 +39,7 @@ other = Mask(images.random_mask(64, 64, keep=0.7, seed=1), channels=3) @ small
 smooth = Tikhonov(1e-3, FiniteDifferences(x.shape))
 restored = {}
 for name, operator in {"one camera": camera, "both": stack(camera, other)}.items():
-    problem = Problem.simulate(operator, x, sigma=0.01)
+    problem = Problem.simulate(operator, x, 0.01)
     restored[name] = solve(problem, smooth, ConjugateGradient(), progress=False).image
 plot.compare({"one measurement": camera(x[None]), **restored, "ground truth": x}, truth=x)
 

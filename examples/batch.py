@@ -7,14 +7,14 @@ A batch is as many independent solves in one pass: there is one network for each
 
 import torch
 
-from dipops import Identity, Problem, images, plot, recipes
+from dipops import ClippedGaussian, Identity, Problem, images, plot, recipes
 
 photo = images.photograph()
 height, width = photo.shape[1:]
 corners = [(40, 150), (160, 120), (200, 260)]
 x = torch.stack([photo[:, top : top + 64, left : left + 64] for top, left in corners])
-problem = Problem.simulate(Identity(x.shape[1:]), x, 25 / 255, clip=True)
-result = recipes.denoise(25 / 255).solve(problem, steps=450, progress=False)
+problem = Problem.simulate(Identity(x.shape[1:]), x, ClippedGaussian(25 / 255))
+result = recipes.denoise().solve(problem, steps=450, progress=False)
 print(result.message)
 
 # %%

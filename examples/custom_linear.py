@@ -37,9 +37,9 @@ print(check(Careless((3, 9, 13)), strict=False))
 # The restorations. The ground truth is only used for the scores.
 
 x = images.portrait(64)
-problem = Problem.simulate(MotionBlur(x.shape), x, sigma=0.03)
+problem = Problem.simulate(MotionBlur(x.shape), x, 0.03)
 results = {
     "TV": solve(problem, TotalVariation(0.006), progress=False),
-    "DIP": recipes.denoise(0.03).solve(problem, steps=600, progress=False),
+    "DIP": recipes.restore().solve(problem, steps=600, progress=False),
 }
 plot.compare({"moved": problem.y, **{name: result.image for name, result in results.items()}, "ground truth": x}, truth=x)

@@ -32,9 +32,9 @@ print(check(Overexposed((3, 9, 13))))
 # operators.
 
 x = images.portrait(64)
-problem = Problem.simulate(Overexposed(x.shape), x, sigma=0.01)
+problem = Problem.simulate(Overexposed(x.shape), x, 0.01)
 results = {
     "TV": solve(problem, TotalVariation(3e-4), steps=1500, progress=False),
-    "DIP": recipes.denoise(0.01).solve(problem, steps=700, progress=False),
+    "DIP": recipes.restore().solve(problem, steps=700, progress=False),
 }
 plot.compare({"overexposed": problem.y, **{name: result.image for name, result in results.items()}, "ground truth": x}, truth=x)

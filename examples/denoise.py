@@ -5,15 +5,15 @@ Denoise a photograph
 Noise of σ = 25, and three priors: none at all, total variation, and the deep image prior.
 """
 
-from dipops import Identity, NoPrior, Problem, TotalVariation, images, plot, recipes, solve
+from dipops import ClippedGaussian, Identity, NoPrior, Problem, TotalVariation, images, plot, recipes, solve
 from dipops.tune import SURE, tune
 
 # %%
-# The measurement is the image itself with noise. ``clip=True`` clips values to [0, 1], as 8-bit files do.
+# The measurement is the image itself with noise, clipped to [0, 1] as in 8-bit files. The priors and rules below read σ from
+# the problem.
 
 x = images.portrait(128)
-sigma = 25 / 255
-problem = Problem.simulate(Identity(x.shape), x, sigma, clip=True)
+problem = Problem.simulate(Identity(x.shape), x, ClippedGaussian(25 / 255))
 
 # %%
 # Without a prior the best fit to the noisy image is the noisy image. Total variation gets the weight that Stein's
@@ -22,8 +22,8 @@ problem = Problem.simulate(Identity(x.shape), x, sigma, clip=True)
 
 results = {
     "no prior": solve(problem, NoPrior(), progress=False),
-    "TV": tune(problem, TotalVariation, SURE(sigma), progress=False).result,
-    "DIP": recipes.denoise(sigma).solve(problem, progress=False),
+    "TV": tune(problem, TotalVariation, SURE(), progress=False).result,
+    "DIP": recipes.denoise().solve(problem, progress=False),
 }
 plot.compare({"noisy": problem.y, **{name: result.image for name, result in results.items()}, "ground truth": x}, truth=x)
 

@@ -25,9 +25,9 @@ sigma = 0.06
 # of the network in place of noise.
 
 problem = Problem.simulate(GuidedInput(flash), truth, sigma)
-plain = Problem(Identity(truth.shape), problem.y, truth, sigma)
+plain = Problem(Identity(truth.shape), problem.y, sigma, truth=truth)
 results = {
-    "TV": tune(plain, TotalVariation, SURE(sigma), progress=False).result,
+    "TV": tune(plain, TotalVariation, SURE(), progress=False).result,
     "DIP with the flash image": recipes.flash().solve(problem, steps=300, progress=False),
 }
 restored = {name: result.image for name, result in results.items()}

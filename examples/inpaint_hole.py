@@ -13,7 +13,7 @@ from dipops import Mask, PrimalDual, Problem, TotalVariation, images, plot, reci
 x = images.portrait(128)
 known = torch.ones(128, 128)
 known[78:112, 20:60] = 0
-problem = Problem.simulate(Mask(known, channels=3), x)
+problem = Problem.simulate(Mask(known, channels=3), x, 0)
 results = {
     "TV": solve(problem, TotalVariation(1.0), PrimalDual(exact=True), steps=2000, progress=False),
     "DIP": recipes.inpaint_hole().solve(problem, steps=400, progress=False),

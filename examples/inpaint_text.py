@@ -24,7 +24,7 @@ known = torch.from_numpy(np.array(page) > 128).float()
 # A mask keeps the known pixels. The light recipe fits those, and returns them unchanged.
 
 x = images.portrait(size)
-problem = Problem.simulate(Mask(known, channels=3), x)
+problem = Problem.simulate(Mask(known, channels=3), x, 0)
 results = {
     "TV": solve(problem, TotalVariation(1.0), PrimalDual(exact=True), steps=1500, progress=False),
     "DIP": recipes.inpaint_text().solve(problem, steps=400, progress=False),

@@ -21,7 +21,7 @@ x = images.portrait(128)
 file = io.BytesIO()
 images.to_pil(x).save(file, "JPEG", quality=12)
 y = torch.frombuffer(bytearray(Image.open(file).tobytes()), dtype=torch.uint8).view(128, 128, 3).movedim(-1, 0) / 255
-problem = Problem(Identity(x.shape), y, x)
+problem = Problem(Identity(x.shape), y, truth=x)
 
 # %%
 # The strength of such damage is not known, so the recipe watches where the outputs vary least.

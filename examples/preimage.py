@@ -57,7 +57,7 @@ print(check(OrientedGradients((3, 8, 12))))
 
 photo = images.portrait(128).mean(0, keepdim=True)
 start = 0.5 + 0.02 * torch.randn(photo.shape, generator=torch.Generator().manual_seed(0))
-problem = Problem.simulate(OrientedGradients(photo.shape), photo).normalised()
+problem = Problem.simulate(OrientedGradients(photo.shape), photo, 0).normalised()
 results = {
     "no prior": solve(problem, NoPrior(start), steps=500, progress=False),
     "TV": solve(problem, TotalVariation(3e-6, initial=start), steps=500, progress=False),

@@ -8,17 +8,17 @@ oracle uses it, and shows what is possible.
 
 import matplotlib.pyplot as plt
 
-from dipops import DeepImagePrior, Descent, Hourglass, Identity, Problem, images, solve
+from dipops import ClippedGaussian, DeepImagePrior, Descent, Hourglass, Identity, Problem, images, solve
 from dipops.stopping import Discrepancy, ExponentialVariance, Observe, Oracle, WindowedVariance
 
 x = images.portrait(64)
-problem = Problem.simulate(Identity(x.shape), x, 25 / 255, clip=True)
+problem = Problem.simulate(Identity(x.shape), x, ClippedGaussian(25 / 255))
 
 # %%
 # ``Observe`` lets a rule watch a solve without ending it.
 
 rules = {
-    "discrepancy": Observe(Discrepancy(25 / 255)),
+    "discrepancy": Observe(Discrepancy()),
     "exponential variance": Observe(ExponentialVariance(0.03, patience=100)),
     "windowed variance": Observe(WindowedVariance(150, patience=100)),
     "oracle": Oracle(),

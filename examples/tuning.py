@@ -9,16 +9,14 @@ from dipops import Identity, Problem, TotalVariation, images, plot
 from dipops.tune import SURE, Discrepancy, LCurve, Oracle, tune
 
 x = images.portrait(128)
-sigma = 25 / 255
-problem = Problem.simulate(Identity(x.shape), x, sigma)
+problem = Problem.simulate(Identity(x.shape), x, 25 / 255)
 
 # %%
 # Stein's unbiased risk estimate predicts the error of each weight; the discrepancy principle wants a residual as large as
 # the noise; the L-curve has a corner.
 
 tuned_by = {
-    repr(rule): tune(problem, TotalVariation, rule, progress=False)
-    for rule in (SURE(sigma), Discrepancy(sigma), LCurve(), Oracle())
+    repr(rule): tune(problem, TotalVariation, rule, progress=False) for rule in (SURE(), Discrepancy(), LCurve(), Oracle())
 }
 for name, tuned in tuned_by.items():
     score = next(trial.psnr for trial in tuned.trials if trial.weight == tuned.weight)

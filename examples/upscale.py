@@ -8,7 +8,7 @@ The operator is Lanczos downsampling by four. Infinitely many large images satis
 from dipops import LanczosDownsampler, NoPrior, PrimalDual, Problem, TotalVariation, images, plot, recipes, solve
 
 x = images.portrait(128)
-problem = Problem.simulate(LanczosDownsampler(x.shape, 4), x)
+problem = Problem.simulate(LanczosDownsampler(x.shape, 4), x, 0)
 
 # %%
 # Without a prior, descent from noise fits the small image and leaves noise between its pixels. Total variation takes the

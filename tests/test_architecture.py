@@ -14,6 +14,7 @@ FLOORS = {
     "errors": 0,
     "_tools": 1, "metrics": 1,
     "operators": 2,
+    "noise": 3,
     "problem": 4, "images": 4,
     "priors": 5, "stopping": 5,
     "methods": 6,

@@ -11,11 +11,12 @@ import torch
 import typer
 from safetensors.torch import save_file
 
-from dipops import Recipe, images, metrics
+from dipops import images, metrics
 from dipops.cli import solving
 from dipops.cli.app import app, main
 from dipops.operators import LanczosDownsampler
 from dipops.operators.networks import AlexNet, SqueezeNet
+from dipops.recipes import Recipe
 from dipops.solver.cost import Estimate
 
 
@@ -229,9 +230,9 @@ def test_bad_input_is_one_line_and_exit_code_2(case: str, folder: Path, capsys: 
 def test_check_tests_a_users_operator(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "op.py").write_text(OPERATOR)
     assert run("check", f"{tmp_path / 'op.py'}:Right", "--shape", "3,9,13") == 0
-    assert capsys.readouterr().out.count("all 13 laws hold") == 1
+    assert capsys.readouterr().out.count("all 15 laws hold") == 1
     assert run("check", f"{tmp_path / 'op.py'}:Right") == 0
-    assert capsys.readouterr().out.count("all 13 laws hold") == 2
+    assert capsys.readouterr().out.count("all 15 laws hold") == 2
     (tmp_path / "copy.py").write_text(OPERATOR)
     assert run("check", f"{tmp_path / 'copy.py'}:Right") == 0
     assert run("check", f"{tmp_path / 'op.py'}:Fails") == 1

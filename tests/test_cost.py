@@ -63,7 +63,7 @@ def test_an_estimate_uses_the_default_method_and_holds_no_states_that_a_solve_wo
     "given",
     [
         (problem(4), SMALL, None, None),
-        (problem(32), denoise(0.1), None, None),
+        (problem(32), denoise(), None, None),
         *((problem(32), SMALL, None, steps) for steps in (-5, 0, 2.5, "9")),
     ],
     ids=lambda given: ", ".join(str(part)[:20] for part in given),

@@ -14,7 +14,7 @@ from dipops.errors import Diverged
 from dipops.methods.interface import Slowing
 from dipops.solver.divergence import DivergenceGuard, Health
 from dipops.solver.result import Status
-from dipops.stopping import ExponentialVariance
+from dipops.stopping import ExponentialMean, ExponentialVariance
 
 TINY = Hourglass((8,), skips=2)
 
@@ -62,11 +62,14 @@ def test_a_divergence_is_rolled_back_wholly_and_retried_at_half_the_rate(factor:
     prior.start(problem, [0])
     reference = Descent().start(problem, prior, [stream(0, "perturbation")])
     objectives, average, image = [], torch.empty(0), torch.empty(0)
+    mean = ExponentialMean(0.99)
     rule.start(problem)
     for index in range(1, 101):
         image, objective = reference.step(True)
         objectives.append(objective)
-        average = image.clone() if index == 1 else average.lerp_(image, 0.01)
+        mean.update(image)
+        assert mean.average is not None
+        average = mean.average
         rule.update(index, image, average)
         if index == 25:
             reference.slow_down(0.5)
@@ -129,7 +132,7 @@ def test_after_five_divergences_in_a_row_the_last_good_state_is_returned() -> No
 
 def test_a_solve_that_gave_up_gives_up_again_when_it_is_resumed(tmp_path: Path) -> None:
     prior, file = DeepImagePrior(TINY, perturbation=_rising), tmp_path / "run.pt"
-    problem = Problem.simulate(Mask(images.random_mask(16, 16, keep=0.5), channels=3), images.portrait(32)[:, 8:24, 8:24])
+    problem = Problem.simulate(Mask(images.random_mask(16, 16, keep=0.5), channels=3), images.portrait(32)[:, 8:24, 8:24], 0)
     first, again = (solve(problem, prior, steps=300, checkpoint=file, progress=False) for _ in range(2))
     assert first.status is again.status is Status.ROLLED_BACK
     assert (again.message, again.steps, again.rollbacks) == (first.message, first.steps, first.rollbacks)
@@ -215,7 +218,7 @@ def test_a_level_is_not_where_a_first_fall_shot_through_the_target() -> None:
 
 def test_a_rise_that_comes_back_at_every_rate_ends_the_solve() -> None:
     """It is tied to the step, so that lower rates do not help, and good looks before it must not count."""
-    problem = Problem.simulate(Mask(images.random_mask(16, 16, keep=0.5), channels=3), images.portrait(32)[:, 8:24, 8:24])
+    problem = Problem.simulate(Mask(images.random_mask(16, 16, keep=0.5), channels=3), images.portrait(32)[:, 8:24, 8:24], 0)
     prior = DeepImagePrior(TINY, perturbation=_rising)
     result = solve(problem, prior, steps=300, progress=False)
     assert result.rollbacks == 5

@@ -17,7 +17,7 @@ PAGES = sorted(path for path in (*DOCS.glob("*.md"), DOCS / "course" / "index.md
 _SMALLER = [
     ("portrait(128)", "portrait(32)"),
     ("steps=600", "steps=2"),
-    ("denoise(0.02).solve(problem)", "denoise(0.02).solve(problem, steps=2)"),
+    ("restore().solve(problem)", "restore().solve(problem, steps=2)"),
     ("steps=100", "steps=3"),
     ("steps=60,", "steps=3,"),
 ]

@@ -202,7 +202,7 @@ def test_copies_keep_what_was_found() -> None:
 @pytest.mark.parametrize("foreign", [Detaching, Refusing])
 def test_solves_are_those_of_the_twin(foreign: type) -> None:
     truth = torch.full((1, 1, 16, 16), 0.7)
-    problem, twin = (Problem.simulate(operator(truth.shape[1:]), truth) for operator in (foreign, Twin))
+    problem, twin = (Problem.simulate(operator(truth.shape[1:]), truth, 0) for operator in (foreign, Twin))
     generator = Hourglass((4, 4), skips=2)
     for prior, method, steps in (
         (TotalVariation(1e-3), Descent(), 60),

@@ -19,7 +19,7 @@ import matplotlib.pyplot as plt
 import pytest
 import torch
 
-from dipops import GuidedInput, Identity, Mask, Problem, images, metrics
+from dipops import ClippedGaussian, GuidedInput, Identity, Mask, Problem, images, metrics
 from dipops import classical as comparators
 from dipops.cli import app
 from dipops.errors import BadFile, BadValue
@@ -429,7 +429,7 @@ def test_every_comparator_restores(restore, package: str) -> None:
     holes = restore in (comparators.biharmonic, comparators.convolutional_sparse_coding)
     guided = restore in (comparators.guided_filter, comparators.joint_bilateral_filter)
     operator = Mask(images.random_mask(64, 64, keep=0.5), len(x)) if holes else GuidedInput(x) if guided else Identity(x.shape)
-    problem = Problem.simulate(operator, x, 0 if holes else 0.1, clip=not holes)
+    problem = Problem.simulate(operator, x, 0 if holes else ClippedGaussian(0.1))
     before, after = (float(metrics.psnr(image.clamp(0, 1), x[None])) for image in (problem.y, restore(problem)))
     assert after > before + (10 if holes else 2)
 

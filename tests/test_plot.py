@@ -42,7 +42,7 @@ def test_images_have_their_psnr_below() -> None:
 
 
 def test_a_trace_has_one_line_for_each_curve() -> None:
-    result = solve(Problem(Identity(X.shape), X, X), NoPrior(), steps=5, progress=False)
+    result = solve(Problem(Identity(X.shape), X, truth=X), NoPrior(), steps=5, progress=False)
     figure = plot.trace({"none": result})
     assert len(figure.axes) == 2
     assert len(figure.axes[0].lines[0].get_xdata()) == 5

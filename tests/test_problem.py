@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from dipops import Identity, LanczosDownsampler, LinearOperator, Mask, Problem, images, metrics
+from dipops import ClippedGaussian, Identity, LanczosDownsampler, LinearOperator, Mask, Problem, images, metrics
 from dipops._tools.seeds import stream
 from dipops.errors import BadType, BadValue
 
@@ -32,16 +32,16 @@ class TwoKinds(LinearOperator):
         (lambda: Problem(IDENTITY, Y[..., 1:]), BadValue, r"y has shape \(1, 3, 8, 7\).*\(N, 3, 8, 8\)"),
         (lambda: Problem(LanczosDownsampler((3, 8, 8), 2), Y), BadValue, r"\(N, 3, 4, 4\)"),
         (lambda: Problem(IDENTITY, Y * math.nan), BadValue, "192 of 192 values NaN"),
-        (lambda: Problem(IDENTITY, Y / 0), BadValue, "NaN or infinite.*mask them out"),
+        (lambda: Problem(IDENTITY, Y / 0), BadValue, "NaN or infinite.*give weights"),
         (lambda: Problem(IDENTITY, Y, truth=Y[..., 1:]), BadValue, "truth has shape"),
         (lambda: Problem(IDENTITY, Y, truth=torch.cat([Y, Y])), BadValue, "truth of 2 images for 1"),
-        (lambda: Problem(IDENTITY, Y, sigma=-0.1), BadValue, "25 / 255"),
-        (lambda: Problem(IDENTITY, Y, sigma=math.inf), BadValue, "sigma = inf"),
-        (lambda: Problem(IDENTITY, Y, sigma="a"), BadType, "sigma = 'a'"),
+        (lambda: Problem(IDENTITY, Y, -0.1), BadValue, "25 / 255"),
+        (lambda: Problem(IDENTITY, Y, math.inf), BadValue, "sigma = inf"),
+        (lambda: Problem(IDENTITY, Y, "a"), BadType, "sigma = 'a'"),
         (lambda: Problem(IDENTITY, Y[:0]), BadValue, "an empty batch"),
         (lambda: Problem(IDENTITY, Y, truth=Y * math.nan), BadValue, "truth with 192"),
         (lambda: Problem(IDENTITY, Y).data_psnr(Y[:, :1]), BadValue, "x has shape"),
-        (lambda: Problem(IDENTITY, Y, sigma=math.nan), BadValue, "sigma = nan"),
+        (lambda: Problem(IDENTITY, Y, math.nan), BadValue, "sigma = nan"),
         (lambda: Problem(TwoKinds(), Y[:, :1, :4, :4]), BadValue, "kernel of TwoKinds.* is float64 on cpu"),
         (lambda: Problem(IDENTITY, Y).repeat(0), BadValue, "runs = 0"),
     ],
@@ -52,7 +52,7 @@ def test_a_problem_refuses(make, kind: type, words: str) -> None:
 
 
 def test_one_measurement_becomes_a_batch_of_one() -> None:
-    assert Problem(IDENTITY, Y[0], Y[0]).y.equal(Y)
+    assert Problem(IDENTITY, Y[0], truth=Y[0]).y.equal(Y)
 
 
 def test_simulate_adds_the_noise_it_says(device: torch.device) -> None:
@@ -68,7 +68,7 @@ def test_simulate_clips_only_on_request() -> None:
     x = torch.zeros(2, 1, 32, 32)
     operator = Identity((1, 32, 32))
     assert Problem.simulate(operator, x, 0.1).y.min() < 0
-    clipped = Problem.simulate(operator, x, 0.1, clip=True).y
+    clipped = Problem.simulate(operator, x, ClippedGaussian(0.1)).y
     assert clipped.min() == 0
     assert not clipped[0].equal(clipped[1])
 
@@ -87,7 +87,7 @@ def test_moving_a_problem_leaves_the_first_as_it_was() -> None:
 
 
 def test_repeat_makes_a_batch() -> None:
-    problem = Problem(IDENTITY, Y, Y).repeat(3)
+    problem = Problem(IDENTITY, Y, truth=Y).repeat(3)
     assert problem.truth is not None
     assert (len(problem.y), len(problem.truth)) == (3, 3)
 

@@ -73,7 +73,7 @@ def test_every_linear_operator_can_be_projected_on(device: torch.device) -> None
 
 
 def test_every_result_has_its_data_psnr_and_objective() -> None:
-    problem = Problem.simulate(LanczosDownsampler((3, 32, 32), 2), images.portrait(32), seed=3).repeat(2)
+    problem = Problem.simulate(LanczosDownsampler((3, 32, 32), 2), images.portrait(32), 0, seed=3).repeat(2)
     for prior in (NoPrior(), TotalVariation(0.01)):
         result = solve(problem, prior, steps=30, progress=False)
         assert result.data_psnr.equal(problem.data_psnr(result.image))
@@ -90,7 +90,7 @@ PROJECTING = {
 def test_a_recipe_projects_where_there_is_no_noise(name: str) -> None:
     recipe, operator = PROJECTING[name]
     x = images.portrait(64)[:, :40, :44]
-    clean = recipe.solve(Problem.simulate(operator, x), steps=10, progress=False)
+    clean = recipe.solve(Problem.simulate(operator, x, 0), steps=10, progress=False)
     noisy = recipe.solve(Problem.simulate(operator, x, 0.1), steps=10, progress=False)
     assert clean.projected
     assert float(clean.data_psnr) > 80
@@ -103,7 +103,7 @@ def test_projection_brings_an_image_nearer_to_the_ground_truth() -> None:
     x = images.portrait(64)
     operator = LanczosDownsampler(x.shape, 4)
     guess = images.resize(images.resize(x, (16, 16)), (64, 64))[None]
-    better = project(Problem.simulate(operator, x), guess)
+    better = project(Problem.simulate(operator, x, 0), guess)
     assert float(metrics.psnr(better, x[None])) > float(metrics.psnr(guess, x[None]))
 
 

@@ -13,10 +13,16 @@ from dipops.recipes import Recipe
 
 SIX = (16, 32, 64, 128, 128, 128)
 
+
+def _denoise_at(sigma: float) -> Recipe:
+    """The paper's settings for this σ, of pixels from 0 to 255."""
+    return recipes.denoise("paper").at(Problem(Identity((3, 8, 8)), torch.rand(3, 8, 8), sigma / 255))
+
+
 # the recipe, its rate, steps, noise on z, channels of the image, and parameters, as PAPER's section 1 has them
 ROWS: dict[str, tuple[Recipe, float, int, float, int, int]] = {
-    "denoise 25": (recipes.denoise(25 / 255, "paper"), 0.01, 3000, 1 / 30, 3, 2_217_831),
-    "denoise 50": (recipes.denoise(50 / 255, "paper"), 0.01, 3000, 1 / 20, 3, 2_217_831),
+    "denoise 25": (_denoise_at(25), 0.01, 3000, 1 / 30, 3, 2_217_831),
+    "denoise 50": (_denoise_at(50), 0.01, 3000, 1 / 20, 3, 2_217_831),
     "JPEG": (recipes.jpeg("paper"), 0.01, 2400, 1 / 30, 3, 572_827),
     "upscale 4": (recipes.upscale(4, "paper"), 0.01, 2000, 0.03, 3, 2_217_831),
     "upscale 8": (recipes.upscale(8, "paper"), 0.01, 4000, 0.05, 3, 2_217_831),
@@ -36,7 +42,7 @@ ROWS: dict[str, tuple[Recipe, float, int, float, int, int]] = {
     "noise impedance": (recipes.noise_impedance(), 0.01, 2400, 0.0, 3, 2_217_831),
 }
 LIGHTS = {
-    "denoise": recipes.denoise(25 / 255),
+    "denoise": recipes.denoise(),
     "JPEG": recipes.jpeg(),
     "upscale": recipes.upscale(4),
     "text": recipes.inpaint_text(),
@@ -62,7 +68,9 @@ def test_recipes_hold_the_papers_settings(name: str) -> None:
     assert (optimizer.defaults["lr"], optimizer.defaults["betas"], optimizer.defaults["eps"]) == (rate, (0.9, 0.999), 1e-8)
     assert (recipe.steps, recipe.prior.perturbation) == (steps, perturbation)
     assert (recipe.method.average, recipe.callbacks) == (0.99, ())
+    assert not recipe.method.warm_up
     assert not recipe.projects
+    assert not recipe.debiases
 
 
 @pytest.mark.parametrize("name", [*ROWS, *(f"light {name}" for name in LIGHTS)])
@@ -97,8 +105,7 @@ def test_light_recipes_are_light(name: str) -> None:
 @pytest.mark.parametrize(
     ("make", "kind", "words"),
     [
-        (lambda: recipes.denoise(0), BadValue, "give 25 / 255"),
-        (lambda: recipes.denoise(0.1, "papers"), BadValue, 'write settings="paper"'),
+        (lambda: recipes.denoise("papers"), BadValue, 'write settings="paper"'),
         (lambda: recipes.upscale(1), BadValue, "factor = 1"),
         (lambda: recipes.upscale(2.5), BadType, "factor = 2.5"),
     ],

@@ -1,6 +1,7 @@
 """The loop: it solves, repeats itself to the bit, averages, stops, and says why."""
 
 import io
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -10,6 +11,7 @@ from dipops import (
     DeepImagePrior,
     Descent,
     DifferentiableOperator,
+    Gaussian,
     Hourglass,
     Identity,
     LanczosDownsampler,
@@ -43,7 +45,7 @@ def noisy(size: int = 32, sigma: float = 0.1) -> Problem:
 
 
 def test_least_squares_finds_the_measurement(device: torch.device) -> None:
-    problem = Problem.simulate(LanczosDownsampler((3, 16, 16), 2), images.portrait(32)[:, :16, :16]).to(device)
+    problem = Problem.simulate(LanczosDownsampler((3, 16, 16), 2), images.portrait(32)[:, :16, :16], 0).to(device)
     result = quiet(problem, NoPrior(), steps=400)
     assert float(result.trace["objective"][-1]) < 1e-3
     assert result.source == ("last",)
@@ -70,7 +72,7 @@ def test_a_nonlinear_operator_is_solved_as_any_other() -> None:
             return (x.clamp(min=0) + 0.01) ** 0.5
 
     truth = images.portrait(32)
-    problem = Problem.simulate(Gamma(truth.shape), truth)
+    problem = Problem.simulate(Gamma(truth.shape), truth, 0)
     assert float(metrics.psnr(quiet(problem, NoPrior(), steps=400).image, problem.truth)) > 35
 
 
@@ -100,7 +102,7 @@ def test_a_batch_is_separate_solves() -> None:
     ):
         together = quiet(problem, prior, method, steps=20, seed=2)
         for k in range(3):
-            alone = quiet(Problem(operator, problem.y[k], batch[k]), prior, method, steps=20, seed=2 + k)
+            alone = quiet(Problem(operator, problem.y[k], truth=batch[k]), prior, method, steps=20, seed=2 + k)
             torch.testing.assert_close(together.last[k], alone.last[0], rtol=0, atol=1e-9)
             torch.testing.assert_close(together.trace["objective"][:, k], alone.trace["objective"][:, 0], rtol=1e-9, atol=1e-9)
 
@@ -298,16 +300,16 @@ def _saved(state: dict):
 
 
 def test_the_average_is_exponential() -> None:
-    outputs = []
-    result = quiet(noisy(), NoPrior(), Descent(average=0.9), steps=6)
-    assert result.source == ("average",)
-    for steps in range(1, 7):
-        outputs.append(quiet(noisy(), NoPrior(), steps=steps).last)
-    expected = outputs[0]
-    for output in outputs[1:]:
-        expected = 0.9 * expected + 0.1 * output
-    torch.testing.assert_close(result.average, expected)
-    torch.testing.assert_close(result.last, outputs[-1])
+    outputs = [quiet(noisy(), NoPrior(), steps=steps).last for steps in range(1, 7)]
+    for warm_up in (False, True):
+        result = quiet(noisy(), NoPrior(), Descent(average=0.3, warm_up=warm_up), steps=6)
+        assert result.source == ("average",)
+        expected = outputs[0]
+        for index, output in enumerate(outputs[1:], 1):
+            decay = min(0.3, (1 + index) / (10 + index)) if warm_up else 0.3
+            expected = decay * expected + (1 - decay) * output
+        torch.testing.assert_close(result.average, expected)
+        torch.testing.assert_close(result.last, outputs[-1])
 
 
 def test_a_generator_averages_unless_told_otherwise() -> None:
@@ -330,13 +332,13 @@ def test_the_trace_holds_every_step() -> None:
 
 def test_the_residual_stops_and_keeps_the_image(device: torch.device) -> None:
     problem = noisy(sigma=0.1).to(device)
-    result = quiet(problem, NoPrior(), steps=500, callbacks=(Discrepancy(0.1),))
+    result = quiet(problem, NoPrior(), steps=500, callbacks=(Discrepancy(),))
     residual = float((result.image - problem.y).square().mean().sqrt())
     assert result.source == ("stopped",)
-    assert "the residual fell to noise of σ = 0.1 at step" in result.message
+    assert "the residual fell to that of Gaussian(sigma=0.1) at step" in result.message
     assert result.steps < 500
     assert 0.09 < residual <= 0.1
-    never = quiet(problem, NoPrior(), steps=30, callbacks=(Discrepancy(1e-6),))
+    never = quiet(replace(problem, noise=Gaussian(1e-6)), NoPrior(), steps=30, callbacks=(Discrepancy(),))
     assert never.source == ("last",)
     undecided = quiet(problem, NoPrior(), steps=40, callbacks=(ExponentialVariance(0.1, patience=400),))
     assert (undecided.source, undecided.status, undecided.message) == (("kept",), Status.MAX_STEPS, "all 40 steps are done")
@@ -345,10 +347,10 @@ def test_the_residual_stops_and_keeps_the_image(device: torch.device) -> None:
 def test_a_stop_rule_keeps_each_member_of_a_batch() -> None:
     """What a member gets does not depend on whether another one stops."""
     clean = images.portrait(32)
-    alone = quiet(Problem.simulate(Identity(clean.shape), clean, 0.1), NoPrior(), steps=100, callbacks=(Discrepancy(0.1),))
+    alone = quiet(Problem.simulate(Identity(clean.shape), clean, 0.1), NoPrior(), steps=100, callbacks=(Discrepancy(),))
     pair = Problem(Identity(clean.shape), torch.stack([clean, 100 * clean]))
-    noisy_pair = Problem(pair.operator, torch.cat([Problem.simulate(pair.operator, clean, 0.1).y, pair.y[1:]]))
-    together = quiet(noisy_pair, NoPrior(), steps=100, callbacks=(Discrepancy(0.1),))
+    noisy_pair = Problem(pair.operator, torch.cat([Problem.simulate(pair.operator, clean, 0.1).y, pair.y[1:]]), 0.1)
+    together = quiet(noisy_pair, NoPrior(), steps=100, callbacks=(Discrepancy(),))
     assert alone.source == ("stopped",)
     assert together.source == ("stopped", "last")
     torch.testing.assert_close(together.image[0], alone.image[0])
@@ -356,7 +358,7 @@ def test_a_stop_rule_keeps_each_member_of_a_batch() -> None:
 
 def test_the_residual_is_measured_exactly() -> None:
     problem = noisy(sigma=0.1)
-    result = quiet(problem, NoPrior(), steps=200, callbacks=(Discrepancy(0.1),))
+    result = quiet(problem, NoPrior(), steps=200, callbacks=(Discrepancy(),))
     at = int(result.message.split()[-1])
     residuals = (2 * result.trace["objective"][:, 0] / problem.y.numel()).sqrt()
     assert float(residuals[at - 1]) <= 0.1 < float(residuals[at - 2])
@@ -420,11 +422,11 @@ def test_the_bar_can_be_turned_off(capsys: pytest.CaptureFixture[str]) -> None:
         (lambda: quiet(noisy(), NoPrior(), steps=2.5), BadType, "steps = 2.5"),
         (lambda: quiet(noisy(), NoPrior(), seed=-1), BadValue, "seed = -1"),
         (lambda: quiet(noisy(), NoPrior(), callbacks=(Discrepancy,)), BadType, "the callback .*expected a stopping rule"),
-        (lambda: quiet(noisy(), NoPrior(), callbacks=(tune.Discrepancy(0.1),)), BadType, "a function of a Step"),
+        (lambda: quiet(noisy(), NoPrior(), callbacks=(tune.Discrepancy(),)), BadType, "a function of a Step"),
         (lambda: quiet(noisy(), NoPrior(), seed="a"), BadType, "seed = 'a'"),
         (lambda: quiet(noisy(), NoPrior(), steps=30, callbacks=(lambda step: True,)), BadType, "a callback that returned True"),
         (lambda: quiet(noisy().repeat(2), NoPrior(), COUPLED), BadValue, "Adafactor on a batch of 2"),
-        (lambda: Discrepancy(0), BadValue, "stop by steps"),
+        (lambda: quiet(noisy(sigma=0), NoPrior(), callbacks=(Discrepancy(),)), BadValue, "without noise"),
         (lambda: Descent(average=1.0), BadValue, "average = 1.0"),
         (lambda: Descent(average="0.9"), BadType, "average = '0.9'"),
         (lambda: Descent(steps=2.5), BadType, "steps = 2.5"),

@@ -1,6 +1,7 @@
 """Weights by rules, and comparisons."""
 
 import re
+from dataclasses import replace
 from functools import partial
 
 import matplotlib as mpl
@@ -13,9 +14,11 @@ from dipops import (
     Descent,
     DifferentiableOperator,
     FiniteDifferences,
+    Gaussian,
     Hourglass,
     Identity,
     LanczosDownsampler,
+    Laplace,
     LinearOperator,
     Mask,
     NoPrior,
@@ -43,7 +46,7 @@ def problem() -> Problem:
 
 
 def test_sure_estimates_the_error_it_cannot_see(problem: Problem) -> None:
-    tuned = tune(problem, TotalVariation, SURE(SIGMA))
+    tuned = tune(problem, TotalVariation, SURE())
     for trial in tuned.trials:
         assert trial.psnr is not None
         assert trial.estimate == pytest.approx(10 ** (-trial.psnr / 10), rel=0.15, abs=2e-4)
@@ -51,7 +54,7 @@ def test_sure_estimates_the_error_it_cannot_see(problem: Problem) -> None:
 
 
 def test_sure_comes_close_to_the_oracle_and_discrepancy_smooths_more(problem: Problem) -> None:
-    found = {rule: tune(problem, TotalVariation, rule) for rule in (SURE(SIGMA), Discrepancy(SIGMA), Oracle())}
+    found = {rule: tune(problem, TotalVariation, rule) for rule in (SURE(), Discrepancy(), Oracle())}
     scores = {type(rule).__name__: float(metrics.psnr(tuned.result.image, problem.truth)) for rule, tuned in found.items()}
     weights = {type(rule).__name__: tuned.weight for rule, tuned in found.items()}
     assert scores["Oracle"] >= scores["SURE"] > scores["Oracle"] - 0.2
@@ -61,7 +64,7 @@ def test_sure_comes_close_to_the_oracle_and_discrepancy_smooths_more(problem: Pr
 
 
 def test_the_discrepancy_weight_leaves_the_noise(problem: Problem) -> None:
-    tuned = tune(problem, TotalVariation, Discrepancy(SIGMA))
+    tuned = tune(problem, TotalVariation, Discrepancy())
     residual = (tuned.result.image - problem.y).square().mean().sqrt()
     assert float(residual) == pytest.approx(SIGMA, rel=0.03)
 
@@ -79,20 +82,20 @@ def test_the_trials_rise_and_bracket_the_choice(problem: Problem) -> None:
 
 
 def test_unknown_pixels_do_not_count_in_the_residual() -> None:
-    """The weight is the same whether the holes hold zeros or noise."""
+    """The weight is the same whatever the holes hold."""
     x = images.portrait(32)[:1]
     mask = images.random_mask(32, 32, 0.5)
     noisy = Problem.simulate(Mask(mask, 1), x, 0.1)
-    holes = Problem(noisy.operator, noisy.y * mask, x)
+    holes = Problem(noisy.operator, noisy.y + (1 - mask), 0.1, truth=x)
     assert float(holes.rms_residual(noisy.truth)) == pytest.approx(0.1, rel=0.03)
-    weights = [tune(problem, TotalVariation, Discrepancy(0.1), weights=(0.03, 0.3)).weight for problem in (noisy, holes)]
+    weights = [tune(problem, TotalVariation, Discrepancy(), weights=(0.03, 0.3)).weight for problem in (noisy, holes)]
     assert weights[0] == pytest.approx(weights[1], rel=0.01)
 
 
 def test_a_choice_at_the_end_of_the_trials_is_reported() -> None:
     problem = Problem.simulate(Identity((1, 64, 64)), images.portrait(64)[:1], SIGMA)
-    tuned = tune(problem, TotalVariation, Discrepancy(0.9))
-    assert re.search(r"by Discrepancy\(sigma=0.9\), residual 0\.[23]", tuned.recipe.source)
+    tuned = tune(replace(problem, noise=Gaussian(0.9)), TotalVariation, Discrepancy())
+    assert re.search(r"by Discrepancy\(\), residual 0\.[23]", tuned.recipe.source)
     capped = tune(problem, TotalVariation, Oracle(), weights=(3.0, 6.0))
     assert "at the end of the trials" in capped.recipe.source
     narrow = tune(problem, TotalVariation, LCurve(), weights=(0.1, 0.12))
@@ -124,7 +127,7 @@ def test_the_corner_of_the_l_curve_is_near_the_oracle_where_the_operator_is_ill_
 @pytest.mark.parametrize("operator", [Mask(images.random_mask(32, 32, 0.5), 3), LanczosDownsampler((3, 32, 32), 2)], ids=repr)
 def test_the_limit_keeps_the_measurement_and_is_where_small_weights_lead(operator: LinearOperator) -> None:
     x = images.portrait(32)
-    clean = Problem.simulate(operator, x)
+    clean = Problem.simulate(operator, x, 0)
     limit = recipes.limit(TotalVariation).solve(clean, progress=False)
     assert float((operator(limit.image) - clean.y).abs().max()) < 0.02
     apart = [
@@ -144,12 +147,12 @@ class Gamma(DifferentiableOperator):
     ("call", "kind", "words"),
     [
         (lambda p: recipes.limit(TotalVariation).solve(Problem(Gamma((3, 64, 64)), p.y)), BadType, "a LinearOperator"),
-        (lambda p: SURE(0), BadValue, "use recipes.limit"),
-        (lambda p: Discrepancy(0), BadValue, "sigma = 0.*instead of the discrepancy principle"),
+        (lambda p: tune(replace(p, noise=Gaussian(0)), TotalVariation, SURE()), BadValue, "without noise"),
+        (lambda p: tune(Problem(p.operator, p.y), TotalVariation, Discrepancy()), BadValue, "noise that is not known"),
         (lambda p: tune(Problem(p.operator, p.y), TotalVariation, Oracle()), BadValue, "without its ground truth"),
         (lambda p: tune(p, TotalVariation, LCurve(), weights=(1, 0.1)), BadValue, "two positive numbers"),
-        (lambda p: tune(p, lambda w: DeepImagePrior(Hourglass((4,))), SURE(SIGMA)), BadType, "a prior on pixels"),
-        (lambda p: SURE(None), BadType, "sigma = None"),
+        (lambda p: tune(p, lambda w: DeepImagePrior(Hourglass((4,))), SURE()), BadType, "a prior on pixels"),
+        (lambda p: tune(replace(p, noise=Laplace(0.1)), TotalVariation, SURE()), BadValue, "use Discrepancy"),
         (lambda p: TotalVariation("a"), BadType, "weight = 'a'"),
         (lambda p: compare(p, {}), BadValue, "at least one"),
     ],
@@ -160,7 +163,7 @@ def test_tuning_and_comparing_refuse(call, kind: type, words: str, problem: Prob
 
 
 def test_a_comparison_is_a_table_and_a_figure(problem: Problem) -> None:
-    tuned = tune(problem, TotalVariation, SURE(SIGMA))
+    tuned = tune(problem, TotalVariation, SURE())
     small = DeepImagePrior(Hourglass((4, 4)))
     contestants = {"none": NoPrior(), "TV": tuned.recipe, "DIP + TV": small + TotalVariation(0.01)}
     contestant_recipes = {
@@ -180,7 +183,7 @@ def test_a_comparison_is_a_table_and_a_figure(problem: Problem) -> None:
 
 def test_sure_holds_for_a_sum_of_penalties_on_pixels() -> None:
     noisy = Problem.simulate(Identity((1, 16, 16)), images.portrait(32)[:1, :16, :16], 0.1)
-    both = tune(noisy, lambda w: TotalVariation(w) + Tikhonov(0.01), SURE(0.1), method=Descent(steps=60), weights=(0.05, 0.2))
+    both = tune(noisy, lambda w: TotalVariation(w) + Tikhonov(0.01), SURE(), method=Descent(steps=60), weights=(0.05, 0.2))
     assert all(trial.psnr is not None for trial in both.trials)
 
 

@@ -11,8 +11,3 @@ def power(t: Tensor) -> Tensor:
 def per_image(values: Tensor, like: Tensor) -> Tensor:
     """Values (N,) in a shape that spreads over ``like`` (N, ...)."""
     return values.view(-1, *[1] * (like.ndim - 1))
-
-
-def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
-    """Mean of each member with weights of a member's shape: (N, ...) gives (N,)."""
-    return (values * weight).flatten(1).sum(1) / weight.sum()

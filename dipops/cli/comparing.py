@@ -17,6 +17,7 @@ from dipops.cli.solving import solve_convex, solve_recipe
 from dipops.comparison import Comparison
 from dipops.errors import BadValue
 from dipops.metrics import psnr
+from dipops.noise import ClippedGaussian
 from dipops.operators import Identity, LanczosDownsampler, LinearOrDifferentiableOperator, Mask
 from dipops.problem import Problem
 from dipops.recipes import Recipe, Settings
@@ -43,9 +44,9 @@ def compare(
     """
     names = _parse_priors(priors)
     x = images.load(photo)
-    simulated, dip = _parse_operator(operator, x, sigma / 255, settings)
+    simulated, dip = _parse_operator(operator, x, settings)
     make_folder(output)
-    problem = Problem.simulate(simulated, x, sigma / 255, run.seed).to(torch_device(run.device))
+    problem = Problem.simulate(simulated, x, sigma / 255, seed=run.seed).to(torch_device(run.device))
     solved = {LABELS[name]: _solve(problem, name, dip, run) for name in names}
     comparison = Comparison(problem, {label: result for label, (_, result) in solved.items()})
     for label, result in comparison.results.items():
@@ -64,11 +65,12 @@ def demo(
     """Add noise of σ = 25 to the bundled photograph and restore it with each prior; --steps is for the deep image prior."""
     make_folder(output)
     x = images.portrait(DEMO_SIZE)
-    sigma = DEMO_SIGMA / 255
-    problem = Problem.simulate(Identity(x.shape), x, sigma, run.seed, clip=True).to(torch_device(run.device))
+    problem = Problem.simulate(Identity(x.shape), x, ClippedGaussian(DEMO_SIGMA / 255), seed=run.seed).to(
+        torch_device(run.device)
+    )
     echo(run.quiet, f"A photograph of {DEMO_SIZE} x {DEMO_SIZE} with noise of σ = {DEMO_SIGMA:g}, restored with each prior:")
     priors: dict[str, PriorName] = {"no prior": "none", "TV": "tv", "DIP": "dip"}
-    dip = recipes.denoise(sigma)
+    dip = recipes.denoise()
     results = {title: _solve(problem, name, dip, run)[1] for title, name in priors.items()}
     restored = {"noisy": problem.y, **{title: result.image for title, result in results.items()}}
     for title, image in restored.items():
@@ -96,12 +98,11 @@ def _parse_priors(text: str) -> list[PriorName]:
     return [name for word in words for name in LABELS if name == word]
 
 
-def _parse_operator(text: str, x: Tensor, sigma: float, settings: Settings) -> tuple[LinearOrDifferentiableOperator, Recipe]:
+def _parse_operator(text: str, x: Tensor, settings: Settings) -> tuple[LinearOrDifferentiableOperator, Recipe]:
     """The operator that ``text`` names on images like x, and the deep image prior's recipe for it."""
-    denoise = recipes.denoise(sigma or DEMO_SIGMA / 255, settings)
     name, _, argument = text.rpartition(":")
     if text == "identity":
-        return Identity(x.shape), denoise
+        return Identity(x.shape), recipes.denoise(settings)
     if name == "mask":
         mask = images.random_mask(*x.shape[1:], keep=_parse_float(argument, "mask"))
         return Mask(mask, channels=len(x)), recipes.inpaint_random(settings)
@@ -109,7 +110,7 @@ def _parse_operator(text: str, x: Tensor, sigma: float, settings: Settings) -> t
         factor = parse_int(argument, "lanczos")
         return LanczosDownsampler(x.shape, factor), recipes.upscale(factor, settings)
     if name.endswith(".py"):
-        return load_operators(text, [tuple(x.shape)])[0], denoise
+        return load_operators(text, [tuple(x.shape)])[0], recipes.restore(settings)
     raise BadValue(f"operator {text!r}", "identity, mask:KEEP, lanczos:FACTOR or FILE.py:Class", "write mask:0.5, say")
 
 

@@ -65,8 +65,8 @@ class RestoringOptions:
 def denoise(input: InputImage, *, sigma: Sigma = 25.0, options: RestoringOptions) -> None:
     """Remove noise from an image."""
     y = images.load(input)
-    recipe = recipes.denoise(sigma / 255, options.dip.settings)
-    problem = Problem(Identity(y.shape), y, sigma=sigma / 255)
+    recipe = recipes.denoise(options.dip.settings)
+    problem = Problem(Identity(y.shape), y, sigma / 255)
     _restore(problem, recipe, options, {"command": "denoise", "sigma": sigma}, [input])
 
 
@@ -77,7 +77,7 @@ def upscale(input: InputImage, *, factor: Factor = "4", options: RestoringOption
     y = images.load(input)
     channels, height, width = y.shape
     operator = LanczosDownsampler((channels, height * ratio, width * ratio), ratio)
-    _restore(Problem(operator, y), recipe, options, {"command": "upscale", "factor": ratio}, [input])
+    _restore(Problem(operator, y, 0), recipe, options, {"command": "upscale", "factor": ratio}, [input])
 
 
 def inpaint(input: InputImage, *, mask: MaskImage, options: RestoringOptions) -> None:
@@ -89,7 +89,7 @@ def inpaint(input: InputImage, *, mask: MaskImage, options: RestoringOptions) ->
         raise BadValue(sizes, "equal sizes", "crop or resize the mask")
     operator = Mask(known, channels=len(y))
     recipe = recipes.inpaint_text(options.dip.settings)
-    _restore(Problem(operator, operator(y[None])), recipe, options, {"command": "inpaint"}, [input, mask])
+    _restore(Problem(operator, y, 0), recipe, options, {"command": "inpaint"}, [input, mask])
 
 
 def flash(flash: FlashPhoto, noflash: NoFlashPhoto, *, options: RestoringOptions) -> None:

@@ -1,5 +1,6 @@
 """Solve a problem as a command asks."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -29,6 +30,7 @@ def solve_recipe(problem: Problem, recipe: Recipe, run: RunOptions, checkpoint: 
 
 def print_cost_estimate(problem: Problem, recipe: Recipe, steps: int | None) -> None:
     """Print time and memory of a solve that takes over a minute."""
+    recipe = recipe.at(problem)
     cost = estimate(problem, recipe.prior, recipe.method, steps or recipe.steps)
     if cost.seconds > _LONG:
         typer.echo(f"{cost}{'; a stopping rule may end it sooner' if recipe.callbacks else ''}")
@@ -42,13 +44,12 @@ def solve_convex(
     Where σ is not known for a measurement that is an image, it is estimated from that image. What SURE has solved is not
     solved again, unless a number of steps or a checkpoint is given.
     """
-    sigma = problem.sigma
-    if sigma is None and isinstance(problem.operator, Identity):
-        sigma = images.noise_level(problem.y)
-    if name == "none" or weight is not None or not sigma:
+    if problem.noise is None and isinstance(problem.operator, Identity):
+        problem = replace(problem, noise=images.noise_level(problem.y))
+    if name == "none" or weight is not None or not problem.is_noisy:
         recipe = convex_recipe(problem, name, weight)
     else:
-        tuned = tune(problem, partial(_prior, problem, name), SURE(sigma), seed=run.seed, progress=not run.quiet)
+        tuned = tune(problem, partial(_prior, problem, name), SURE(), seed=run.seed, progress=not run.quiet)
         recipe = tuned.recipe
         if run.steps is None and checkpoint is None:
             return recipe, tuned.result

@@ -35,7 +35,7 @@ def restore(answer: Any) -> None:
     """An image that is closer to the ground truth than the measurement, found without the ground truth."""
     truth = images.photograph()[:, 150:214, 60:124]
     noisy = Problem.simulate(Identity(truth.shape), truth, 0.1, seed=3)
-    image = answer(Problem(noisy.operator, noisy.y, sigma=noisy.sigma))
+    image = answer(Problem(noisy.operator, noisy.y, noisy.noise))
     expect(isinstance(image, torch.Tensor), f"return an image, not a {type(image).__name__}: the image of a result")
     expect(image.numel() == truth.numel(), f"the image has shape {tuple(image.shape)} instead of {tuple(noisy.y.shape)}")
     restored, measured = (float(psnr(x.reshape(truth.shape).clamp(0, 1), truth)) for x in (image, noisy.y))

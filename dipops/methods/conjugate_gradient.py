@@ -13,6 +13,7 @@ from dipops._tools.state import Stateful
 from dipops.errors import BadType, require_positive
 from dipops.methods.convergence import CHANGE, by_change
 from dipops.methods.interface import require_steps
+from dipops.noise import require_least_squares
 from dipops.operators import LinearOperator, stack
 from dipops.priors import NoPrior, Prior, Tikhonov
 from dipops.problem import Problem
@@ -22,11 +23,12 @@ from dipops.problem import Problem
 class ConjugateGradient:
     """min over x of ½ ‖Ax - y‖² + ½ μ ‖Lx‖² for a linear A: with Tikhonov its exact minimum; with NoPrior least squares.
 
-    Björck, "Numerical Methods for Least Squares Problems", algorithm 7.4.1 (CGLS). With noise and NoPrior the image gets
-    better and then worse: stop by ``stopping.Discrepancy(sigma)``.
+    Björck, "Numerical Methods for Least Squares Problems", algorithm 7.4.1 (CGLS); weights of the problem multiply the squares.
+    With noise and NoPrior the image gets better and then worse: stop by ``stopping.Discrepancy()``. An image whose gradient is
+    rounding alone is left as it is.
 
     Attributes:
-        tolerance: stop where the relative change ‖x_k - x_(k-1)‖ / ‖x_k‖ falls to it.
+        tolerance: stop where the relative change ‖x_k - x_(k-1)‖ / ‖x_k - mean(x_k)‖ falls to it.
         steps: number of steps at most where ``solve`` is not given one.
         every: number of steps between two reads of values from the device.
 
@@ -47,7 +49,9 @@ class ConjugateGradient:
 
         Raises:
             BadType: the operator is not linear, or the prior is neither NoPrior nor Tikhonov.
+            BadValue: the noise is not Gaussian.
         """
+        require_least_squares(problem.noise, "ConjugateGradient", "use PrimalDual or Descent")
         if not isinstance(problem.operator, LinearOperator):
             raise BadType(f"ConjugateGradient on {problem.operator!r}", "a LinearOperator", "use Descent for a nonlinear one")
         if not isinstance(prior, NoPrior | Tikhonov):
@@ -58,41 +62,59 @@ class ConjugateGradient:
 
 
 class ConjugateGradientIteration(Stateful):
-    """CGLS on the stack of A and √μ L, each image of the batch with its own step lengths."""
+    """CGLS on the stack of √w A and √μ L, each image of the batch with its own step lengths."""
 
-    state = ("x", "residual", "slope", "direction", "power")
+    state = ("x", "residual", "slope", "direction", "power", "largest")
     mean = None
     precision: Precision = "full"
 
     def __init__(self, problem: Problem, prior: NoPrior | Tikhonov, tolerance: float = CHANGE) -> None:
         assert isinstance(problem.operator, LinearOperator)
         parts, y = [problem.operator], problem.y.flatten(1)
+        root = None if problem.weights is None else problem.weights.flatten(1).sqrt()
         if isinstance(prior, Tikhonov) and prior.weight > 0:
             analysis = prior.analysis(problem.operator.in_shape).to(problem.y)
             parts.append(prior.weight**0.5 * analysis)
-            y = torch.cat([y, y.new_zeros(len(y), prod(analysis.out_shape))], dim=1)
-        self._operator = stack(*parts)
+            rows = prod(analysis.out_shape)
+            y = torch.cat([y, y.new_zeros(len(y), rows)], dim=1)
+            root = None if root is None else torch.cat([root, root.new_ones(len(root), rows)], dim=1)
+        self._operator, self._root = stack(*parts), root
         with torch.no_grad():
             self.x = prior().detach()
             self.old = self.x
-            self.residual = y - self._operator(self.x)
-            self.slope = self._operator.adjoint(self.residual)
+            self.residual = (y if root is None else root * y) - self._weighted(self.x)
+            self.slope = self._pulled(self.residual)
             self.direction = self.slope.clone()
             self.power = power(self.slope)
+            self.largest = torch.zeros_like(self.power)
         self.convergence = by_change(self, tolerance)
 
     def step(self, measure: bool) -> tuple[Tensor, Tensor | None]:
         """One step, whose objective costs nothing."""
         with torch.no_grad():
-            image = self._operator(self.direction)
-            length = _ratio(self.power, power(image))
+            image = self._weighted(self.direction)
+            self.largest = torch.maximum(self.largest, _ratio(power(image), power(self.direction)))
+            length = _ratio(self.power, power(image)) * self._above_rounding()
             self.old, self.x = self.x, self.x + per_image(length, self.x) * self.direction
             self.residual = self.residual - length[:, None] * image
-            self.slope = self._operator.adjoint(self.residual)
+            self.slope = self._pulled(self.residual)
             steepness = power(self.slope)
             self.direction = self.slope + per_image(_ratio(steepness, self.power), self.x) * self.direction
             self.power = steepness
             return self.x, 0.5 * power(self.residual)
+
+    def _above_rounding(self) -> Tensor:
+        """1 for each member whose gradient is more than rounding, and 0 for the others: their steps would be noise."""
+        size = self.largest.sqrt()
+        rounding = torch.finfo(self.x.dtype).eps * size * (power(self.residual).sqrt() + size * power(self.x).sqrt())
+        return (self.power.sqrt() > rounding).to(self.x)
+
+    def _weighted(self, x: Tensor) -> Tensor:
+        measured = self._operator(x)
+        return measured if self._root is None else self._root * measured
+
+    def _pulled(self, residual: Tensor) -> Tensor:
+        return self._operator.adjoint(residual if self._root is None else self._root * residual)
 
 
 def _ratio(a: Tensor, b: Tensor) -> Tensor:

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from dipops.problem import Problem
-from dipops.stopping import StopRule
+from dipops.stopping import Mean, StopRule
 
-GAP, CHANGE = 1e-4, 2e-6
-_LEAST_RMS = 1e-4
+GAP, RESIDUAL, CHANGE = 1e-4, 5e-5, 2e-6
+_LEAST_SHARE = 1e-4
 _FIRST_CHECK = 10
 _LONGEST_WAIT = 100
 
@@ -32,8 +32,8 @@ class Convergence(StopRule):
     def __init__(self, measure: Callable[[], Tensor], tolerance: float, name: str, costly: bool) -> None:
         self._measure, self._tolerance, self._name, self._costly = measure, tolerance, name, costly
 
-    def start(self, problem: Problem, lag: int = 0) -> None:
-        super().start(problem, lag)
+    def start(self, problem: Problem, mean: Mean | None = None) -> None:
+        super().start(problem, mean)
         self._reached = problem.y.new_zeros(len(problem.y))
         self._index, self._image, self._next = 0, self.image, _FIRST_CHECK
 
@@ -69,6 +69,7 @@ def by_change(iteration: Any, tolerance: float) -> Convergence:
 
 
 def relative_change(x: Tensor, old: Tensor) -> Tensor:
-    """‖x - old‖ / ‖x‖ of each image (N,), with ‖x‖ at least that of an image that is 1e-4 everywhere."""
-    size = x.flatten(1).norm(dim=1).clamp(min=_LEAST_RMS * x[0].numel() ** 0.5)
-    return (x - old).flatten(1).norm(dim=1) / size
+    """‖x - old‖ / ‖x - mean(x)‖ of each image (N,), with a divisor of at least 1e-4 ‖x‖."""
+    flat = x.flatten(1)
+    size = torch.maximum((flat - flat.mean(1, keepdim=True)).norm(dim=1), _LEAST_SHARE * flat.norm(dim=1))
+    return (x - old).flatten(1).norm(dim=1) / size.clamp(min=torch.finfo(x.dtype).tiny)

@@ -37,6 +37,8 @@ class Descent:
         schedule: makes a learning-rate schedule from the optimiser, stepped once a step; None keeps the rate.
         average: decay of the exponential average of the outputs that is the answer, at least 0 and below 1; 0 for the last
             output, None for what suits the prior: 0.99, the paper's, for generators.
+        warm_up: whether the average forgets its first outputs sooner, see :class:`dipops.stopping.ExponentialMean`; the paper's
+            does not.
         steps: number of steps where ``solve`` is not given one.
         every: number of steps between two reads of values from the device.
         precision: of the networks in the prior, if there are any. "full" computes in the precision of the problem, "mixed"
@@ -51,6 +53,7 @@ class Descent:
     optimizer: MakeOptimizer = ADAM
     schedule: MakeSchedule | None = None
     average: float | None = None
+    warm_up: bool = True
     steps: int = 2000
     every: int = 25
     precision: ChosenPrecision = "auto"
@@ -71,7 +74,7 @@ class Descent:
             BadType: a schedule that needs more than the number of the step.
         """
         decay = (prior.average_decay or 0.0) if self.average is None else self.average
-        return DescentIteration(self, problem, prior, generators, ExponentialMean(decay) if decay else None)
+        return DescentIteration(self, problem, prior, generators, ExponentialMean(decay, self.warm_up) if decay else None)
 
 
 class DescentIteration:

@@ -9,9 +9,10 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
-from dipops.errors import BadValue, require_integer, require_positive
+from dipops.errors import require_integer, require_positive
 from dipops.methods.descent import Descent, DescentIteration
 from dipops.methods.interface import require_steps
+from dipops.noise import require_noise
 from dipops.priors import Prior
 from dipops.problem import Problem
 from dipops.stopping import PosteriorMean
@@ -22,7 +23,9 @@ _FLOOR = 1.0
 
 @dataclass(frozen=True)
 class Langevin:
-    """Stochastic gradient Langevin dynamics: samples θ from exp(-(½ ‖A(g(θ)) - y‖² + R(g(θ))) / σ²), the posterior.
+    """Stochastic gradient Langevin dynamics: samples θ from the posterior, exp(-(D(A(g(θ)), y) + R(g(θ))) / T).
+
+    T is the temperature of the noise: σ² for normal noise, 1 / peak for Poisson and the scale for Laplace noise.
 
     Welling and Teh, "Bayesian Learning via Stochastic Gradient Langevin Dynamics", ICML 2011; with the preconditioner of Li
     et al., "Preconditioned Stochastic Gradient Langevin Dynamics", AAAI 2016, equations 4 to 6 without Γ, one gain a layer;
@@ -36,7 +39,7 @@ class Langevin:
         every: number of steps between two reads of values from the device.
 
     Raises:
-        BadValue: the rate is not positive, or burn_in negative; on start, no two steps after burn_in, a problem whose σ is
+        BadValue: the rate is not positive, or burn_in negative; on start, no two steps after burn_in, a problem whose noise is
             not known or zero, or a prior with a box.
     """
 
@@ -52,14 +55,12 @@ class Langevin:
 
     def start(self, problem: Problem, prior: Prior, generators: Sequence[torch.Generator]) -> DescentIteration:
         """See :class:`dipops.methods.interface.Method`."""
-        if not problem.sigma:
-            raise BadValue(
-                f"Langevin with sigma = {problem.sigma}", "the σ of the noise", "write Problem(A, y, sigma=25 / 255)"
-            )
-        sampler = partial(_Sampler, rate=self.rate, temperature=problem.sigma**2, generators=generators)
+        noise = require_noise(problem.noise, "Langevin")
+        sampler = partial(_Sampler, rate=self.rate, temperature=noise.temperature, generators=generators)
         descent = Descent(sampler, steps=self.steps, every=self.every, precision="full")
         iteration = DescentIteration(descent, problem, prior, generators, PosteriorMean(self.burn_in))
-        iteration.reference_level = 0.5 * problem.sigma**2 * problem.y[0].numel()
+        expected = noise.expected(problem.y)
+        iteration.reference_level = float((problem.weighted(expected)).flatten(1).sum(1).max())
         return iteration
 
 

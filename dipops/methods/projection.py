@@ -5,6 +5,7 @@ from torch import Tensor
 
 from dipops.errors import BadValue, NotLinear
 from dipops.methods.conjugate_gradient import ConjugateGradientIteration
+from dipops.noise import require_least_squares
 from dipops.operators import LinearOperator, is_identity, is_mask
 from dipops.operators.checks import require_batch
 from dipops.priors import NoPrior
@@ -14,11 +15,11 @@ _STEPS = 200
 
 
 def project(problem: Problem, x: Tensor) -> Tensor:
-    """The images nearest to x that satisfy Ax = y: min over z of ‖z - x‖² subject to ‖A(z) - y‖² being least.
+    """The images nearest to x that satisfy Ax = y: min over z of ‖z - x‖² subject to Σ w (A(z) - y)² being least.
 
-    For a mask the known pixels are pasted; for another linear operator it is x + A⁺(y - A(x)), by conjugate gradients that
-    start at x and so never leave x + range(Aᵀ) (Björck, "Numerical Methods for Least Squares Problems", section 7.4). Only for
-    measurements without noise: it brings all of y's noise back.
+    For a mask the known pixels are pasted; where the weights are 0, y does not count. For another linear operator it is
+    x + A⁺(y - A(x)), by conjugate gradients that start at x and so never leave x + range(Aᵀ) (Björck, "Numerical Methods for
+    Least Squares Problems", section 7.4). Only for measurements without noise: it brings all of y's noise back.
 
     Args:
         problem: with a linear operator.
@@ -29,19 +30,19 @@ def project(problem: Problem, x: Tensor) -> Tensor:
 
     Raises:
         NotLinear: the operator is not linear.
-        BadType, BadValue: x is not what the operator takes, or there are not as many images as measurements.
+        BadType, BadValue: x is not what the operator takes, there are not as many images as measurements, or the noise is
+            not Gaussian.
     """
     operator = problem.operator
+    require_least_squares(problem.noise, "project", "leave the answer as it is")
     if not isinstance(operator, LinearOperator):
         raise NotLinear(f"project on {operator!r}", "a LinearOperator", "leave the fit of a nonlinear operator to solve")
     require_batch(x, operator.in_shape, operator._like, "x", repr(operator))
     if len(x) != len(problem.y):
         raise BadValue(f"{len(x)} images for {len(problem.y)} measurements", "one each", "repeat the one")
     with torch.no_grad():
-        if is_identity(operator):
-            return problem.y.clone()
-        if is_mask(operator):
-            return torch.where(operator.mask > 0, problem.y, x)
+        if is_identity(operator) or is_mask(operator):
+            return problem.y.clone() if problem.weights is None else torch.where(problem.weights > 0, problem.y, x)
         return _by_conjugate_gradients(problem, x)
 
 

@@ -5,9 +5,10 @@ from dipops.operators.elementary import GuidedInput, Identity, Mask, is_identity
 from dipops.operators.features import Activation, FeatureMap, Normalise
 from dipops.operators.interface import DifferentiableOperator, LinearOperator, LinearOrDifferentiableOperator, stack
 from dipops.operators.resampling import LanczosDownsampler
+from dipops.operators.sensor import ExpectedClip
 
 __all__ = [
-    "Activation", "DifferentiableOperator", "FeatureMap", "FiniteDifferences", "GuidedInput", "Identity",
+    "Activation", "DifferentiableOperator", "ExpectedClip", "FeatureMap", "FiniteDifferences", "GuidedInput", "Identity",
     "LanczosDownsampler", "LinearOperator", "LinearOrDifferentiableOperator", "Mask", "Normalise", "is_identity",
     "is_mask", "stack",
 ]  # fmt: skip

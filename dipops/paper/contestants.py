@@ -82,8 +82,8 @@ def by_recipe(recipe_of: Callable[[Settings], Recipe]) -> Contestant:
     """
 
     def restore(problem: Problem, config: RunConfig, seed: int, data: Path, progress: bool) -> Outcome:
-        recipe = recipe_of(config.settings)
-        stop = Observe(Discrepancy(problem.sigma) if problem.sigma else VARIANCE)
+        recipe = recipe_of(config.settings).at(problem)
+        stop = Observe(Discrepancy() if problem.is_noisy else VARIANCE)
         result = solve(
             problem,
             recipe.prior,
@@ -100,7 +100,7 @@ def by_recipe(recipe_of: Callable[[Settings], Recipe]) -> Contestant:
             steps[STOPPED] = int(by_stop.image_steps)
         for best in oracle:
             images[ORACLE], steps[ORACLE] = best.image, int(best.image_steps)
-        if problem.sigma == 0 and isinstance(problem.operator, LinearOperator):
+        if problem.is_noise_free and isinstance(problem.operator, LinearOperator):
             images[PROJECTED] = project(problem, next(iter(images.values())))
         curves = {name: _thin(curve[:, 0]) for name, curve in result.trace.items()}
         facts = {"steps": result.steps, "ended": result.message, "at": steps, "curves": curves}
@@ -116,8 +116,8 @@ def by_weight(prior_of_weight: Callable[[float], Prior], name: str) -> Contestan
     """A convex prior at its best weight: SURE's where there is noise, else in the limit Ax = y, in a share of its steps."""
 
     def restore(problem: Problem, config: RunConfig, seed: int, data: Path, progress: bool) -> Outcome:
-        if problem.sigma:
-            tuned = tune(problem, prior_of_weight, SURE(problem.sigma), seed=seed, progress=False)
+        if problem.is_noisy:
+            tuned = tune(problem, prior_of_weight, SURE(), seed=seed, progress=False)
             recipe, result = tuned.recipe, tuned.result
         else:
             recipe = limit(prior_of_weight)

@@ -94,9 +94,9 @@ def mean_over(figure: Figure, images: Collection[str]) -> float:
     return mean(figure[name] for name in images) if isinstance(figure, Mapping) else figure
 
 
-def _denoisers(sigma: float) -> dict[str, Contestant]:
+def _denoisers() -> dict[str, Contestant]:
     return {
-        "DIP": by_recipe(partial(recipes.denoise, sigma)),
+        "DIP": by_recipe(recipes.denoise),
         "CBM3D": by_library(classical.bm3d, "bm3d"),
         "NLM": by_library(classical.non_local_means, "skimage.restoration"),
         "TV": _TV,
@@ -123,8 +123,8 @@ _SIX = encoder_decoder().channels
 _SPARSE_CODING = by_library(classical.convolutional_sparse_coding, "sporco.admm.cbpdn", "sporco.util")
 _SETS = [(factor, name) for factor in (4, 8) for name in ("set5", "set14")]
 _CONTESTS: dict[str, tuple[Callable[[str, Images], Problem], dict[str, Contestant]]] = {
-    "denoise-25": (problems.noisy, _denoisers(25 / 255)),
-    "denoise-50": (problems.with_noise, _denoisers(50 / 255)),
+    "denoise-25": (problems.noisy, _denoisers()),
+    "denoise-50": (problems.with_noise, _denoisers()),
     **{f"x{factor}-{name}": (partial(problems.reduced_by_pillow, factor), _upscalers(factor)) for factor, name in _SETS},
     **{
         f"x{factor}-{name}-matched": (partial(problems.reduced_by_operator, factor), _upscalers(factor))

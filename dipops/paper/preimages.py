@@ -83,7 +83,7 @@ def preimages(
     def solved() -> Iterator[Preimage]:
         for layer in layers:
             operator = network.at(layer, photo.shape).to(photo)
-            problem = Problem.simulate(operator, photo).normalised()
+            problem = Problem.simulate(operator, photo, 0).normalised()
             for name, recipe in contestants.items():
                 result = recipe.solve(problem, seed, steps, progress=progress)
                 image = result.image.clamp(0, 1)

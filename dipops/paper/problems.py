@@ -7,6 +7,7 @@ from torch import Tensor
 
 from dipops import images
 from dipops._tools.seeds import stream
+from dipops.noise import ClippedGaussian
 from dipops.operators import GuidedInput, Identity, LanczosDownsampler, Mask
 from dipops.paper.data import MASK, Images
 from dipops.problem import Problem
@@ -18,13 +19,13 @@ _UNIT = 32
 def noisy(name: str, files: Images) -> Problem:
     """The paper's noisy file, σ = 25."""
     truth = files["truth"]
-    return Problem(Identity(truth.shape), files["noisy"], truth, 25 / 255)
+    return Problem(Identity(truth.shape), files["noisy"], 25 / 255, truth=truth)
 
 
 def with_noise(name: str, files: Images) -> Problem:
     """The image with noise of σ = 50, cut to [0, 1]."""
     truth = files["truth"]
-    return Problem.simulate(Identity(truth.shape), truth, 50 / 255, clip=True)
+    return Problem.simulate(Identity(truth.shape), truth, ClippedGaussian(50 / 255))
 
 
 def reduced_by_pillow(factor: int, name: str, files: Images) -> Problem:
@@ -34,30 +35,30 @@ def reduced_by_pillow(factor: int, name: str, files: Images) -> Problem:
     small = images.to_pil(truth).resize((width // factor, height // factor), Image.Resampling.LANCZOS)
     pixels = torch.from_numpy(np.array(small, dtype=np.float32) / 255)
     y = pixels[None] if pixels.ndim == 2 else pixels.movedim(-1, 0).contiguous()
-    return Problem(LanczosDownsampler(truth.shape, factor), y, truth)
+    return Problem(LanczosDownsampler(truth.shape, factor), y, truth=truth)
 
 
 def reduced_by_operator(factor: int, name: str, files: Images) -> Problem:
     """The small image is what the operator makes of the image."""
     truth = _divisible(files["truth"])
-    return Problem.simulate(LanczosDownsampler(truth.shape, factor), truth)
+    return Problem.simulate(LanczosDownsampler(truth.shape, factor), truth, 0)
 
 
 def masked(name: str, files: Images) -> Problem:
     """The image under the paper's mask."""
     truth = files["truth"]
-    return Problem.simulate(Mask((files[MASK][0] > 0.5).float(), len(truth)), truth)
+    return Problem.simulate(Mask((files[MASK][0] > 0.5).float(), len(truth)), truth, 0)
 
 
 def halved(name: str, files: Images) -> Problem:
     """The grey image under the mask of the paper's file, which is black where a pixel is missing."""
-    return Problem.simulate(Mask((files["half"][0] > 0).float(), 1), files["truth"])
+    return Problem.simulate(Mask((files["half"][0] > 0).float(), 1), files["truth"], 0)
 
 
 def sparse(name: str, files: Images) -> Problem:
     """The image with 2% of its pixels known, at random."""
     truth = files["truth"]
-    return Problem.simulate(Mask(images.random_mask(*truth.shape[1:], keep=0.02), len(truth)), truth)
+    return Problem.simulate(Mask(images.random_mask(*truth.shape[1:], keep=0.02), len(truth)), truth, 0)
 
 
 def as_it_is(name: str, files: Images) -> Problem:
@@ -72,7 +73,7 @@ def guided(name: str, files: Images) -> Problem:
 
 def photo(name: str, files: Images) -> Problem:
     """A photo of which a network's features are taken."""
-    return Problem(Identity(files["photo"].shape), files["photo"], files["photo"])
+    return Problem(Identity(files["photo"].shape), files["photo"], truth=files["photo"])
 
 
 def nothing(name: str, files: Images) -> Problem:

@@ -108,11 +108,12 @@ def fingerprint(
 
     The iteration is that before the first step: its state holds the weights, rates and random states of the start.
     """
-    truth = {} if problem.truth is None else {"truth": problem.truth}
+    tensors = {"y": problem.y, "weights": problem.weights, "truth": problem.truth}
     start = hashlib.sha256(description(iteration.state_dict()).encode()).hexdigest()[:16]
     return {
         "operator": description(problem.operator),
-        "measurement": f"{tuple(problem.y.shape)} σ = {problem.sigma} {digest_of({'y': problem.y, **truth})}",
+        "measurement": f"{tuple(problem.y.shape)} {problem.noise} "
+        + digest_of({name: tensor for name, tensor in tensors.items() if tensor is not None}),
         "prior": description(prior),
         "method": f"{description(method)} from {start}",
         "callbacks": description(list(callbacks)),

@@ -33,6 +33,7 @@ class Result:
         source: which image the answer of each member is: "stopped" for the image of a rule that stopped, "kept" for the image
             that a rule keeps so far, "average" for the average of the outputs, "last" for the last output.
         projected: whether the answer was then moved to the nearest image that satisfies Ax = y.
+        debiased: whether the answer was then corrected for clipped noise; objective and data_psnr are those before.
         image_steps: the steps that the members of ``image`` are from, (N,).
         last: the last output.
         average: the average at the end, or None where there was none.
@@ -67,6 +68,7 @@ class Result:
     seconds: float
     seed: int
     projected: bool = False
+    debiased: bool = False
 
     def ensemble(self, runs: int | None = None) -> "Ensemble":
         """Mean and standard deviation of the runs of ``problem.repeat(runs)``; by default all members are runs of one image.

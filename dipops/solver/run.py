@@ -55,7 +55,7 @@ class Run:
         if self.mean:
             self.mean.start(steps)
         for rule in (*self.rules, *self.observed):
-            rule.start(problem, self.mean.lag if self.mean else 0)
+            rule.start(problem, self.mean)
         self.guard = DivergenceGuard(self.iteration.reference_level) if isinstance(self.iteration, Slowing) else None
         self.trace = Trace(problem, steps, self.mean is not None)
         self.index, self.last = 0, problem.y

@@ -12,7 +12,7 @@ from dipops._tools.allocator import reused_memory
 from dipops._tools.batches import per_image
 from dipops._tools.progress import progress_bar
 from dipops.errors import BadType, require_integer
-from dipops.methods import Method, default_method
+from dipops.methods import Descent, Method, default_method
 from dipops.priors import Prior
 from dipops.problem import Problem
 from dipops.solver.checkpoint import Checkpoint, fingerprint
@@ -20,7 +20,7 @@ from dipops.solver.divergence import Health
 from dipops.solver.result import Result, Source, Status
 from dipops.solver.run import Ending, Run
 from dipops.solver.snapshots import Snapshots, resume
-from dipops.stopping import Callback, Observe, Observed, Step, StopRule
+from dipops.stopping import Callback, Discrepancy, Observe, Observed, Step, StopRule
 
 
 def solve(
@@ -30,11 +30,11 @@ def solve(
     *,
     steps: int | None = None,
     seed: int = 0,
-    callbacks: Sequence[StopRule | Observe | Callback] = (),
+    callbacks: Sequence[StopRule | Observe | Callback] | None = None,
     checkpoint: str | Path | None = None,
     progress: bool = True,
 ) -> Result:
-    """Minimise ½ ‖A(g(θ)) - y‖² + R(g(θ)) over θ, each image of a batch by itself.
+    """Minimise D(A(g(θ)), y) + R(g(θ)) over θ, each image of a batch by itself.
 
     The same seed, threads and PyTorch give the same bits on a CPU. Global random state is neither used nor changed.
 
@@ -54,7 +54,8 @@ def solve(
         seed: of everything random; member k of a batch gets seed + k.
         callbacks: stopping rules, of which one ends the solve once each member of the batch is done by it or another, and which
             replace the tolerance of a convex method; ``Observe(rule)`` and ``Oracle()``, which are only followed; and functions
-            that are given a Step now and then and return None or the reason to stop.
+            that are given a Step now and then and return None or the reason to stop. By default a Descent with a generator
+            stops by ``Discrepancy()`` where the noise is known, since it would fit the noise too; ``()`` makes all steps.
         checkpoint: a file in which the state is saved now and then and at the end. Where it exists, the solve resumes from
             it and ends with the bits of one that was never interrupted (on a CPU with as many threads); a finished solve
             repeats its last few steps, and a larger ``steps`` continues it. It must be the same solve: operator, prior, method,
@@ -66,11 +67,13 @@ def solve(
         BadFile: the checkpoint cannot be written, or is damaged or of another solve; it is then left as it was.
         Diverged: the objective was never finite.
     """
-    require_solvable(prior, callbacks, steps)
+    require_solvable(prior, callbacks or (), steps)
     require_integer("seed", seed, 0, "leave it out for 0")
     started = deepcopy(prior)
     started.start(problem, [seed + k for k in range(len(problem.y))])
     method = method or default_method(problem, prior)
+    if callbacks is None:
+        callbacks = _default_callbacks(problem, prior, method)
     rules = [callback for callback in callbacks if isinstance(callback, StopRule | Observe)]
     functions = [callback for callback in callbacks if not isinstance(callback, StopRule | Observe)]
     run = Run(problem, started, method, steps or method.steps, seed, rules)
@@ -86,6 +89,11 @@ def solve(
         return _result(run, started, seed)
 
 
+def _default_callbacks(problem: Problem, prior: Prior, method: Method) -> Sequence[StopRule]:
+    """The discrepancy principle where a generator would fit the noise too."""
+    return [Discrepancy()] if problem.is_noisy and not prior.on_pixels and isinstance(method, Descent) else []
+
+
 def require_solvable(prior: Prior, callbacks: Sequence[object], steps: int | None) -> None:
     """Refuse what newcomers write instead of a prior, callbacks or steps; raises as ``solve``."""
     if not isinstance(prior, Prior):
@@ -94,7 +102,7 @@ def require_solvable(prior: Prior, callbacks: Sequence[object], steps: int | Non
     for callback in callbacks:
         if isinstance(callback, type) or not (isinstance(callback, StopRule | Observe) or callable(callback)):
             expected = "a stopping rule, Observe(rule) or a function of a Step"
-            raise BadType(f"the callback {callback!r}", expected, "write stopping.Discrepancy(0.1), say")
+            raise BadType(f"the callback {callback!r}", expected, "write stopping.Discrepancy(), say")
     if steps is not None:
         require_integer("steps", steps, 1, "leave it out for the method's own number")
 

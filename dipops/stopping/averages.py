@@ -14,11 +14,11 @@ class Mean(Stateful):
         lag: mean age of its outputs, in steps.
     """
 
-    state = ("average",)
-    lag = 0
+    state = ("average", "lag")
 
     def __init__(self) -> None:
         self.average: Tensor | None = None
+        self.lag = 0.0
 
     def start(self, steps: int) -> None:
         """Begin a solve of at most ``steps`` steps."""
@@ -34,14 +34,28 @@ class Mean(Stateful):
 
 
 class ExponentialMean(Mean):
-    """The exponential average a ← decay a + (1 - decay) x, which begins with the first output."""
+    """The exponential average a ← d a + (1 - d) x of the outputs x.
 
-    def __init__(self, decay: float) -> None:
+    Args:
+        decay: d, from 0 up to 1.
+        warm_up: step t takes min(decay, (1 + t) / (10 + t)) for d, so that the first outputs, which are random, fade soon.
+            Without it a begins with the first output and d is ``decay`` from then on.
+    """
+
+    state = (*Mean.state, "_count")
+
+    def __init__(self, decay: float, warm_up: bool = True) -> None:
         super().__init__()
-        self._decay, self.lag = decay, round(decay / (1 - decay))
+        self._decay, self._warm_up, self._count = decay, warm_up, 0
 
     def update(self, image: Tensor) -> None:
-        self.average = image.clone() if self.average is None else self.average.lerp_(image, 1 - self._decay)
+        decay = min(self._decay, (1 + self._count) / (10 + self._count)) if self._warm_up else self._decay
+        self._count += 1
+        if self.average is None:
+            self.average = image.clone()
+        else:
+            self.average.lerp_(image, 1 - decay)
+            self.lag = decay * (self.lag + 1)
 
 
 class PosteriorMean(Mean):
@@ -50,7 +64,7 @@ class PosteriorMean(Mean):
     Until then the last output is the average.
     """
 
-    state = ("average", "_count", "_squares")
+    state = (*Mean.state, "_count", "_squares")
 
     def __init__(self, burn_in: int) -> None:
         super().__init__()

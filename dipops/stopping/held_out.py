@@ -5,11 +5,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from dipops._tools.batches import weighted_mean
 from dipops._tools.seeds import stream
 from dipops.errors import BadValue, require_number
-from dipops.operators import Mask, is_mask
 from dipops.problem import Problem
+from dipops.stopping.averages import Mean
 from dipops.stopping.interface import LowestRule, require_patience
 
 
@@ -40,18 +39,11 @@ class HeldOut(LowestRule):
         require_patience(self.patience)
 
     def fitted(self, problem: Problem) -> Problem:
-        fitted = ~self.chosen(problem)
-        channels = problem.operator.out_shape[0]
-        if is_mask(problem.operator):
-            return replace(problem, operator=Mask(problem.operator.mask * fitted, channels), y=problem.y * fitted)
-        mask = Mask(fitted.to(problem.y), channels)
-        return replace(problem, operator=mask @ problem.operator, y=problem.y * fitted)
+        return self._parted(problem, ~self.chosen(problem))
 
-    def start(self, problem: Problem, lag: int = 0) -> None:
-        super().start(problem, lag)
-        self._problem = problem
-        chosen = self.chosen(problem).expand(problem.operator.out_shape).to(problem.y)
-        self._weight = chosen * (problem.operator.mask if is_mask(problem.operator) else 1)
+    def start(self, problem: Problem, mean: Mean | None = None) -> None:
+        super().start(problem, mean)
+        self._held_out = self._parted(problem, self.chosen(problem))
 
     def chosen(self, problem: Problem) -> Tensor:
         """Which pixels are held out, (1, H, W); the same for the same size."""
@@ -60,13 +52,18 @@ class HeldOut(LowestRule):
             raise BadValue(f"HeldOut on measurements of shape {shape}", "(C, H, W)", "use another stopping rule")
         chosen = torch.rand(1, *shape[1:], generator=stream(0, "held out")) < self.fraction
         chosen = chosen.to(problem.y.device)
-        known = problem.operator.mask > 0 if is_mask(problem.operator) else torch.ones_like(chosen)
-        if not (chosen & known).any() or not (~chosen & known).any():
-            came = f"{int((chosen & known).any(0).sum())} of {int(known.any(0).sum())} measured pixels held out"
-            raise BadValue(came, "some, and not all", "choose another fraction")
+        known = torch.ones_like(problem.y[:1], dtype=torch.bool) if problem.weights is None else problem.weights > 0
+        for member in known:
+            if not (chosen & member).any() or not (~chosen & member).any():
+                came = f"{int((chosen & member).any(0).sum())} of {int(member.any(0).sum())} measured pixels held out"
+                raise BadValue(came, "some, and not all", "choose another fraction")
         return chosen
 
     def update(self, index: int, image: Tensor, answer: Tensor) -> None:
         with torch.no_grad():
-            difference = self._problem.operator(answer) - self._problem.y
-        self.consider(weighted_mean(difference.square(), self._weight).sqrt(), index, answer)
+            self.consider(self._held_out.rms_residual(answer), index, answer)
+
+    @staticmethod
+    def _parted(problem: Problem, part: Tensor) -> Problem:
+        """The problem of a part of the pixels."""
+        return replace(problem, weights=problem.weighted(part.expand(1, *problem.operator.out_shape).to(problem.y)))

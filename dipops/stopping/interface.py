@@ -11,6 +11,7 @@ from dipops._tools.batches import per_image
 from dipops._tools.state import Stateful
 from dipops.errors import require_integer
 from dipops.problem import Problem
+from dipops.stopping.averages import Mean
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,13 @@ class StopRule(Stateful):
         """The problem to fit: the given one, unless the rule needs a part of the measurements for itself."""
         return problem
 
-    def start(self, problem: Problem, lag: int = 0) -> None:
+    def start(self, problem: Problem, mean: Mean | None = None) -> None:
         """Begin to follow a solve.
 
         Args:
             problem: all of it, whatever is fitted.
-            lag: mean age, in steps, of the outputs in the answer; 0 where the answer is the last output.
+            mean: the average of the outputs that is the answer, whose ``lag`` tells how old they are; None where the answer is
+                the last output.
         """
         self.image = problem.y.new_zeros(len(problem.y), *problem.operator.in_shape)
         self.image_steps = torch.zeros(len(problem.y), dtype=torch.int64, device=problem.y.device)
@@ -109,8 +111,8 @@ class LowestRule(StopRule):
     patience: int
     curve: str
 
-    def start(self, problem: Problem, lag: int = 0) -> None:
-        super().start(problem, lag)
+    def start(self, problem: Problem, mean: Mean | None = None) -> None:
+        super().start(problem, mean)
         self.lowest = problem.y.new_full((len(problem.y),), float("inf"))
 
     def consider(self, value: Tensor, index: int, answer: Tensor) -> None:

@@ -7,6 +7,7 @@ from torch import Tensor
 from dipops._tools.batches import power
 from dipops.errors import BadValue
 from dipops.problem import Problem
+from dipops.stopping.averages import Mean
 from dipops.stopping.interface import StopRule
 
 
@@ -22,8 +23,8 @@ class Oracle(StopRule):
 
     state = (*StopRule.state, "least")
 
-    def start(self, problem: Problem, lag: int = 0) -> None:
-        super().start(problem, lag)
+    def start(self, problem: Problem, mean: Mean | None = None) -> None:
+        super().start(problem, mean)
         if problem.truth is None:
             raise BadValue("Oracle() on a problem without its ground truth", "a problem with truth", "leave the oracle out")
         self._truth = problem.truth

@@ -8,6 +8,7 @@ from torch import Tensor
 from dipops._tools.batches import power
 from dipops.errors import require_integer, require_number
 from dipops.problem import Problem
+from dipops.stopping.averages import Mean
 from dipops.stopping.interface import LowestRule, require_patience
 
 
@@ -37,8 +38,8 @@ class WindowedVariance(LowestRule):
         require_patience(self.patience)
         self.curve = f"variance over {self.window} outputs"
 
-    def start(self, problem: Problem, lag: int = 0) -> None:
-        super().start(problem, lag)
+    def start(self, problem: Problem, mean: Mean | None = None) -> None:
+        super().start(problem, mean)
         self._ring = self.image.new_zeros(self.window, *self.image.shape)
         self._sum = torch.zeros_like(self.image, dtype=torch.float64)
         self._squares = self._sum.flatten(1).sum(1)
@@ -79,8 +80,8 @@ class ExponentialVariance(LowestRule):
         require_number("alpha", self.alpha, lambda alpha: 0 < alpha < 1, "between 0 and 1", "the authors' is 0.1")
         require_patience(self.patience)
 
-    def start(self, problem: Problem, lag: int = 0) -> None:
-        super().start(problem, lag)
+    def start(self, problem: Problem, mean: Mean | None = None) -> None:
+        super().start(problem, mean)
         self._mean = torch.zeros_like(self.image)
         self._variance = self.lowest.new_zeros(len(self.lowest))
 

@@ -11,6 +11,7 @@ import dipops
 
 _PAGES = {
     "solve": ("Problems, methods and solve", ("dipops", "dipops.methods", "dipops.solver")),
+    "noise": ("Noise", ("dipops.noise",)),
     "operators": ("Operators", ("dipops.operators", "dipops.operators.networks")),
     "priors": ("Priors", ("dipops.priors", "dipops.priors.generators", "dipops.priors.inputs")),
     "recipes": ("Recipes", ("dipops.recipes",)),

@@ -113,7 +113,7 @@ def flow():
         (0.1, 0.78, "Problem\n" + ", ".join(problem)),
         (0.1, 0.5, "Prior\nθ, g(θ), R"),
         (0.1, 0.22, "Method\nhow θ moves"),
-        (0.5, 0.5, "solve\nmin ½‖A(g(θ)) − y‖² + R(g(θ))\n" + ", ".join(options)),
+        (0.5, 0.5, "solve\nmin D(A(g(θ)), y) + R(g(θ))\n" + ", ".join(options)),
         (0.9, 0.5, "Result\n" + "\n".join(result)),
     ]
     for across, up, text in boxes:

@@ -38,7 +38,7 @@ def bytes_held():
     rows = []
     for side in _SIZES:
         problem = Problem(Identity((3, side, side)), torch.rand(3, side, side, generator=torch.Generator().manual_seed(0)))
-        light = recipes.denoise(0.1)
+        light = recipes.denoise()
         costs = [
             estimate(problem, TotalVariation(0.1), steps=1),
             estimate(problem, light.prior, light.method, steps=1),

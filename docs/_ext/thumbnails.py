@@ -17,6 +17,7 @@ _ROWS = {
     "custom_nonlinear": (0, -2),
     "algebra": (0, -2),
     "batch": (2, 3),
+    "poisson": (0, -2),
     "preimage": (0, -1),
     "maximise": (1, -1),
     "tuning": (2, 0),

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dipops import Identity, Problem, images, recipes, solve
+from dipops import ClippedGaussian, Identity, Problem, images, recipes, solve
 from dipops.methods.descent import DescentIteration
 
 FILE = Path(__file__).with_name("denoising.npz")
@@ -19,7 +19,7 @@ DIRECTIONS, STEPS, SIGMA = 32, 500, 25 / 255
 def main() -> None:
     """Record the light recipe on the bundled portrait at 64 pixels, seed 0."""
     x = images.portrait(64)
-    problem = Problem.simulate(Identity(x.shape), x, SIGMA, clip=True)
+    problem = Problem.simulate(Identity(x.shape), x, ClippedGaussian(SIGMA))
     directions = torch.linalg.qr(torch.randn(x.numel(), DIRECTIONS, generator=torch.Generator().manual_seed(0))).Q
     outputs: list[torch.Tensor] = []
     step = DescentIteration.step
@@ -29,7 +29,7 @@ def main() -> None:
         outputs.append(image.flatten() @ directions)
         return image, objective
 
-    recipe = recipes.denoise(SIGMA)
+    recipe = recipes.denoise()
     DescentIteration.step = recorded
     result = solve(problem, recipe.prior, recipe.method, steps=STEPS)
     curve = result.trace["psnr_average"][:, 0]

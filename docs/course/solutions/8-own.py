@@ -24,7 +24,7 @@ grade("own.explain", hidden)
 
 # %% own.restore
 def restore(problem):
-    return tune(problem, TotalVariation, SURE(problem.sigma), progress=False).result.image
+    return tune(problem, TotalVariation, SURE(), progress=False).result.image
 
 
 grade("own.restore", restore)
@@ -36,8 +36,8 @@ def fair(problem):
 
     from dipops import NoPrior
 
-    tuned = tune(problem, TotalVariation, Discrepancy(problem.sigma), progress=False)
-    network = replace(recipes.denoise(problem.sigma), steps=150)
+    tuned = tune(problem, TotalVariation, Discrepancy(), progress=False)
+    network = replace(recipes.restore(), steps=150)
     priors = {"none": NoPrior(), "TV": tuned.recipe, "DIP": network}
     return compare(problem, priors, progress=False), {"TV": tuned}
 

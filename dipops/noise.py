@@ -1,0 +1,281 @@
+"""How measurements are drawn around A(x), and the data term that follows from it."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from dipops.errors import BadValue, require_number, require_positive
+from dipops.operators.sensor import clipped_noise_moments
+
+_IMAGE_UNITS = "give it in image units: 25 / 255"
+_LEAST_SHARE = 1e-3
+_NODES = 4097
+
+
+class Noise:
+    """A model of the noise: how y is drawn around A(x), and D(A(x), y), its negative log-likelihood times ``temperature``.
+
+    ``weights`` are None, or broadcast to y and at least 0: 0 for what was not measured.
+    """
+
+    @property
+    def temperature(self) -> float:
+        """What D is divided by to give the negative log-likelihood."""
+        raise NotImplementedError
+
+    def distances(self, ax: Tensor, y: Tensor) -> Tensor:
+        """The terms of D without weights, of the shape of y: 0 where A(x) = y, finite and with a gradient everywhere."""
+        raise NotImplementedError
+
+    def data_term(self, ax: Tensor, y: Tensor, weights: Tensor | None = None) -> Tensor:
+        """D of each image: (N, *out_shape) gives (N,)."""
+        distances = self.distances(ax, y)
+        return (distances if weights is None else weights * distances).flatten(1).sum(1)
+
+    def expected(self, ax: Tensor) -> Tensor:
+        """The expected distance of y from A(x) where A(x) is true, of the shape of ax."""
+        raise NotImplementedError
+
+    def prox_conjugate(self, u: Tensor, step: float | Tensor, y: Tensor, weights: Tensor | None = None) -> Tensor:
+        """argmin over v of ½ ‖v - u‖² + step D*(v), with D* the convex conjugate of D in A(x)."""
+        raise NotImplementedError
+
+    def draw(self, ax: Tensor, generator: torch.Generator) -> Tensor:
+        """One measurement y around A(x), drawn on the CPU."""
+        raise NotImplementedError
+
+    def scaled(self, factor: float) -> "Noise":
+        """The noise of factor · y, for a positive factor."""
+        raise NotImplementedError
+
+    def debias(self, image: Tensor) -> Tensor:
+        """The image whose noisy measurements have the given one as their mean."""
+        return image
+
+
+@dataclass(frozen=True)
+class Gaussian(Noise):
+    """y = A(x) + n with n normal of standard deviation σ: least squares, D = ½ ‖A(x) - y‖².
+
+    Attributes:
+        sigma: σ, at least 0, in image units, such as 25 / 255. 0 is free of noise.
+
+    Raises:
+        BadValue: sigma is negative or not finite.
+    """
+
+    sigma: float
+
+    def __post_init__(self) -> None:
+        wanted = ("a standard deviation of at least 0", _IMAGE_UNITS)
+        require_number("sigma", self.sigma, lambda sigma: 0 <= sigma < float("inf"), *wanted)
+
+    @property
+    def temperature(self) -> float:
+        return self.sigma**2
+
+    def distances(self, ax: Tensor, y: Tensor) -> Tensor:
+        return 0.5 * (ax - y).square()
+
+    def data_term(self, ax: Tensor, y: Tensor, weights: Tensor | None = None) -> Tensor:
+        squares = (ax - y).square()
+        return 0.5 * (squares if weights is None else weights * squares).flatten(1).sum(1)
+
+    def expected(self, ax: Tensor) -> Tensor:
+        return torch.full_like(ax, 0.5 * self.sigma**2)
+
+    def prox_conjugate(self, u: Tensor, step: float | Tensor, y: Tensor, weights: Tensor | None = None) -> Tensor:
+        moved = u - step * y
+        return moved / (1 + step) if weights is None else weights * moved / (weights + step)
+
+    def draw(self, ax: Tensor, generator: torch.Generator) -> Tensor:
+        return ax + self.sigma * torch.randn(ax.shape, generator=generator).to(ax)
+
+    def scaled(self, factor: float) -> "Gaussian":
+        return Gaussian(self.sigma * factor)
+
+
+LEAST_SQUARES = Gaussian(0.0)
+"""What stands for noise that is not known."""
+
+
+@dataclass(frozen=True)
+class ClippedGaussian(Gaussian):
+    """y = clip(A(x) + n, 0, 1) with n normal of standard deviation σ, as in 8-bit files.
+
+    Least squares lead to the mean of y instead of A(x): lighter near black, darker near white. Where y measures the pixels
+    themselves, ``debias`` inverts that mean, see :class:`dipops.operators.sensor.ExpectedClip`.
+
+    Attributes:
+        sigma: σ before clipping, above 0, in image units.
+
+    Raises:
+        BadValue: sigma is not positive.
+    """
+
+    def __post_init__(self) -> None:
+        require_positive("sigma", self.sigma, "a positive standard deviation", _IMAGE_UNITS)
+
+    def expected(self, ax: Tensor) -> Tensor:
+        """Half the variance of clipped noise where ax is its mean; beyond the means there are, that of black or white."""
+        _, means, variances = _clipped_table(self.sigma)
+        return 0.5 * _interpolated(ax, means, variances)
+
+    def draw(self, ax: Tensor, generator: torch.Generator) -> Tensor:
+        return super().draw(ax, generator).clamp(0, 1)
+
+    def scaled(self, factor: float) -> "Gaussian":
+        if factor != 1:
+            raise BadValue(f"{self!r} times {factor:g}", "a factor of 1", "clipped noise has no other unit: use Gaussian")
+        return self
+
+    def debias(self, image: Tensor) -> Tensor:
+        """The values in [0, 1] whose clipped noise has the given means."""
+        values, means, _ = _clipped_table(self.sigma)
+        return _interpolated(image, means, values)
+
+
+@dataclass(frozen=True)
+class Poisson(Noise):
+    """peak · y is Poisson around peak · (A(x) + background): photons. D = Σ z - y + y log(y / z), z = A(x) + background.
+
+    D is the Kullback-Leibler divergence in image units. Below y / 1000 its tangent replaces it, and for y = 0 its mirror image
+    below 0, so that it is finite for every A(x).
+
+    Attributes:
+        peak: expected number of photons for a value of 1.
+        background: what is measured besides A(x), at least 0, in image units.
+
+    Raises:
+        BadValue: the peak is not positive, or the background negative.
+    """
+
+    peak: float
+    background: float = 0.0
+
+    def __post_init__(self) -> None:
+        require_positive("peak", self.peak, "a positive number of photons", "it is the count for a value of 1")
+        wanted = ("a number of at least 0", "give it in image units")
+        require_number("background", self.background, lambda value: 0 <= value < float("inf"), *wanted)
+
+    @property
+    def temperature(self) -> float:
+        return 1 / self.peak
+
+    def distances(self, ax: Tensor, y: Tensor) -> Tensor:
+        z, least = ax + self.background, _LEAST_SHARE * y
+        inner = torch.maximum(z, least).clamp(min=torch.finfo(y.dtype).tiny)
+        slope = torch.where(y > 0, 1 / _LEAST_SHARE - 1, 1.0)
+        return inner - y + torch.xlogy(y, y) - torch.xlogy(y, inner) + slope * (least - z).clamp(min=0)
+
+    def expected(self, ax: Tensor) -> Tensor:
+        """The mean over y, from a table of the exact sums."""
+        counts, means = _poisson_table()
+        scaled = (self.peak * (ax + self.background)).clamp(min=float(counts[0]))
+        return _interpolated(scaled.log(), counts.log(), means) / self.peak
+
+    def prox_conjugate(self, u: Tensor, step: float | Tensor, y: Tensor, weights: Tensor | None = None) -> Tensor:
+        w = torch.ones_like(y) if weights is None else weights
+        v = u + step * self.background
+        return torch.where(w > 0, 0.5 * (v + w - ((v - w).square() + 4 * step * w * y).sqrt()), 0)
+
+    def draw(self, ax: Tensor, generator: torch.Generator) -> Tensor:
+        """Raises BadValue where A(x) + background is negative."""
+        rate = self.peak * (ax.double() + self.background).cpu()
+        if bool((rate < 0).any()):
+            raise BadValue(f"Poisson noise around {float(rate.min()) / self.peak:.3g}", "A(x) of at least 0", "shift or clip x")
+        return (torch.poisson(rate, generator) / self.peak).to(ax)
+
+    def scaled(self, factor: float) -> "Poisson":
+        return Poisson(self.peak / factor, self.background * factor)
+
+
+@dataclass(frozen=True)
+class Laplace(Noise):
+    """y = A(x) + n with n of the density exp(-|n| / scale) / (2 scale): outliers. D = ‖A(x) - y‖₁.
+
+    Attributes:
+        scale: the mean of |n|, above 0, in image units.
+
+    Raises:
+        BadValue: the scale is not positive.
+    """
+
+    scale: float
+
+    def __post_init__(self) -> None:
+        require_positive("scale", self.scale, "a positive number", _IMAGE_UNITS)
+
+    @property
+    def temperature(self) -> float:
+        return self.scale
+
+    def distances(self, ax: Tensor, y: Tensor) -> Tensor:
+        return (ax - y).abs()
+
+    def expected(self, ax: Tensor) -> Tensor:
+        return torch.full_like(ax, self.scale)
+
+    def prox_conjugate(self, u: Tensor, step: float | Tensor, y: Tensor, weights: Tensor | None = None) -> Tensor:
+        moved = u - step * y
+        return moved.clamp(-1, 1) if weights is None else torch.maximum(torch.minimum(moved, weights), -weights)
+
+    def draw(self, ax: Tensor, generator: torch.Generator) -> Tensor:
+        uniform = torch.rand(ax.shape, generator=generator, dtype=torch.float64) - 0.5
+        drawn = -uniform.sign() * torch.log1p(-2 * uniform.abs().clamp(max=0.5 - 1e-16))
+        return ax + (self.scale * drawn).to(ax)
+
+    def scaled(self, factor: float) -> "Laplace":
+        return Laplace(self.scale * factor)
+
+
+def is_least_squares(noise: Noise | None) -> bool:
+    """Whether the data term is ½ ‖A(x) - y‖²: of normal noise, clipped or not, and of unknown noise."""
+    return noise is None or isinstance(noise, Gaussian)
+
+
+def require_noise(noise: Noise | None, user: str) -> Noise:
+    """The noise, if it is known and not zero; else BadValue."""
+    if noise is None or noise.temperature == 0:
+        came = "noise that is not known" if noise is None else "measurements without noise"
+        raise BadValue(f"{user} on {came}", "the noise", "write Problem(A, y, 25 / 255), or another noise model")
+    return noise
+
+
+def require_least_squares(noise: Noise | None, user: str, instead: str) -> None:
+    """Refuse a noise whose data term is no sum of squares, with BadValue."""
+    if not is_least_squares(noise):
+        raise BadValue(f"{user} for {noise!r}", "Gaussian noise: it solves least squares", instead)
+
+
+def _interpolated(x: Tensor, places: Tensor, values: Tensor) -> Tensor:
+    """Linear interpolation of a table of rising ``places``, constant beyond its ends."""
+    places, values = places.to(x), values.to(x)
+    above = torch.searchsorted(places, x.contiguous()).clamp(1, len(places) - 1)
+    low, high = places[above - 1], places[above]
+    part = ((x - low) / (high - low)).clamp(0, 1)
+    return torch.lerp(values[above - 1], values[above], part)
+
+
+@cache
+def _clipped_table(sigma: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Values in [0, 1], and mean and variance of clipped noise around them."""
+    values = torch.linspace(0, 1, _NODES, dtype=torch.float64)
+    return values, *clipped_noise_moments(values, sigma)
+
+
+@cache
+def _poisson_table() -> tuple[Tensor, Tensor]:
+    """Rates λ, and E of λ - k + k log(k / λ) for k of the Poisson distribution of rate λ, which tends to ½."""
+    rates = torch.cat([torch.logspace(-8, 4, 1201, dtype=torch.float64), torch.tensor([1e12], dtype=torch.float64)])
+    return rates, torch.tensor([*map(_mean_distance, rates[:-1].tolist()), 0.5], dtype=torch.float64)
+
+
+def _mean_distance(rate: float) -> float:
+    """E of λ - k + k log(k / λ), summed over all k that matter."""
+    spread = int(12 * rate**0.5 + 30)
+    k = torch.arange(max(0, int(rate) - spread), int(rate) + spread, dtype=torch.float64)
+    probability = (torch.xlogy(k, rate * torch.ones_like(k)) - rate - torch.lgamma(k + 1)).exp()
+    return float((probability * (rate - k + torch.xlogy(k, k / rate))).sum())

@@ -1,0 +1,46 @@
+"""
+Denoise an image of few photons
+===============================
+
+In little light a sensor counts photons. The noise of a count grows with the count: it is Poisson noise, and no one σ fits
+both the bright and the dark parts of an image.
+"""
+
+from dataclasses import replace
+
+import torch
+
+from dipops import Identity, Poisson, Problem, TotalVariation, images, plot
+from dipops.metrics import psnr
+from dipops.tune import Discrepancy, tune
+
+# %%
+# Light falls in from the left, and white is 30 photons. The noise is said once, in the problem: it draws the counts, it
+# fixes the data term, and the rule that chooses the weight compares with it.
+
+light = torch.linspace(1, 0.1, 64)
+x = images.portrait(64).mean(0, keepdim=True) * light
+counted = Problem.simulate(Identity(x.shape), x, Poisson(peak=30))
+
+# %%
+# Least squares take the noise of all pixels to be alike. Their σ is that of the mean count.
+
+sigma = float((counted.y.mean() / 30).sqrt())
+problems = {"least squares": replace(counted, noise=sigma), "Poisson": counted}
+tuned = {
+    name: tune(problem, TotalVariation, Discrepancy(), weights=(0.1, 1.0), progress=False) for name, problem in problems.items()
+}
+restored = {name: choice.result.image for name, choice in tuned.items()}
+plot.compare({"counted": counted.y, **restored, "ground truth": x}, truth=x)
+
+# %%
+# Both weights are chosen by the discrepancy principle. The dark half has less noise than that σ says, so least squares
+# smooth it too much; the Poisson data term trusts it more. The principle itself smooths too much in both cases: the last
+# column is the best of the weights that it tried, which only the ground truth can tell.
+
+dark = slice(32, None)
+print(f"{'PSNR in dB':<14} {'image':>6} {'dark half':>10} {'best weight':>12}")
+for name, image in {"counted": counted.y, **restored}.items():
+    scores = f"{float(psnr(image, x[None])):>6.2f} {float(psnr(image[..., dark], x[None, ..., dark])):>10.2f}"
+    tried = [trial.psnr for trial in tuned[name].trials if trial.psnr is not None] if name in tuned else []
+    print(f"{name:<14} {scores} {max(tried):>12.2f}" if tried else f"{name:<14} {scores}")
