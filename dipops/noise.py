@@ -9,6 +9,8 @@ from torch import Tensor
 from dipops.errors import BadValue, require_number, require_positive
 from dipops.operators.sensor import clipped_noise_moments
 
+__all__ = ["LEAST_SQUARES", "ClippedGaussian", "Gaussian", "Laplace", "Noise", "Poisson"]
+
 _IMAGE_UNITS = "give it in image units: 25 / 255"
 _LEAST_SHARE = 1e-3
 _NODES = 4097

@@ -120,7 +120,10 @@ class _PaperDenoising(Recipe):
 
     def at(self, problem: Problem) -> Recipe:
         strong = isinstance(problem.noise, Gaussian) and problem.noise.sigma > 37.5 / 255
-        return replace(self, prior=DeepImagePrior(Hourglass(), perturbation=1 / 20 if strong else 1 / 30))
+        prior = deepcopy(self.prior)
+        if strong and isinstance(prior, DeepImagePrior):
+            prior.perturbation = 1 / 20
+        return replace(self, prior=prior)
 
 
 def denoise(settings: Settings = "light") -> Recipe:
@@ -143,7 +146,10 @@ class _Restoration(Recipe):
     """Without noise nothing is overfitted: no rule is needed."""
 
     def at(self, problem: Problem) -> Recipe:
-        return replace(self, callbacks=()) if problem.is_noise_free else super().at(problem)
+        recipe = super().at(problem)
+        if not problem.is_noise_free:
+            return recipe
+        return replace(recipe, callbacks=tuple(rule for rule in recipe.callbacks if rule is not VARIANCE))
 
 
 def jpeg(settings: Settings = "light") -> Recipe:

@@ -270,7 +270,7 @@ def test_steps_obey_the_norm(name: str) -> None:
     data = torch.linalg.matrix_norm(operator.matrix(), 2) ** 2
     for _ in range(30):
         iteration.step(False)
-        if name == "denoising":
+        if name in ("denoising", "mask"):
             assert iteration.tau * iteration.sigma * field <= 1 + 1e-9
         else:
             for sigma_u, sigma_p, tau in iteration.steps:
@@ -351,6 +351,33 @@ def test_the_scale_of_the_operator_does_not_matter(scale: float) -> None:
     first = quiet(Problem(1.0 * blur, y), TotalVariation(0.004))
     assert result.steps == first.steps
     torch.testing.assert_close(result.image, first.image, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_the_mean_of_the_image_does_not_change_the_stop(name: str) -> None:
+    """As in Hounsfield units: a contrast of 20 on a level of 1000."""
+    problem, weight = problem_of(name)
+    operator = problem.operator
+    field = FiniteDifferences(operator.in_shape).double()
+    for prior in (TotalVariation(20 * weight), Tikhonov(weight, field)):
+        answers = []
+        for level in (0.0, 1000.0):
+            base = operator(torch.full((1, *operator.in_shape), level, dtype=torch.float64))
+            y = 20 * problem.y + base
+            start = deepcopy(prior)
+            start.initial = torch.full(operator.in_shape, level, dtype=torch.float64)
+            answers.append(quiet(Problem(operator, y, weights=problem.weights), start, steps=20000).image - level)
+        assert float((answers[1] - answers[0]).abs().max()) < 0.1
+
+
+def test_conjugate_gradients_stop_where_only_rounding_is_left() -> None:
+    """In float32 and from the solution itself, steps on would grow without bound."""
+    x = images.portrait(32)
+    problem = Problem.simulate(MotionBlur(x.shape), x, 0.1)
+    prior = Tikhonov(1e-3)
+    solution = quiet(problem, prior, ConjugateGradient(tolerance=1e-9), steps=500).image
+    again = quiet(problem, Tikhonov(1e-3, initial=solution), ConjugateGradient(tolerance=1e-30), steps=500)
+    torch.testing.assert_close(again.image, solution, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("name", OPERATORS)

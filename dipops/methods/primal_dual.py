@@ -10,10 +10,10 @@ from dipops._tools.batches import per_image, power
 from dipops._tools.precision import Precision
 from dipops._tools.state import Stateful
 from dipops.errors import BadType, require_positive
-from dipops.methods.convergence import GAP, RESIDUAL, Convergence
+from dipops.methods.convergence import CHANGE, GAP, RESIDUAL, Convergence, by_change
 from dipops.methods.interface import Iteration, require_steps
 from dipops.noise import LEAST_SQUARES, is_least_squares
-from dipops.operators import LinearOperator, is_identity
+from dipops.operators import LinearOperator, is_identity, is_mask
 from dipops.priors import NoPrior, Prior, ProximalPrior
 from dipops.problem import Problem
 
@@ -32,17 +32,18 @@ class PrimalDual:
     """min over x of D(Ax, y) + R(x) for a linear A, any noise and a proximal R such as TotalVariation or Tikhonov.
 
     Chambolle and Pock, "A first-order primal-dual algorithm for convex problems with applications to imaging", JMIV 2011.
-    For least squares on Identity without weights the data term is handled by its own prox and the algorithm is accelerated.
-    Otherwise both terms are dualised, and the sizes of the primal and the dual steps are balanced by their residuals, each
-    image by itself (Goldstein, Li, Yuan, Esser and Baraniuk, "Adaptive primal-dual hybrid gradient methods for saddle-point
+    For least squares on Identity and Mask the data term is handled by its own prox, and without weights the algorithm is
+    accelerated. Otherwise both terms are dualised, and the primal and the dual steps are balanced by their residuals, each image
+    by itself (Goldstein, Li, Yuan, Esser and Baraniuk, "Adaptive primal-dual hybrid gradient methods for saddle-point
     problems", 2013). There is no inner loop.
 
     Attributes:
         exact: replace the data term by the constraint Ax = y where something was measured: the limit of a vanishing weight, for
             noise-free problems.
         tolerance: where to stop. On the accelerated path it is the relative primal-dual gap, (primal - dual objective) /
-            primal objective, by default 1e-4; float32 resolves gaps down to about 1e-7. Otherwise it is the larger of the
-            relative primal and dual residuals, by default 5e-5.
+            primal objective, by default 1e-4; float32 resolves gaps down to about 1e-7. With weights or ``exact`` on Identity
+            and Mask it is the relative change ‖x_k - x_(k-1)‖ / ‖x_k - mean(x_k)‖, by default 2e-6. Otherwise it is the larger
+            of the relative primal and dual residuals, by default 5e-5.
         steps: number of steps at most where ``solve`` is not given one.
         every: number of steps between two reads of values from the device.
 
@@ -71,26 +72,27 @@ class PrimalDual:
         if not isinstance(prior, ProximalPrior):
             advice = "use ConjugateGradient" if isinstance(prior, NoPrior) else "use Descent"
             raise BadType(f"PrimalDual with {prior!r}", "a prior with a prox, such as TotalVariation or Tikhonov", advice)
-        plain = problem.weights is None and is_least_squares(problem.noise) and not self.exact
-        if not (plain and is_identity(problem.operator)):
+        if not (is_identity(problem.operator) or is_mask(problem.operator)) or not is_least_squares(problem.noise):
             return DualisedIteration(self, problem, prior)
-        start = None if prior.initial is None else prior().detach()
-        return DenoisingIteration(prior, problem.y, start, tolerance=self.tolerance)
+        start = None if problem.weights is None and prior.initial is None else prior().detach()
+        return SeparableIteration(prior, problem.y, problem.weights, start, exact=self.exact, tolerance=self.tolerance)
 
 
-class DenoisingIteration(Stateful):
-    """min over x of ½ ‖x - y‖² + s R(x), in place.
+class SeparableIteration(Stateful):
+    """min over x of ½ Σ w (x - y)² + s R(x), in place.
 
-    The data term is handled by its own prox, and the operator K of the prior is dualised. The data term is strongly convex:
-    Chambolle and Pock's accelerated algorithm 2 runs until τ is small, and their algorithm 1 from there on. The dual variable
-    is kept divided by s.
+    The data term is handled by its own prox, and the operator K of the prior is dualised. Without weights the data term is
+    strongly convex, and Chambolle and Pock's accelerated algorithm 2 runs until τ is small; with weights, and from there on,
+    their algorithm 1. The dual variable is kept divided by s.
 
     Args:
         prior: R.
         y: (N, *in_shape).
+        weights: w, broadcast to y, or None for 1 everywhere.
         start: where x starts; by default y.
+        exact: replace the data term by the constraint x = y where w > 0.
         scale: s.
-        tolerance: of the relative primal-dual gap.
+        tolerance: see PrimalDual.
     """
 
     state = ("x", "bar", "p", "tau", "sigma")
@@ -101,11 +103,13 @@ class DenoisingIteration(Stateful):
         self,
         prior: ProximalPrior,
         y: Tensor,
+        weights: Tensor | None = None,
         start: Tensor | None = None,
+        exact: bool = False,
         scale: float = 1.0,
         tolerance: float | None = None,
     ) -> None:
-        self._prior, self._y, self._scale = prior, y, scale
+        self._prior, self._y, self._weights, self._exact, self._scale = prior, y, weights, exact, scale
         analysis = prior.analysis(y.shape[1:])
         norm = _NORM_MARGIN * analysis.norm()
         self.tau = _FIRST_TAU
@@ -113,8 +117,12 @@ class DenoisingIteration(Stateful):
         self.x = (y if start is None else start).clone()
         self.bar, self.old = self.x.clone(), torch.empty_like(self.x)
         self.p = y.new_zeros(len(y), *analysis.out_shape)
+        self._accelerated = weights is None and not exact
         self._primal: Tensor | None = None
-        self.convergence = Convergence(self.gap, GAP if tolerance is None else tolerance, "primal-dual gap", costly=True)
+        if self._accelerated:
+            self.convergence = Convergence(self.gap, GAP if tolerance is None else tolerance, "primal-dual gap", costly=True)
+        else:
+            self.convergence = by_change(self, CHANGE if tolerance is None else tolerance)
 
     @torch.no_grad()
     def step(self, measure: bool) -> tuple[Tensor, Tensor | None]:
@@ -122,7 +130,7 @@ class DenoisingIteration(Stateful):
         self._prior.dual_step_(self.p, self.bar, self.sigma / self._scale)
         new = self._descend()
         extrapolation = 1.0
-        if self.tau > _SMALLEST_TAU:
+        if self._accelerated and self.tau > _SMALLEST_TAU:
             extrapolation = (1 + 2 * self.tau) ** -0.5
             self.tau, self.sigma = self.tau * extrapolation, self.sigma / extrapolation
         torch.lerp(self.x, new, 1 + extrapolation, out=self.bar)
@@ -133,12 +141,14 @@ class DenoisingIteration(Stateful):
     def objective(self) -> Tensor:
         """The primal objective of each image (N,)."""
         if self._primal is None:
-            self._primal = 0.5 * power(self.x - self._y) + self._scale * self._prior.value(self.x)
+            squares = (self.x - self._y).square_()
+            squares = squares if self._weights is None else squares.mul_(self._weights)
+            self._primal = 0.5 * squares.flatten(1).sum(1) + self._scale * self._prior.value(self.x)
         return self._primal
 
     @torch.no_grad()
     def gap(self) -> Tensor:
-        """Primal minus dual objective over the primal one, of each image (N,)."""
+        """Primal minus dual objective over the primal one, of each image (N,), without weights."""
         primal = self.objective()
         pulled = torch.zeros_like(self._y)
         self._prior.add_adjoint_(pulled, self.p, self._scale)
@@ -154,8 +164,17 @@ class DenoisingIteration(Stateful):
     def _descend(self) -> Tensor:
         """The prox of τ times the data term at x - τ s Kᵀp, in the memory of the x before."""
         tau, new = self.tau, self.old
-        torch.lerp(self.x, self._y, tau / (1 + tau), out=new)
-        self._prior.add_adjoint_(new, self.p, -tau * self._scale / (1 + tau))
+        if self._accelerated:
+            torch.lerp(self.x, self._y, tau / (1 + tau), out=new)
+            self._prior.add_adjoint_(new, self.p, -tau * self._scale / (1 + tau))
+        elif self._weights is None:
+            new.copy_(self._y)
+        else:
+            self._prior.add_adjoint_(new.copy_(self.x), self.p, -tau * self._scale)
+            if self._exact:
+                new.copy_(torch.where(self._weights > 0, self._y, new))
+            else:
+                new.addcmul_(self._y, self._weights, value=tau).div_(1 + tau * self._weights)
         return new.clamp_(0, 1) if self._prior.box else new
 
 

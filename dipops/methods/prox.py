@@ -6,7 +6,7 @@ from copy import deepcopy
 from torch import Tensor
 
 from dipops.errors import require_positive
-from dipops.methods.primal_dual import DenoisingIteration
+from dipops.methods.primal_dual import SeparableIteration
 from dipops.priors import ProximalPrior
 
 _STEPS = 2000
@@ -20,7 +20,7 @@ def prox(prior: ProximalPrior, x: Tensor, step: float = 1.0, gap: float = 1e-6) 
         BadValue: ``step`` is not positive.
     """
     require_positive("step", step, "a positive number", "the prox of step 0 is x itself")
-    iteration = DenoisingIteration(deepcopy(prior).to(x), x, scale=step)
+    iteration = SeparableIteration(deepcopy(prior).to(x), x, scale=step)
     for index in range(1, _STEPS + 1):
         iteration.step(False)
         if index % _EVERY == 0 and bool((iteration.gap() <= gap).all()):
