@@ -46,7 +46,9 @@ def result_record(problem: Problem, result: Result) -> dict[str, Any]:
         "runs": len(result.image),
         "image_steps": result.image_steps.tolist(),
         "objective": float(result.objective.mean()),
-        "data_psnr_db": float(problem.data_psnr(image)[0]),
+        "data_psnr_db": float(result.data_psnr.mean() if result.debiased else problem.data_psnr(image)[0]),
+        "noise": repr(problem.noise),
+        "debiased": result.debiased,
         "device": str(problem.y.device),
     }
     if std is not None:
