@@ -41,7 +41,7 @@ class NotLinear(BadType, AttributeError):
 
 
 class Diverged(DipopsError, ArithmeticError):
-    """A solve whose objective was never finite, or rose at every learning rate."""
+    """A solve whose objective was not finite before it had a state to go back to, at every learning rate."""
 
 
 class LawError(DipopsError, AssertionError):

@@ -162,6 +162,33 @@ def test_a_solve_that_never_converged_is_an_error() -> None:
         solve(noisy(), NoPrior(), Descent(partial(torch.optim.SGD, lr=1e12)), steps=100, progress=False)
 
 
+@pytest.mark.parametrize("steps", [2, 3, 5])
+def test_a_rise_from_the_first_step_on_gives_the_first_image(steps: int, tmp_path: Path) -> None:
+    """SGD on ½‖x - y‖² at rates that are all far beyond 2: finite values, and not one of them good."""
+    problem = Problem.simulate(Identity((3, 64, 64)), images.portrait(64), 0.1)
+    start = NoPrior()
+    start.start(problem, [0])
+    method, file = Descent(partial(torch.optim.SGD, lr=400.0)), tmp_path / "run.pt"
+    for _ in ("solved", "resumed"):
+        result = solve(problem, NoPrior(), method, steps=steps, checkpoint=file, progress=False)
+        assert result.status is Status.ROLLED_BACK
+        assert (result.steps, result.rollbacks, result.image_steps.tolist()) == (1, 5, [1])
+        assert "5 times at ever lower rates: back at step 1" in result.message
+        assert result.image.equal(start().detach())
+        assert result.objective.isfinite().all()
+
+
+def test_what_was_good_but_not_confirmed_is_returned() -> None:
+    """The first stretch converges, and no try gets through the second one."""
+    problem = noisy()
+    spoiling = {call for attempt in range(5) for call in range(26 + 30 * attempt, 31 + 30 * attempt)}
+    result = solve(problem, DeepImagePrior(TINY), breaking(spoiling, [], average=0.0), steps=30, progress=False)
+    assert result.status is Status.ROLLED_BACK
+    assert (result.steps, result.rollbacks) == (25, 5)
+    assert float(result.trace["objective"][-1]) < float(result.trace["objective"][0])
+    torch.testing.assert_close(problem.data_term(result.image), result.trace["objective"][-1])
+
+
 def test_a_rate_that_is_too_high_at_first_is_lowered_until_it_works() -> None:
     """SGD on ½‖x - y‖² diverges from a rate of 2: 10 is halved three times."""
     result = solve(noisy(), NoPrior(), Descent(partial(torch.optim.SGD, lr=10.0)), steps=2000, progress=False)

@@ -1,6 +1,7 @@
 """The loop: it solves, repeats itself to the bit, averages, stops, and says why."""
 
 import io
+import warnings
 from dataclasses import replace
 from functools import partial
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from dipops import (
+    ConjugateGradient,
     DeepImagePrior,
     Descent,
     DifferentiableOperator,
@@ -15,11 +17,14 @@ from dipops import (
     Hourglass,
     Identity,
     LanczosDownsampler,
+    Langevin,
     Mask,
     NoPrior,
     PrimalDual,
     Problem,
+    Tikhonov,
     TotalVariation,
+    estimate,
     images,
     metrics,
     solve,
@@ -28,8 +33,9 @@ from dipops import (
 from dipops.errors import BadType, BadValue, Diverged
 from dipops.methods.descent import MakeOptimizer
 from dipops.methods.muon import MuonThenAdam, orthogonalised
+from dipops.priors.generators import DeepDecoder, Generator, ResNet, UNet
 from dipops.solver.result import Status
-from dipops.stopping import Discrepancy, ExponentialVariance, Step
+from dipops.stopping import Discrepancy, ExponentialVariance, HeldOut, Step
 
 TINY = Hourglass((8, 8), skips=2)
 LBFGS = partial(torch.optim.LBFGS, lr=1.0, line_search_fn="strong_wolfe", max_iter=10)
@@ -157,6 +163,52 @@ def test_lbfgs_yields_the_accepted_point_and_refuses_a_batch() -> None:
     assert float(result.trace["objective"][-1]) < 1.01 * float(adam.trace["objective"].min())
     with pytest.raises(BadValue, match="solve them one by one"):
         quiet(problem.repeat(2), TotalVariation(0.1), Descent(LBFGS))
+
+
+@pytest.mark.parametrize("precision", ["auto", "full", "mixed"])
+@pytest.mark.parametrize("generator", [TINY, UNet((4, 8)), ResNet(8, 1), DeepDecoder(16, 2)], ids=lambda g: type(g).__name__)
+@pytest.mark.parametrize("search", [None, "strong_wolfe"])
+def test_lbfgs_fits_every_generator_in_every_precision(generator: Generator, precision, search: str | None) -> None:
+    method = Descent(partial(torch.optim.LBFGS, line_search_fn=search, max_iter=4), precision=precision)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = quiet(noisy(), DeepImagePrior(generator), method, steps=3)
+    assert result.precision == ("mixed" if precision == "mixed" else "full")
+    assert float(result.trace["objective"][-1]) < float(result.trace["objective"][0])
+
+
+NO_GRADIENTS = {
+    "dip": (DeepImagePrior(TINY), Descent(), ExponentialVariance(0.2)),
+    "dip + tv": (DeepImagePrior(TINY) + TotalVariation(0.01), Langevin(burn_in=0), HeldOut(0.2)),
+    "tv": (TotalVariation(0.1), Descent(LBFGS), Discrepancy()),
+    "exact tv": (TotalVariation(0.1), PrimalDual(), Discrepancy()),
+    "tikhonov": (Tikhonov(0.1), ConjugateGradient(), Discrepancy()),
+}
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("name", NO_GRADIENTS)
+def test_a_solve_without_gradients_around_it_has_the_same_bits(name: str, context) -> None:
+    """Whether the problem is made within or outside, and whether the solve is within or outside."""
+    prior, method, rule = NO_GRADIENTS[name]
+
+    def posed() -> Problem:
+        mask = Mask(images.random_mask(16, 16, 0.7), channels=3)
+        return Problem.simulate(mask, images.portrait(32)[:, 8:24, 8:24], 0.1)
+
+    run = partial(quiet, prior=prior, method=method, steps=4, callbacks=[rule])
+    outside = posed()
+    expected = run(outside)
+    with context():
+        within = posed()
+        results = [run(within), run(outside)]
+        assert torch.is_grad_enabled() is False
+        estimate(within, prior, method, steps=4)
+    for result in (*results, run(within)):
+        assert result.image.equal(expected.image)
+        assert result.objective.equal(expected.objective)
+        assert not result.image.is_inference()
+    assert results[0].operator is within.operator
 
 
 @pytest.mark.parametrize(

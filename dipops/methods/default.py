@@ -11,7 +11,7 @@ from dipops.problem import Problem
 
 
 def default_method(problem: Problem, prior: Prior) -> Method:
-    """For a linear operator ConjugateGradient for Tikhonov in least squares, PrimalDual for others with a prox; else Descent."""
+    """On linear operators ConjugateGradient for Tikhonov in least squares, PrimalDual for others with a prox; else Descent."""
     if isinstance(problem.operator, LinearOperator):
         if isinstance(prior, Tikhonov) and is_least_squares(problem.noise):
             return ConjugateGradient()

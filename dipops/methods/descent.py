@@ -45,6 +45,9 @@ class Descent:
             the convolutions in bfloat16, and their weights, the normalisation, the output and the data term in float32: about
             twice as fast on processors that have bfloat16 and several times slower on others, single pixels differ. "auto"
             takes what is fastest; ``Result.precision`` says which.
+        fit_operator: fit the operator's parameters that require gradients too, by the same optimiser; ``Result.operator`` is
+            a copy with their values after the last step. Choose units in which a step of the learning rate is small. By
+            default they stay as they are.
 
     Raises:
         BadValue: steps or every is not positive, or the average not in [0, 1).
@@ -57,6 +60,7 @@ class Descent:
     steps: int = 2000
     every: int = 25
     precision: ChosenPrecision = "auto"
+    fit_operator: bool = False
 
     def __post_init__(self) -> None:
         require_steps(self)
@@ -70,7 +74,7 @@ class Descent:
 
         Raises:
             BadValue: an optimiser that couples parameters, such as L-BFGS or Adafactor, for a batch; a prior with a box; mixed
-                precision for a problem that is not in float32.
+                precision for a problem that is not in float32; ``fit_operator`` for a batch or an operator without parameters.
             BadType: a schedule that needs more than the number of the step.
         """
         decay = (prior.average_decay or 0.0) if self.average is None else self.average
@@ -89,7 +93,8 @@ class DescentIteration:
         if prior.box:
             raise BadValue(f"Descent with {prior!r}", "no box, which it cannot hold", "use PrimalDual, or leave the box out")
         self._problem, self._prior, self._generators, self.mean = problem, prior, generators, mean
-        self._parameters = [p for p in prior.parameters() if p.requires_grad]
+        self._of_operator = _fitted_parameters(problem) if method.fit_operator else {}
+        self._parameters = [*(p for p in prior.parameters() if p.requires_grad), *self._of_operator.values()]
         self.optimizer = method.optimizer(self._parameters)
         self.schedule = method.schedule(self.optimizer) if method.schedule else None
         if isinstance(self.schedule, ReduceLROnPlateau):
@@ -103,7 +108,7 @@ class DescentIteration:
             raise BadValue(came, "one image, for it couples them", "solve them one by one")
         self.precision: Precision = self._chosen_precision(method)
         if self.precision == "mixed":
-            _prepare_for_mixed_precision(prior, problem)
+            _prepare_for_mixed_precision(prior, problem, relayout=not self._searches)
         self._image, self._objective = problem.y, problem.y
 
     def _chosen_precision(self, method: Descent) -> Precision:
@@ -135,9 +140,10 @@ class DescentIteration:
             _lower(self.schedule, factor)
 
     def state_dict(self) -> dict[str, Any]:
-        """The states of prior, optimiser, schedule and generators."""
+        """The states of prior, optimiser, schedule and generators, and the operator's parameters where they are fitted."""
         return {
             "prior": self._prior.state_dict(),
+            "operator": {name: parameter.detach() for name, parameter in self._of_operator.items()},
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict() if self.schedule else None,
             "generators": [generator.get_state() for generator in self._generators],
@@ -146,6 +152,9 @@ class DescentIteration:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from what ``state_dict`` gave."""
         self._prior.load_state_dict(state["prior"])
+        with torch.no_grad():
+            for name, parameter in self._of_operator.items():
+                parameter.copy_(state["operator"][name])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.schedule:
             self.schedule.load_state_dict(state["schedule"])
@@ -155,12 +164,13 @@ class DescentIteration:
     def _closure(self) -> float:
         self.optimizer.zero_grad()
         total = self._evaluate()
-        total.backward(inputs=self._parameters)  # an operator's own parameters stay as they are
-        return total  # pyright: ignore[reportReturnType]  (torch takes the tensor, which is not read from the device)
+        total.backward(inputs=self._parameters)
+        return total.detach()  # pyright: ignore[reportReturnType]  (torch takes the tensor, which is not read from the device)
 
     def _evaluate(self) -> Tensor:
-        with torch.autocast(self._problem.y.device.type, torch.bfloat16, enabled=self.precision == "mixed"):
-            image = self._prior()
+        mixed = self.precision == "mixed"
+        with torch.autocast(self._problem.y.device.type, torch.bfloat16, enabled=mixed, cache_enabled=False):
+            image = self._prior()  # autocast's cache is shared by all threads
         image = image.to(self._problem.y.dtype)
         objective = self._problem.data_term(image) + self._prior.penalty(image)
         self._image, self._objective = image.detach(), objective.detach()
@@ -172,12 +182,24 @@ def _has_networks(prior: Prior) -> bool:
     return any(isinstance(module, torch.nn.Conv2d) for module in prior.modules())
 
 
-def _prepare_for_mixed_precision(prior: Prior, problem: Problem) -> None:
-    """Convert convolutions to the memory layout in which they are fastest."""
+def _fitted_parameters(problem: Problem) -> dict[str, Parameter]:
+    """The parameters of the operator that require gradients."""
+    parameters = {name: p for name, p in problem.operator.named_parameters() if p.requires_grad}
+    if not parameters:
+        came = f"fit_operator for {problem.operator!r}, which has nothing to fit"
+        raise BadValue(came, "an nn.Parameter that requires gradients", "assign one in the operator, or leave fit_operator out")
+    if len(problem.y) > 1:
+        came = f"fit_operator for a batch of {len(problem.y)}"
+        raise BadValue(came, "one image, for a batch shares its operator", "solve them one by one")
+    return parameters
+
+
+def _prepare_for_mixed_precision(prior: Prior, problem: Problem, relayout: bool) -> None:
+    """Convert convolutions to the memory layout in which they are fastest; L-BFGS takes PyTorch's own only."""
     if problem.y.dtype is not torch.float32:
         raise BadValue(f"mixed precision for {problem.y.dtype}", "float32", 'write precision="full", or move the problem')
     for module in prior.modules():
-        if isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
+        if relayout and isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
             module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 

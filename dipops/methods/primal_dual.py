@@ -33,8 +33,8 @@ class PrimalDual:
 
     Chambolle and Pock, "A first-order primal-dual algorithm for convex problems with applications to imaging", JMIV 2011.
     For least squares on Identity and Mask the data term is handled by its own prox, and without weights the algorithm is
-    accelerated. Otherwise both terms are dualised, and the primal and the dual steps are balanced by their residuals, each image
-    by itself (Goldstein, Li, Yuan, Esser and Baraniuk, "Adaptive primal-dual hybrid gradient methods for saddle-point
+    accelerated. Otherwise both terms are dualised, and primal and dual steps are balanced by their residuals, each image by
+    itself (Goldstein, Li, Yuan, Esser and Baraniuk, "Adaptive primal-dual hybrid gradient methods for saddle-point
     problems", 2013). There is no inner loop.
 
     Attributes:

@@ -15,7 +15,7 @@ from dipops._tools.seeds import stream
 from dipops.methods import Iteration, Method, Slowing, default_method
 from dipops.priors import Prior
 from dipops.problem import Problem
-from dipops.solver.solve import require_solvable
+from dipops.solver.solve import own_problem, require_solvable
 
 _PROBES = 5
 _ENOUGH = 2.0
@@ -41,6 +41,7 @@ class Estimate:
         return f"up to {self.steps} steps, {_duration(self.seconds)}, {self.bytes / 1e9:.2g} GB of tensors"
 
 
+@torch.inference_mode(False)
 def estimate(problem: Problem, prior: Prior, method: Method | None = None, steps: int | None = None) -> Estimate:
     """Seconds and bytes of ``solve(problem, prior, method, steps=steps)``, from a few of its steps.
 
@@ -57,6 +58,7 @@ def estimate(problem: Problem, prior: Prior, method: Method | None = None, steps
     """
     require_solvable(prior, (), steps)
     method = method or default_method(problem, prior)
+    problem = own_problem(problem, method)
     prior, iteration = start(problem, prior, method)
     with reused_memory(not prior.recompute):
         size = _step_bytes(problem, prior, iteration)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from dipops._tools.precision import Precision
 from dipops.errors import BadValue, require_integer
+from dipops.operators import LinearOrDifferentiableOperator
 from dipops.stopping import Observed
 
 Source = Literal["stopped", "kept", "average", "last"]
@@ -41,6 +42,7 @@ class Result:
         objective: data term + R of the answer, (N,).
         data_psnr: PSNR in dB between A(image) and y, (N,).
         observed: what each observed rule kept, in the order of the callbacks.
+        operator: that of the problem, or with ``Descent(fit_operator=True)`` the fitted copy.
         trace: curves of shape (steps, N): "objective" (NaN in steps where a method did not compute it), and with a known
             ground truth "psnr" of the output and "psnr_average".
         steps: number of steps.
@@ -61,6 +63,7 @@ class Result:
     objective: Tensor
     data_psnr: Tensor
     observed: tuple[Observed, ...] = field(repr=False)
+    operator: LinearOrDifferentiableOperator = field(repr=False)
     trace: dict[str, Tensor] = field(repr=False)
     steps: int
     rollbacks: int

@@ -85,8 +85,9 @@ class Run:
         if self.mean:
             self.mean.update(self.last)
         self.trace.record(self.index, objective, self.last, self.average)
-        for rule in (*self.rules, *self.observed):
-            rule.update(self.index, self.last, self.answer)
+        with torch.no_grad():
+            for rule in (*self.rules, *self.observed):
+                rule.update(self.index, self.last, self.answer)
         return read
 
     def health(self) -> Health:
@@ -95,7 +96,8 @@ class Run:
         if self.guard:
             return self.guard.judge(objectives, self.index, last=self.index == self.steps)
         if not objectives[-1].isfinite().all():
-            raise self._diverged(self.index)
+            came = f"an objective that is not finite at step {self.index}"
+            raise Diverged(came, "finite values", "scale y to values near 1")
         return Health.OK
 
     def slow_down(self) -> None:
@@ -103,16 +105,19 @@ class Run:
         assert isinstance(self.iteration, Slowing)
         self.iteration.slow_down(SLOWER)
 
-    def gives_up(self, diverged_at: int) -> bool:
-        """Whether lower learning rates have not helped; the solve then ends at the step to which it went back."""
-        if self.guard is None or self.guard.failures < MOST_FAILURES:
-            return False
+    @property
+    def gives_up(self) -> bool:
+        """Whether lower learning rates have not helped."""
+        return self.guard is not None and self.guard.failures >= MOST_FAILURES
+
+    def end_rolled_back(self, diverged_at: int) -> None:
+        """End the solve at the step to which it went back, or at its first one, whose image no rate has moved yet."""
         if self.index == 0:
-            raise self._diverged(diverged_at)
+            self._require_finite(diverged_at)
+            self.step()
         fault = f"not finite, or 5 dB above its lowest, before step {diverged_at}"
         words = f"the objective was {fault}, {MOST_FAILURES} times at ever lower rates: back at step {self.index}"
         self.ending = Status.ROLLED_BACK, words
-        return True
 
     def report(self) -> Step:
         """What callbacks are given after a step."""
@@ -128,6 +133,7 @@ class Run:
             seconds=self.seconds,
         )
 
+    @torch.no_grad()
     def decision(self, read: bool) -> Ending | None:
         """Whether the rules end the solve, once each member of the batch is done by one of them."""
         for rule in self.observed:
@@ -171,15 +177,12 @@ class Run:
             self.guard.load_state_dict(state["guard"])
         self._started -= state["seconds"]
 
-    def _diverged(self, index: int) -> Diverged:
-        if self.guard is None:
-            return Diverged(f"an objective that is not finite at step {index}", "finite values", "scale y to values near 1")
+    def _require_finite(self, index: int) -> None:
+        """Raise Diverged unless every objective up to a step was finite."""
         finite = self.trace.window(0, index)["objective"].isfinite().all(1)
-        if finite.all():
-            came = f"an objective that rose 5 dB before step {index}, {MOST_FAILURES} times at ever lower rates"
-            return Diverged(came, "one that falls", "lower the learning rate")
-        first = int((~finite).nonzero()[0]) + 1
-        return Diverged(f"an objective that is not finite at step {first}", "finite values", "lower the learning rate")
+        if not finite.all():
+            first = int((~finite).nonzero()[0]) + 1
+            raise Diverged(f"an objective that is not finite at step {first}", "finite values", "lower the learning rate")
 
 
 def _copies(rules: Sequence[StopRule | Observe], problem: Problem) -> tuple[list[StopRule], list[StopRule]]:

@@ -32,10 +32,16 @@ class Snapshots:
             self.save()
 
     def roll_back(self) -> None:
-        """Go back to the last good state, and on from there at a lower rate, or give up."""
-        diverged_at = self._run.index
-        self._run.load_state_dict(self.last_good)
-        if not self._run.gives_up(diverged_at):
+        """Go back to the last good state, and on from there at a lower rate, or give up.
+
+        Where that is the start, the solve gives up at the candidate: its image is good, whatever the step after it did.
+        """
+        diverged_at, given_up = self._run.index, self._run.gives_up
+        unconfirmed = given_up and self.last_good["index"] == 0
+        self._run.load_state_dict(self.candidate if unconfirmed else self.last_good)
+        if given_up:
+            self._run.end_rolled_back(diverged_at)
+        else:
             self._run.slow_down()
             self.last_good = self.candidate = self._copy()
 

@@ -13,6 +13,7 @@ from dipops._tools.batches import per_image
 from dipops._tools.progress import progress_bar
 from dipops.errors import BadType, require_integer
 from dipops.methods import Descent, Method, default_method
+from dipops.operators import LinearOrDifferentiableOperator
 from dipops.priors import Prior
 from dipops.problem import Problem
 from dipops.solver.checkpoint import Checkpoint, fingerprint
@@ -23,6 +24,7 @@ from dipops.solver.snapshots import Snapshots, resume
 from dipops.stopping import Callback, Discrepancy, Observe, Observed, Step, StopRule
 
 
+@torch.inference_mode(False)
 def solve(
     problem: Problem,
     prior: Prior,
@@ -36,7 +38,8 @@ def solve(
 ) -> Result:
     """Minimise D(A(g(θ)), y) + R(g(θ)) over θ, each image of a batch by itself.
 
-    The same seed, threads and PyTorch give the same bits on a CPU. Global random state is neither used nor changed.
+    The same seed, threads and PyTorch give the same bits on a CPU, in several threads at once too. Global random state is
+    neither used nor changed. It works under ``torch.no_grad`` and ``torch.inference_mode`` too.
 
     Where the objective of Descent or Langevin is not finite, or rises 5 dB above its lowest level and stays there, the solve
     goes back to its last good state, and on from there at half the rate. After five such divergences in a row it ends there,
@@ -65,13 +68,14 @@ def solve(
     Raises:
         BadValue: steps is not positive, or prior and problem do not fit.
         BadFile: the checkpoint cannot be written, or is damaged or of another solve; it is then left as it was.
-        Diverged: the objective was never finite.
+        Diverged: the objective was not finite before a first good state, at five ever lower learning rates.
     """
     require_solvable(prior, callbacks or (), steps)
     require_integer("seed", seed, 0, "leave it out for 0")
+    method, given = method or default_method(problem, prior), problem
+    problem = own_problem(problem, method)
     started = deepcopy(prior)
     started.start(problem, [seed + k for k in range(len(problem.y))])
-    method = method or default_method(problem, prior)
     if callbacks is None:
         callbacks = _default_callbacks(problem, prior, method)
     rules = [callback for callback in callbacks if isinstance(callback, StopRule | Observe)]
@@ -86,7 +90,25 @@ def solve(
         with progress_bar(run.steps, progress, done=run.index) as bar:
             _iterate(run, snapshots, functions, bar)
         snapshots.save()
-        return _result(run, started, seed)
+        return _result(run, started, seed, (problem if _fits_operator(method) else given).operator)
+
+
+def own_problem(problem: Problem, method: Method) -> Problem:
+    """The problem, or where its operator has parameters or a tensor is of inference_mode, a copy that a solve may use.
+
+    Parameters of the operator require gradients only where the method fits them.
+    """
+    tensors = (problem.y, *problem.operator.parameters(), *problem.operator.buffers())
+    if not any(tensor.is_inference() or tensor.requires_grad for tensor in tensors):
+        return problem
+    problem = deepcopy(problem)
+    if not _fits_operator(method):
+        problem.operator.requires_grad_(False)
+    return problem
+
+
+def _fits_operator(method: Method) -> bool:
+    return isinstance(method, Descent) and method.fit_operator
 
 
 def _default_callbacks(problem: Problem, prior: Prior, method: Method) -> Sequence[StopRule]:
@@ -135,7 +157,7 @@ def _call(functions: Sequence[Callback], step: Step, bar: Any) -> Ending | None:
     return next(((Status.STOPPED, reason) for reason in reasons if reason), None)
 
 
-def _result(run: Run, prior: Prior, seed: int) -> Result:
+def _result(run: Run, prior: Prior, seed: int, operator: LinearOrDifferentiableOperator) -> Result:
     image, image_steps, source = _chosen(run)
     status, message = run.ending or (Status.MAX_STEPS, f"all {run.steps} steps are done")
     with torch.no_grad():
@@ -153,6 +175,7 @@ def _result(run: Run, prior: Prior, seed: int) -> Result:
         objective=objective.cpu(),
         data_psnr=data_psnr.cpu(),
         observed=tuple(Observed(rule.image, rule.image_steps.cpu(), rule.done.cpu()) for rule in run.observed),
+        operator=operator,
         trace=run.trace.window(0, run.index),
         steps=run.index,
         rollbacks=run.guard.rollbacks if run.guard else 0,

@@ -10,6 +10,7 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
+from dipops._tools.threads import one_thread
 from dipops.errors import BadValue
 from dipops.study.records import Record, Task
 from dipops.study.runner import bar_of, require_same_inputs, show_scores
@@ -115,10 +116,10 @@ def _result(future: Any, task: Task) -> tuple[Record, Tensor]:
 
 
 def _run_on_worker(task: Task) -> tuple[Record, Tensor]:
-    """Make a run on a worker; the GPUs of a machine are shared out by the workers' names."""
+    """Make a run on a worker in one thread; the GPUs of a machine are shared out by the workers' names."""
     from distributed import get_worker
 
-    torch.set_num_threads(1)
     gpus = torch.cuda.device_count()
     number = zlib.crc32(str(get_worker().name).encode())
-    return task.run(f"cuda:{number % gpus}" if gpus else "cpu")
+    with one_thread():
+        return task.run(f"cuda:{number % gpus}" if gpus else "cpu")

@@ -2,7 +2,7 @@
 
 _ORDER = [
     *("denoise", "upscale", "inpaint_text", "inpaint_random", "inpaint_hole", "jpeg", "flash"),
-    *("custom_linear", "custom_nonlinear", "algebra", "batch", "poisson"),
+    *("custom_linear", "custom_nonlinear", "blind_blur", "algebra", "batch", "poisson"),
     *("preimage", "maximise", "impedance", "stopping", "uncertainty", "tuning", "tv_three_ways"),
 ]
 

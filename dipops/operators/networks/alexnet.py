@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from dipops._tools.seeds import SeededDraws
 from dipops.errors import BadFile, require_choice
 from dipops.operators.features import Normalise
 from dipops.operators.networks.imagenet import CLASSES, ImageNetwork
@@ -84,7 +85,8 @@ class AlexNet(ImageNetwork):
         arrays = {_layer_name(name): array for name, array in read_weights(path).items()}
         first = arrays.get("conv1.weight")
         layout = "torchvision" if first is not None and first.shape[:1] == (64,) else "caffe"
-        network = cls(layout, complete=any(name.startswith(("fc6", "fc8")) for name in arrays))
+        with SeededDraws(0):  # replaced at once
+            network = cls(layout, complete=any(name.startswith(("fc6", "fc8")) for name in arrays))
         set_weights(network, arrays, path)
         return network
 

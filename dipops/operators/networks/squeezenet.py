@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from dipops._tools.seeds import SeededDraws
 from dipops.operators.networks.imagenet import CLASSES, ImageNetwork
 from dipops.operators.networks.weights import read_weights, set_weights
 
@@ -57,7 +58,8 @@ class SqueezeNet(ImageNetwork):
         Raises:
             BadFile: the file cannot be read, or its arrays are not those of a SqueezeNet; the message names them.
         """
-        network = cls()
+        with SeededDraws(0):  # replaced at once
+            network = cls()
         set_weights(network, {name.replace("/", "."): array for name, array in read_weights(path).items()}, path)
         return network
 

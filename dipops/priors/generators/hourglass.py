@@ -159,4 +159,6 @@ class _Scale(nn.Module):
         return self._run(self.last, self._run(self.join, deeper, skip))
 
     def _run(self, block: nn.Module, *maps: Tensor | None) -> Tensor:
-        return checkpoint(block, *maps, use_reentrant=False) if self.recompute else block(*maps)
+        if not self.recompute:
+            return block(*maps)
+        return checkpoint(block, *maps, use_reentrant=False, preserve_rng_state=False)  # nothing here is drawn at random

@@ -6,6 +6,7 @@ from typing import Protocol
 import torch
 from torch import nn
 
+from dipops._tools.seeds import SeededDraws
 from dipops.errors import BadValue, require_integer
 
 SMALLEST_SIDE = 16
@@ -30,16 +31,17 @@ class Generator(Protocol):
 def grouped_copies(config: Generator, in_channels: int, out_channels: int, seeds: list[int]) -> nn.Module:
     """One network of len(seeds) independent copies, copy k initialised as a single network is from ``seeds[k]``.
 
-    Built on the CPU; the global random state is left as it was.
+    Built on the CPU; the global random state is neither used nor changed.
     """
-    members = []
-    with torch.random.fork_rng(devices=[]):
-        for seed in seeds:
-            torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed CUDA too
-            members.append(config.build(in_channels, out_channels))
-        if len(members) == 1:
-            return members[0]
-        network = config.build(in_channels, out_channels, len(members))
+
+    def build(seed: int, copies: int = 1) -> nn.Module:
+        with torch.device("cpu"), SeededDraws(seed):
+            return config.build(in_channels, out_channels, copies)
+
+    members = [build(seed) for seed in seeds]
+    if len(members) == 1:
+        return members[0]
+    network = build(seeds[0], len(seeds))
     states = [member.state_dict() for member in members]
     network.load_state_dict({name: torch.cat([state[name] for state in states]) for name in states[0]})
     return network
