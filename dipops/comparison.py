@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from torch import Tensor
+
 from dipops import plot
 from dipops._tools.tables import markdown
 from dipops.errors import BadValue
@@ -35,8 +37,9 @@ class Comparison:
     def rows(self) -> list[dict[str, Any]]:
         """One row per prior; for a batch, means.
 
-        PSNR and SSIM are of values clipped to [0, 1], and None without a ground truth; the data PSNR is that between A(x) and
-        y; the seconds do not include ``tune``; then the steps, and why the solve ended.
+        PSNR and SSIM are of values clipped to [0, 1], and None without a ground truth, SSIM also for signals and for images
+        under 11 pixels; the data PSNR is that between A(x) and y; the seconds do not include ``tune``; then the steps, and
+        why the solve ended.
         """
         return [{"prior": name, **self._row(result)} for name, result in self.results.items()]
 
@@ -52,23 +55,27 @@ class Comparison:
         return markdown(heads, lines)
 
     def figure(self) -> "Figure":
-        """The first member of every result, with its data PSNR and, where the ground truth is known, its PSNR below."""
+        """The first member of every result, with its data PSNR and, where the ground truth is known, its PSNR below.
+
+        Raises:
+            BadValue: the images are no (H, W) or (1 or 3, H, W).
+        """
         scores = {row["prior"]: row for row in self.rows()}
         images = {
-            f"{name}\ndata PSNR {_format(scores[name]['data_psnr'], 1)} dB": result.image[0]
+            f"{name}\ndata PSNR {_format(scores[name]['data_psnr'], 1)} dB": _planes(result.image[0])
             for name, result in self.results.items()
         }
         if self.problem.y.shape[1:] == self.problem.operator.in_shape:
-            images = {"measurement": self.problem.y[0], **images}
-        truth = None if self.problem.truth is None else self.problem.truth[0]
+            images = {"measurement": _planes(self.problem.y[0]), **images}
+        truth = None if self.problem.truth is None else _planes(self.problem.truth[0])
         return plot.compare(images if truth is None else {**images, "ground truth": truth}, truth)
 
     def _row(self, result: Result) -> dict[str, Any]:
-        truth, clipped = self.problem.truth, result.image.clamp(0, 1)
-        large = min(clipped.shape[-2:]) >= _SSIM_SIDE
+        truth, clipped, shape = self.problem.truth, result.image.clamp(0, 1), self.problem.operator.in_shape
+        large = len(shape) > 1 and min(shape[-2:]) >= _SSIM_SIDE
         return {
-            "psnr": None if truth is None else float(psnr(clipped, truth).mean()),
-            "ssim": float(ssim(clipped, truth).mean()) if truth is not None and large else None,
+            "psnr": None if truth is None else float(psnr(clipped, truth, image_dims=len(shape)).mean()),
+            "ssim": float(ssim(clipped, truth, image_dims=len(shape)).mean()) if truth is not None and large else None,
             "data_psnr": float(result.data_psnr.mean()),
             "seconds": result.seconds,
             "steps": result.steps,
@@ -98,6 +105,11 @@ def compare(problem: Problem, priors: Mapping[str, Prior | Recipe], seed: int = 
         for name, prior in priors.items()
     }
     return Comparison(problem, results)
+
+
+def _planes(image: Tensor) -> Tensor:
+    """An image to draw: (H, W) gets its one channel."""
+    return image[None] if image.ndim == 2 else image
 
 
 def _format(value: float | None, digits: int) -> str:

@@ -7,27 +7,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dipops.errors import BadType, BadValue
+from dipops.errors import BadType, BadValue, require_integer
 
 _LUMA = (65.481, 128.553, 24.966)
 _WINDOW, _SPREAD, _K1, _K2 = 11, 1.5, 0.01, 0.03
 
 
-def psnr(image: Tensor, truth: Tensor) -> Tensor:
+def psnr(image: Tensor, truth: Tensor, *, image_dims: int = 3) -> Tensor:
     """Peak signal-to-noise ratio in dB for values in [0, 1], over all pixels and channels.
 
     Args:
-        image: shape (..., C, H, W).
+        image: shape (..., C, H, W), or (..., *in_shape) with ``image_dims``.
         truth: the same shape, or one that broadcasts to it.
+        image_dims: how many of the last dimensions are one image: 1 for signals (n,), 2 for images (H, W) without channels,
+            3 for (C, H, W), 4 for volumes (C, D, H, W).
 
     Returns:
         Tensor of shape (...): one value for each image, infinite where the two are equal.
 
     Raises:
-        BadValue: the shapes do not match.
+        BadValue: the shapes do not match, or ``image_dims`` is not positive.
     """
-    _check_pair(image, truth)
-    return -10 * (image - truth).square().mean(dim=(-3, -2, -1)).log10()
+    _check_pair(image, truth, require_integer("image_dims", image_dims, 1, "images (C, H, W) have 3"))
+    return -10 * (image - truth).square().mean(dim=tuple(range(-image_dims, 0))).log10()
 
 
 def psnr_y(image: Tensor, truth: Tensor, border: int = 4) -> Tensor:
@@ -56,23 +58,24 @@ def luma(image: Tensor) -> Tensor:
     return ((image * weights[:, None, None]).sum(dim=-3, keepdim=True) + 16) / 255
 
 
-def ssim(image: Tensor, truth: Tensor) -> Tensor:
-    """Structural similarity for values in [0, 1], the mean over pixels and channels.
+def ssim(image: Tensor, truth: Tensor, *, image_dims: int = 3) -> Tensor:
+    """Structural similarity for values in [0, 1], the mean over pixels and channels, and of a volume over its slices.
 
     Wang, Bovik, Sheikh and Simoncelli, "Image quality assessment", IEEE TIP 2004, equation 13: an 11 x 11 Gaussian window
     of standard deviation 1.5, K1 = 0.01, K2 = 0.03, over the pixels where the window fits.
 
     Args:
-        image: shape (..., C, H, W).
+        image: shape (..., C, H, W), or (..., *in_shape) with ``image_dims``.
         truth: the same shape.
+        image_dims: how many of the last dimensions are one image, as for ``psnr``, at least 2.
 
     Returns:
         Tensor of shape (...), at most 1.
 
     Raises:
-        BadValue: the shapes do not match, or a side is under 11 pixels.
+        BadValue: the shapes do not match, a side is under 11 pixels, or ``image_dims`` is under 2.
     """
-    _check_pair(image, truth)
+    _check_pair(image, truth, require_integer("image_dims", image_dims, 2, "use psnr for signals"))
     if min(image.shape[-2:]) < _WINDOW:
         raise BadValue(
             f"an image of sides {tuple(image.shape[-2:])}", "sides of at least 11 pixels", "use psnr for small images"
@@ -84,7 +87,7 @@ def ssim(image: Tensor, truth: Tensor) -> Tensor:
     covariance = _smooth(x * y) - mean_x * mean_y
     similarity = (2 * mean_x * mean_y + _K1**2) * (2 * covariance + _K2**2)
     similarity = similarity / ((mean_x**2 + mean_y**2 + _K1**2) * (variance_x + variance_y + _K2**2))
-    return similarity.mean(dim=(-3, -2, -1))
+    return similarity.mean(dim=tuple(range(-image_dims, 0)))
 
 
 def _smooth(x: Tensor) -> Tensor:
@@ -129,9 +132,10 @@ def recognition(scores: Callable[[Tensor], Tensor], image: Tensor, truth: Tensor
     return Recognition(label, probability, of_image.gather(1, label[:, None])[:, 0])
 
 
-def _check_pair(image: Tensor, truth: Tensor) -> None:
+def _check_pair(image: Tensor, truth: Tensor, image_dims: int = 3) -> None:
     if not (image.is_floating_point() and truth.is_floating_point()):
         raise BadType(f"{image.dtype} and {truth.dtype}", "floating-point values in [0, 1]", "divide 8-bit values by 255")
-    if image.ndim < 3 or image.shape[-3:] != truth.shape[-3:]:
+    if image.ndim < image_dims or image.shape[-image_dims:] != truth.shape[-image_dims:]:
         shapes = f"an image of shape {tuple(image.shape)} and a ground truth of shape {tuple(truth.shape)}"
-        raise BadValue(shapes, "(..., C, H, W) of the same size and channels", "crop or convert one of them")
+        expected = f"the last {image_dims} dimensions, one image, of the same size"
+        raise BadValue(shapes, expected, "crop one of them, or pass image_dims=2 for images (H, W), say")

@@ -38,11 +38,11 @@ def compare(images: Mapping[str, Tensor], truth: Tensor | None = None, columns: 
 
     if not images:
         raise BadValue("no images", "at least one", 'pass {"noisy": y, "restored": x}')
+    drawn = {name: to_pil(image) for name, image in images.items()}
     if truth is not None and truth[..., 0, 0, 0].numel() != 1:
         raise BadValue(f"{len(truth)} ground truths", "one", "draw the members of a batch one by one")
     columns = columns or min(len(images), 5)
     rows = -(-len(images) // columns)
-    drawn = {name: to_pil(image) for name, image in images.items()}
     ratio = max(image.height / image.width for image in drawn.values())
     notes = {name: _notes(name, image, truth) for name, image in images.items()}
     lines = 1 + max(len(lines) for lines in notes.values())

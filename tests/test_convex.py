@@ -50,6 +50,7 @@ SHAPE = (2, 6, 7)
 PROXES: dict[str, ProximalPrior] = {
     "isotropic": TotalVariation(0.15),
     "anisotropic": TotalVariation(0.15, isotropic=False),
+    "coupled": TotalVariation(0.15, coupled=True),
     "Tikhonov": Tikhonov(0.7),
     "Tikhonov on the gradient": Tikhonov(0.7, FiniteDifferences(SHAPE).double()),
 }
@@ -72,7 +73,8 @@ def test_firm_nonexpansiveness(name: str, x: torch.Tensor, spread: float) -> Non
 
 
 @pytest.mark.parametrize(
-    ("name", "degree"), [("isotropic", 1), ("anisotropic", 1), ("Tikhonov", 2), ("Tikhonov on the gradient", 2)]
+    ("name", "degree"),
+    [("isotropic", 1), ("anisotropic", 1), ("coupled", 1), ("Tikhonov", 2), ("Tikhonov on the gradient", 2)],
 )
 @given(drawn_images(SHAPE), st.sampled_from([-3.0, 0.01, 10.0]))
 def test_homogeneity(name: str, degree: int, x: torch.Tensor, factor: float) -> None:
@@ -89,9 +91,18 @@ def test_the_prox_of_the_conjugate_by_moreau_and_a_closed_form(name: str, p: tor
         shrunk = v / (1 + prior.weight / step)
     else:
         assert isinstance(prior, TotalVariation)
-        length = v.norm(dim=1, keepdim=True) if prior.isotropic else v.abs()
+        length = v.norm(dim=(1, 2) if prior.coupled else 1, keepdim=True) if prior.isotropic else v.abs()
         shrunk = v * (1 - prior.weight / step / length.clamp(min=1e-300)).clamp(min=0)
     torch.testing.assert_close(prior.prox_conjugate(p, step) + step * shrunk, p)
+
+
+@pytest.mark.parametrize("name", BOXED)
+def test_a_prox_is_detached_from_its_input(name: str) -> None:
+    """Its steps are made in place, so that a gradient through them would be that of a copy: 1, whatever the prior."""
+    x = torch.rand(1, *SHAPE, dtype=torch.float64).requires_grad_()
+    proximal = prox(BOXED[name], x)
+    assert not proximal.requires_grad
+    assert proximal.equal(prox(BOXED[name], x.detach()))
 
 
 @pytest.mark.parametrize("name", BOXED)

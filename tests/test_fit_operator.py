@@ -131,7 +131,14 @@ def test_a_resumed_fit_ends_with_the_same_bits(rule, tmp_path: Path) -> None:
     assert resumed.operator.factor.equal(whole.operator.factor)
     assert float(whole.operator.factor.detach()) != 1.5
     with pytest.raises(BadFile, match="has operator "):
-        solve(Problem(Exposure(1.4), posed.y), DeepImagePrior(TINY), FIT, callbacks=callbacks, checkpoint=file, progress=False)
+        solve(
+            Problem(Exposure(1.4), posed.y, posed.noise),
+            DeepImagePrior(TINY),
+            FIT,
+            callbacks=callbacks,
+            checkpoint=file,
+            progress=False,
+        )
 
 
 class Spoiling(torch.optim.Adam):

@@ -328,6 +328,17 @@ def test_total_variation_is_homogeneous(x: torch.Tensor, factor: float, isotropi
     torch.testing.assert_close(tv.value(factor * x), abs(factor) * tv.value(x))
 
 
+def test_coupled_channels_share_one_length() -> None:
+    """An edge of height a in each of C channels costs a √C where they share it, a C where each has its own."""
+    x = torch.zeros(1, 3, 5, 8)
+    x[..., 4:] = 0.5
+    apart = torch.stack([x[0, k].roll(k, -1) for k in range(3)])[None]
+    apart[..., :3] = 0
+    assert float(TotalVariation(2.0, coupled=True).value(x)) == pytest.approx(2.0 * 0.5 * 5 * 3**0.5)
+    for coupled in (True, False):
+        assert float(TotalVariation(2.0, coupled=coupled).value(apart)) == pytest.approx(2.0 * 0.5 * 5 * 3)
+
+
 def test_total_variation_of_a_step_is_its_length_times_its_height() -> None:
     x = torch.zeros(1, 2, 5, 8)
     x[..., 4:] = 0.5
@@ -339,9 +350,9 @@ def test_total_variation_of_a_step_is_its_length_times_its_height() -> None:
     assert float(TotalVariation(1.0, isotropic=False).value(corner)) == pytest.approx(2)
 
 
-@pytest.mark.parametrize("isotropic", [True, False])
-def test_the_smoothed_value_has_gradients_where_it_is_flat(isotropic: bool) -> None:
-    tv = TotalVariation(1.0, isotropic)
+@pytest.mark.parametrize(("isotropic", "coupled"), [(True, False), (False, False), (True, True)])
+def test_the_smoothed_value_has_gradients_where_it_is_flat(isotropic: bool, coupled: bool) -> None:
+    tv = TotalVariation(1.0, isotropic, coupled)
     x = torch.full((1, 1, 4, 4), 0.3, requires_grad=True)
     tv.penalty(x).sum().backward()
     assert x.grad is not None
@@ -400,6 +411,7 @@ def _started(operator, generator, source=None) -> None:
     [
         (lambda: TotalVariation(-1), "weight = -1"),
         (lambda: TotalVariation(float("nan")), "weight = nan"),
+        (lambda: TotalVariation(0.1, isotropic=False, coupled=True), "coupled=True with isotropic=False"),
         (lambda: DeepImagePrior(perturbation=-0.1), "perturbation = -0.1"),
         (lambda: Noise(0), "channels = 0"),
         (lambda: Noise(2.5), "channels = 2.5; expected an integer"),
@@ -416,7 +428,7 @@ def _started(operator, generator, source=None) -> None:
         (lambda: encoder_decoder(()), "at least 1 of them"),
         (lambda: _started(GuidedInput(torch.rand(3, 32, 32)), DeepDecoder(8, 2)), "an input of the image's size"),
         (lambda: _started(_Misguided((3, 32, 32)), TINY), r"a guide of shape \(3, 16, 32\)"),
-        (lambda: _started(Identity((3, 32)), TINY), r"expected \(C, H, W\)"),
+        (lambda: _started(Identity((3, 32)), TINY), r"expected 2-D images \(C, H, W\)"),
         (lambda: _started(Identity((3, 40, 15)), Hourglass()), "a network of 2 scales would fit"),
         (lambda: _started(Identity((3, 40, 15)), UNet()), "a UNet of 3 levels would fit"),
         (lambda: _started(Identity((3, 40, 15)), DeepDecoder()), r"DeepDecoder\(doublings=2\) would fit"),

@@ -16,11 +16,13 @@ _EVERY = 10
 def prox(prior: ProximalPrior, x: Tensor, step: float = 1.0, gap: float = 1e-6) -> Tensor:
     """argmin over u of ½ ‖u - x‖² + step R(u), to a relative primal-dual gap, each image of (N, *in_shape) by itself.
 
+    The result is detached: no gradient goes through it.
+
     Raises:
         BadValue: ``step`` is not positive.
     """
     require_positive("step", step, "a positive number", "the prox of step 0 is x itself")
-    iteration = SeparableIteration(deepcopy(prior).to(x), x, scale=step)
+    iteration = SeparableIteration(deepcopy(prior).to(x), x.detach(), scale=step)
     for index in range(1, _STEPS + 1):
         iteration.step(False)
         if index % _EVERY == 0 and bool((iteration.gap() <= gap).all()):

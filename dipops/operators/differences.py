@@ -1,35 +1,37 @@
 """The discrete gradient of an image."""
 
 from collections.abc import Sequence
+from functools import cache
 from math import pi, sin
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from dipops.errors import BadValue
 from dipops.operators.interface import LinearOperator
+
+Index = tuple[Any, ...]
 
 
 class FiniteDifferences(LinearOperator):
-    """Forward differences down and across, 0 past the last pixel: (N, C, H, W) to (N, 2, C, H, W).
+    """Forward differences along each spatial axis, 0 past the last pixel: (N, *in_shape) to (N, axes, *in_shape).
+
+    A signal (n,) has one spatial axis and an image (H, W) has two. Of three dimensions and more the first are channels, which
+    are not compared with each other: two axes for (C, H, W), three for (C, D, H, W).
 
     Chambolle, "An algorithm for total variation minimization and applications", JMIV 2004, section 2; its adjoint is minus
     the divergence.
 
     Args:
-        in_shape: (C, H, W).
-
-    Raises:
-        BadValue: another number of dimensions.
+        in_shape: (n,), (H, W), (C, H, W), (C, D, H, W) or more.
     """
 
     def __init__(self, in_shape: Sequence[int]) -> None:
         super().__init__(in_shape)
-        if len(self.in_shape) != 3:
-            raise BadValue(f"in_shape = {self.in_shape}", "(C, H, W)", "give grey images one channel")
+        self._axes = len(self.in_shape) - has_channels(self.in_shape)
 
     def forward(self, x: Tensor) -> Tensor:
-        field = x.new_zeros(len(x), 2, *x.shape[1:])
+        field = x.new_zeros(len(x), self._axes, *x.shape[1:])
         add_differences(field, x, 1.0)
         return field
 
@@ -39,20 +41,32 @@ class FiniteDifferences(LinearOperator):
         return image
 
     def norm(self) -> float:
-        """Exact: the largest eigenvalue of a path of n pixels is 4 sin²(π (n - 1) / 2n), and those of two axes add up."""
-        return sum(4 * sin(pi * (side - 1) / (2 * side)) ** 2 for side in self.in_shape[1:]) ** 0.5
+        """Exact: the largest eigenvalue of a path of n pixels is 4 sin²(π (n - 1) / 2n), and those of the axes add up."""
+        return sum(4 * sin(pi * (side - 1) / (2 * side)) ** 2 for side in self.in_shape[-self._axes :]) ** 0.5
+
+
+def has_channels(in_shape: Sequence[int]) -> bool:
+    """Whether the first dimension of an image is its channels: from three dimensions on."""
+    return len(in_shape) > 2
 
 
 def add_differences(field: Tensor, x: Tensor, scale: float) -> None:
-    """field += scale D x, in place and without a temporary: (N, 2, C, H, W) and (N, C, H, W)."""
-    field[:, 0, :, :-1].add_(x[..., 1:, :], alpha=scale).sub_(x[..., :-1, :], alpha=scale)
-    field[:, 1, ..., :-1].add_(x[..., 1:], alpha=scale).sub_(x[..., :-1], alpha=scale)
+    """field += scale D x, in place and without a temporary: (N, axes, *in_shape) and (N, *in_shape)."""
+    for part, later, earlier in _slices(field.shape[1]):
+        field[part].add_(x[later], alpha=scale).sub_(x[earlier], alpha=scale)
 
 
 def add_adjoint_differences(image: Tensor, field: Tensor, scale: float) -> None:
-    """image += scale Dᵀ field, in place and without a temporary: (N, C, H, W) and (N, 2, C, H, W)."""
-    down, across = field[:, 0, :, :-1], field[:, 1, ..., :-1]
-    image[..., 1:, :].add_(down, alpha=scale)
-    image[..., :-1, :].sub_(down, alpha=scale)
-    image[..., 1:].add_(across, alpha=scale)
-    image[..., :-1].sub_(across, alpha=scale)
+    """image += scale Dᵀ field, in place and without a temporary: (N, *in_shape) and (N, axes, *in_shape)."""
+    for part, later, earlier in _slices(field.shape[1]):
+        differences = field[part]
+        image[later].add_(differences, alpha=scale)
+        image[earlier].sub_(differences, alpha=scale)
+
+
+@cache
+def _slices(axes: int) -> tuple[tuple[Index, Index, Index], ...]:
+    """For each axis, where a field has its differences, and where an image has the later and the earlier pixels of them."""
+    after = [(slice(None),) * (axes - 1 - k) for k in range(axes)]
+    later, earlier = ([(..., pixels, *rest) for rest in after] for pixels in (slice(1, None), slice(None, -1)))
+    return tuple(((slice(None), k, *earlier[k]), later[k], earlier[k]) for k in range(axes))

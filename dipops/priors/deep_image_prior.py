@@ -19,7 +19,7 @@ class DeepImagePrior(Prior):
 
     Ulyanov, Vedaldi and Lempitsky, "Deep Image Prior", CVPR 2018, equation 2. A batch of N images is N networks, grouped in
     one, which do not influence each other. Images may have any size from 16 pixels: z is padded for the network and its
-    output cropped.
+    output cropped. Images are 2-D, (C, H, W); for signals and volumes there are TotalVariation and Tikhonov.
 
     Args:
         generator: config of the network; the paper's Hourglass by default.
@@ -81,7 +81,8 @@ class DeepImagePrior(Prior):
         """z of each member (channels, h, w)."""
         in_shape = problem.operator.in_shape
         if len(in_shape) != 3:
-            raise BadValue(f"images of shape {in_shape}", "(C, H, W)", "reshape inside your operator's forward")
+            advice = "reshape inside your operator's forward, or use TotalVariation"
+            raise BadValue(f"DeepImagePrior on images of shape {in_shape}", "2-D images (C, H, W)", advice)
         source = self.input or (Noise() if problem.operator.guide is None else Guide())
         size = self.generator.input_size((in_shape[1], in_shape[2]))
         inputs = [source.sample(problem, size, stream(seed, "input")) for seed in seeds]

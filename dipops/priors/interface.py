@@ -78,7 +78,7 @@ class PixelPrior(Prior):
 
     def __init__(self, initial: Tensor | None = None) -> None:
         super().__init__()
-        self.register_buffer("initial", initial)
+        self.register_buffer("initial", None if initial is None else initial.detach())
 
     def start(self, problem: Problem, seeds: Sequence[int]) -> None:
         shape = (len(seeds), *problem.operator.in_shape)
