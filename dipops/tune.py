@@ -333,9 +333,7 @@ def _trial(problem: Problem, prior: Prior, weight: float, result: Result, rule: 
             rms_residual=float(problem.rms_residual(image).square().mean().sqrt()),
             penalty=float(penalty.mean()) / weight,
             estimate=rule.estimate(problem, result.image),
-            psnr=None
-            if problem.truth is None
-            else float(psnr(image, problem.truth, image_dims=len(problem.operator.in_shape)).mean()),
+            psnr=None if problem.truth is None else float(psnr(image, problem.truth, image_dims=image.ndim - 1).mean()),
         )
 
 

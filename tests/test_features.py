@@ -44,7 +44,10 @@ def assert_derivatives_are_right(operator, device: torch.device) -> None:
 
 @pytest.mark.parametrize(
     ("layout", "layer"),
-    [*(("caffe", layer) for layer in CAFFE_LAYERS), *(("torchvision", layer) for layer in TORCHVISION_LAYERS)],
+    [
+        *(("caffe", layer) for layer in CAFFE_LAYERS),
+        *(pytest.param("torchvision", layer, marks=pytest.mark.slow) for layer in TORCHVISION_LAYERS),
+    ],
     ids=str,
 )
 def test_every_convolutional_layer_obeys_the_laws(layout: Layout, layer: str, networks, device: torch.device) -> None:
