@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dipops import images
 from dipops.errors import BadValue
-from dipops.noise import require_least_squares, require_noise
+from dipops.noise import require_sigma
 from dipops.operators import is_mask
 from dipops.problem import Problem
 
@@ -111,8 +111,7 @@ def _tensor(pixels: np.ndarray) -> Tensor:
 
 
 def _sigma(problem: Problem) -> float:
-    require_least_squares(problem.noise, "this denoiser", "use a prior")
-    return require_noise(problem.noise, "this denoiser").temperature ** 0.5
+    return require_sigma(problem.noise, "this denoiser", "use a prior")
 
 
 def _known(problem: Problem) -> np.ndarray:

@@ -252,6 +252,12 @@ def require_least_squares(noise: Noise | None, user: str, instead: str) -> None:
         raise BadValue(f"{user} for {noise!r}", "Gaussian noise: it solves least squares", instead)
 
 
+def require_sigma(noise: Noise | None, user: str, instead: str) -> float:
+    """The σ of Gaussian noise that is known and not zero; else BadValue."""
+    require_least_squares(noise, user, instead)
+    return require_noise(noise, user).temperature ** 0.5
+
+
 def _interpolated(x: Tensor, places: Tensor, values: Tensor) -> Tensor:
     """Linear interpolation of a table of rising ``places``, constant beyond its ends."""
     places, values = places.to(x), values.to(x)

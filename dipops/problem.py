@@ -121,6 +121,15 @@ class Problem:
         """D(A(x), y) of each image, ½ ‖A(x) - y‖² for normal noise: (N, *in_shape) gives (N,)."""
         return (self.noise or LEAST_SQUARES).data_term(self.operator(x), self.y, self.weights)
 
+    def data_terms(self, ax: Tensor) -> tuple[Tensor, Tensor]:
+        """The data term at A(x), and what the noise leaves of it on average where A(x) is true, of each image: two (N,).
+
+        The noise must be known.
+        """
+        assert self.noise is not None
+        expected = self.weighted(self.noise.expected(ax)).flatten(1).sum(1)
+        return self.noise.data_term(ax, self.y, self.weights), expected
+
     def rms_residual(self, x: Tensor) -> Tensor:
         """Root of the weighted mean square of A(x) - y, of each image: (N, *in_shape) gives (N,), in image units.
 

@@ -15,7 +15,7 @@ from dipops._tools.seeds import stream
 from dipops.errors import BadType, BadValue
 from dipops.methods import Method, PrimalDual, default_method
 from dipops.metrics import psnr
-from dipops.noise import require_least_squares, require_noise
+from dipops.noise import require_noise, require_sigma
 from dipops.operators import is_identity
 from dipops.priors import PixelPrior, Prior
 from dipops.problem import Problem
@@ -119,7 +119,7 @@ class SURE(Rule):
     def estimate(self, problem: Problem, images: Tensor) -> float:
         """(‖Ax - y‖² + 2 σ² div) / m - σ² over the m values that were measured: an estimate of the mean squared error of Ax."""
         first, second = problem.operator(images).chunk(2)
-        sigma, probe = _sigma(problem), self._probe(problem)
+        sigma, probe = self._sigma(problem), self._probe(problem)
         measured = torch.ones_like(problem.y) if problem.weights is None else (problem.weights > 0).to(problem.y)
         divergence = float((measured * probe * (second - first)).sum()) / (sigma / _PROBE) ** 2
         residual = float((measured * (first - problem.y).square()).sum())
@@ -134,7 +134,10 @@ class SURE(Rule):
     def _probe(self, problem: Problem) -> Tensor:
         """Random signs times a tenth of σ."""
         signs = torch.randint(0, 2, problem.y.shape, generator=stream(0, "SURE")).to(problem.y)
-        return (2 * signs - 1) * (_sigma(problem) / _PROBE)
+        return (2 * signs - 1) * (self._sigma(problem) / _PROBE)
+
+    def _sigma(self, problem: Problem) -> float:
+        return require_sigma(problem.noise, "SURE()", "use Discrepancy()")
 
 
 @dataclass(frozen=True)
@@ -152,9 +155,9 @@ class Discrepancy(Rule):
     def estimate(self, problem: Problem, images: Tensor) -> float:
         """The data term over its expectation, both summed over the batch."""
         problem = problem.with_clipped_noise()
-        noise, measured = require_noise(problem.noise, "Discrepancy()"), problem.operator(images)
-        left = problem.weighted(noise.expected(measured)).sum()
-        return float(noise.data_term(measured, problem.y, problem.weights).sum() / left)
+        require_noise(problem.noise, "Discrepancy()")
+        reached, expected = problem.data_terms(problem.operator(images))
+        return float(reached.sum() / expected.sum())
 
     def scores(self, trials: Sequence[Trial]) -> list[float]:
         return [abs(log10(max(trial.estimate, _TINY))) for trial in trials]
@@ -344,9 +347,3 @@ def _members(result: Result, count: int) -> Result:
     tensors = {name: value[:count] for name, value in vars(result).items() if isinstance(value, Tensor)}
     curves = {name: curve[:, :count] for name, curve in result.trace.items()}
     return replace(result, **tensors, source=result.source[:count], trace=curves)
-
-
-def _sigma(problem: Problem) -> float:
-    """The σ that SURE needs."""
-    require_least_squares(problem.noise, "SURE()", "use Discrepancy()")
-    return require_noise(problem.noise, "SURE()").temperature ** 0.5

@@ -147,6 +147,14 @@ def generic(problem: Problem, weight: float) -> float:
     return cvxpy.Problem(cvxpy.Minimize(total)).solve(solver="CLARABEL")  # pyright: ignore
 
 
+def assert_minimum(problem: Problem, weight: float) -> None:
+    """PrimalDual reaches the minimum of D + TV to 1e-5."""
+    prior = TotalVariation(weight)
+    result = quiet(problem, prior, PrimalDual(tolerance=1e-5), steps=20000)
+    ours = float(problem.data_term(result.image) + prior.value(result.image))
+    assert ours == pytest.approx(generic(problem, weight), rel=1e-5)
+
+
 def soft_weights(operator: LinearOperator) -> torch.Tensor:
     """From 0 to 2, about a third of them 0."""
     drawn = 2 * torch.rand(operator.out_shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -158,10 +166,7 @@ def soft_weights(operator: LinearOperator) -> torch.Tensor:
 def test_primal_dual_agrees_with_a_generic_solver_for_every_noise(operator: str, name: str) -> None:
     noise, weight = EXACT[name]
     problem = Problem.simulate(OPERATORS[operator], ground_truth(), noise)
-    prior = TotalVariation(weight)
-    result = quiet(problem, prior, PrimalDual(tolerance=1e-5), steps=20000)
-    ours = float(problem.data_term(result.image) + prior.value(result.image))
-    assert ours == pytest.approx(generic(problem, weight), rel=1e-5)
+    assert_minimum(problem, weight)
 
 
 @pytest.mark.parametrize("name", EXACT)
@@ -169,10 +174,7 @@ def test_primal_dual_agrees_with_a_generic_solver_for_soft_weights(name: str) ->
     noise, weight = EXACT[name]
     operator = OPERATORS["Mask"]
     problem = Problem.simulate(operator, ground_truth(), noise, weights=soft_weights(operator))
-    prior = TotalVariation(weight)
-    result = quiet(problem, prior, PrimalDual(tolerance=1e-5), steps=20000)
-    ours = float(problem.data_term(result.image) + prior.value(result.image))
-    assert ours == pytest.approx(generic(problem, weight), rel=1e-5)
+    assert_minimum(problem, weight)
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
@@ -187,9 +189,7 @@ def test_weighted_least_squares_is_exact_by_every_method(operator: str) -> None:
     for method in (ConjugateGradient(tolerance=1e-12), PrimalDual(tolerance=1e-8)):
         found = quiet(problem, Tikhonov(0.1, gradient), method, steps=20000).image.flatten()
         torch.testing.assert_close(found, exact, atol=1e-6, rtol=0)
-    total = TotalVariation(0.02)
-    result = quiet(problem, total, PrimalDual(tolerance=1e-5), steps=20000)
-    assert float(problem.data_term(result.image) + total.value(result.image)) == pytest.approx(generic(problem, 0.02), rel=1e-5)
+    assert_minimum(problem, 0.02)
 
 
 def test_salt_and_pepper_is_removed_by_the_absolute_deviation() -> None:

@@ -30,6 +30,7 @@ from dipops.stopping import Discrepancy, HeldOut
 from dipops.tune import SURE, tune
 from dipops.tune import Discrepancy as DiscrepancyWeight
 from tests.test_interface import MotionBlur
+from tests.test_tune import Smear
 
 quiet = partial(solve, progress=False)
 SHAPE = (1, 32, 32)
@@ -56,13 +57,6 @@ SAME = {
     "zero-filled": ZeroFilled(MASK.mask),
     "weights": Identity(SHAPE),
 }
-
-
-class Smear(LinearOperator):
-    """A wide blur of the same size, whose inverse amplifies."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.avg_pool2d(x, 7, stride=1, padding=3)
 
 
 def problem_of(name: str) -> Problem:

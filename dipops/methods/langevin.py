@@ -59,8 +59,8 @@ class Langevin:
         sampler = partial(_Sampler, rate=self.rate, temperature=noise.temperature, generators=generators)
         descent = Descent(sampler, steps=self.steps, every=self.every, precision="full")
         iteration = DescentIteration(descent, problem, prior, generators, PosteriorMean(self.burn_in))
-        expected = noise.expected(problem.y)
-        iteration.reference_level = float((problem.weighted(expected)).flatten(1).sum(1).max())
+        _, expected = problem.data_terms(problem.y)
+        iteration.reference_level = float(expected.max())
         return iteration
 
 

@@ -214,16 +214,16 @@ class DualisedIteration(Stateful):
     def step(self, measure: bool) -> tuple[Tensor, Tensor | None]:
         """One ascent of u and p and one descent of x."""
         self._index += 1
-        look = self._index % _EVERY == 0
-        old_p = self.p.clone() if look else None
+        old_p = self.p.clone() if self._index % _EVERY == 0 else None
         old_x, old_u = self.x, self.u
         self.u = self._ascended()
         for member, (_, sigma_p, _) in enumerate(self.steps):
             self._prior.dual_step_(self.p[member : member + 1], self.bar[member : member + 1], sigma_p)
-        self.x = self._descended()
+        pulled = self._operator.adjoint(self.u)
+        self.x = self._descended(pulled)
         self.bar = torch.lerp(old_x, self.x, 2.0)
         if old_p is not None:
-            self._balance(self.x - old_x, self.u - old_u, self.p - old_p)
+            self._balance(self.x - old_x, self.u - old_u, self.p - old_p, pulled)
         return self.x, self._problem.data_term(self.x) + self._prior.value(self.x) if measure else None
 
     def _ascended(self) -> Tensor:
@@ -235,17 +235,17 @@ class DualisedIteration(Stateful):
         moved -= sigma * problem.y
         return moved if problem.weights is None else torch.where(problem.weights > 0, moved, 0)
 
-    def _descended(self) -> Tensor:
-        """x after its step."""
-        x = self.x - self._per_member([tau for _, _, tau in self.steps], self.x) * self._operator.adjoint(self.u)
+    def _descended(self, pulled: Tensor) -> Tensor:
+        """x after its step; ``pulled`` is Aᵀu."""
+        x = self.x - self._per_member([tau for _, _, tau in self.steps], self.x) * pulled
         for member, (_, _, tau) in enumerate(self.steps):
             self._prior.add_adjoint_(x[member : member + 1], self.p[member : member + 1], -tau)
         return x.clamp_(0, 1) if self._prior.box else x
 
-    def _balance(self, dx: Tensor, du: Tensor, dp: Tensor) -> None:
+    def _balance(self, dx: Tensor, du: Tensor, dp: Tensor, pulled: Tensor) -> None:
         """Measure the residuals of the last step, and lengthen the dual or the primal steps where one kind lags behind."""
         sigma_u, sigma_p, tau = map(list, zip(*self.steps, strict=True))
-        problem, pulled = self._problem, self._operator.adjoint(self.u)
+        problem = self._problem
         gradient = dx / self._per_member(tau, dx) - self._operator.adjoint(du) - self._analysis.adjoint(dp)
         of_u = du / self._per_member(sigma_u, du) - self._operator(dx)
         of_p = dp / self._per_member(sigma_p, dp) - self._analysis(dx)

@@ -46,8 +46,6 @@ class Discrepancy(StopRule):
 
     def _excess(self, image: Tensor) -> Tensor:
         """The data term over what the noise would leave, (N,)."""
-        problem = self._problem
         with torch.no_grad():
-            measured = problem.operator(image)
-            left = problem.weighted(self._noise.expected(measured)).flatten(1).sum(1)
-            return self._noise.data_term(measured, problem.y, problem.weights) / left
+            reached, expected = self._problem.data_terms(self._problem.operator(image))
+        return reached / expected
