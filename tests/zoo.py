@@ -178,7 +178,8 @@ class SingleKernel(Blur):
     """A constant of the default dtype, created in each call."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, torch.ones(self.in_shape[0], 1, 3, 3), padding=1, groups=self.in_shape[0])
+        kernel = torch.ones(self.in_shape[0], 1, 3, 3, device=x.device)
+        return F.conv2d(x, kernel, padding=1, groups=self.in_shape[0])
 
 
 class DoubleAdjoint(Blur):
