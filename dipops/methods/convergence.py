@@ -10,7 +10,7 @@ from torch import Tensor
 from dipops.problem import Problem
 from dipops.stopping import Mean, StopRule
 
-GAP, RESIDUAL, CHANGE = 1e-4, 5e-5, 2e-6
+GAP, RESIDUAL, CHANGE = 1e-4, 5e-5, 4e-6
 _LEAST_SHARE = 1e-4
 _FIRST_CHECK = 10
 _LONGEST_WAIT = 100

@@ -42,7 +42,7 @@ class PrimalDual:
             noise-free problems.
         tolerance: where to stop. On the accelerated path it is the relative primal-dual gap, (primal - dual objective) /
             primal objective, by default 1e-4; float32 resolves gaps down to about 1e-7. With weights or ``exact`` on Identity
-            and Mask it is the relative change ‖x_k - x_(k-1)‖ / ‖x_k - mean(x_k)‖, by default 2e-6. Otherwise it is the larger
+            and Mask it is the relative change ‖x_k - x_(k-1)‖ / ‖x_k - mean(x_k)‖, by default 4e-6. Otherwise it is the larger
             of the relative primal and dual residuals, by default 5e-5.
         steps: number of steps at most where ``solve`` is not given one.
         every: number of steps between two reads of values from the device.
