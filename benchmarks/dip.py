@@ -6,6 +6,7 @@ Parts may run at once in several processes, each with one thread: none of them t
 import io
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -109,6 +110,22 @@ def curves(settings: dict[str, Any]) -> dict[str, Any]:
         "rollbacks": result.rollbacks,
         "average": _thin(curve),
         "raw": _thin(result.trace["psnr"][:, 0]),
+    }
+
+
+def answer(settings: dict[str, Any]) -> dict[str, Any]:
+    """The light recipe's answer before and after debiasing, with or without the average's warm-up."""
+    x, recipe = crop(settings["image"]), recipes.denoise()
+    noise = ClippedGaussian(settings["sigma"] / 255)
+    problem = Problem.simulate(Identity(x.shape), x, noise, seed=100)
+    assert isinstance(recipe.method, Descent)
+    recipe = replace(recipe, debiases=False, method=replace(recipe.method, warm_up=settings["warm_up"]))
+    result = recipe.solve(problem, progress=False)
+    answers = result.image, noise.debias(result.image)
+    return {
+        "psnr": [float(metrics.psnr(image, x)) for image in answers],
+        "step": int(result.image_steps),
+        "steps": result.steps,
     }
 
 
@@ -349,6 +366,12 @@ def held_out_task(image: str, seed: int) -> Task:
     return Task(name_of("held-out", image, seed), held_out, settings, 800, _SECONDS["light"], alone=False)
 
 
+def answer_task(image: str, sigma: int, warm_up: bool) -> Task:
+    settings = {"image": image, "sigma": sigma, "warm_up": warm_up, **LIGHT}
+    name = name_of("answer", sigma, image, "warm-up" if warm_up else "plain")
+    return Task(name, answer, settings, 250, _SECONDS["light"], alone=False)
+
+
 def task_on(image: str, name: str, recipe: str, steps: int) -> Task:
     settings = {"task": name, "image": image, "size": TASK_SIZE, "steps": steps, **RECIPES[recipe]}
     return Task(name_of("task", recipe, name, image), task, settings, steps, _SECONDS[recipe], alone=False)
@@ -373,6 +396,7 @@ def impedance_task(target: str) -> Task:
 
 IMAGES = (*CHECKING, *CHOOSING)
 SEEDS = (0, 1)
+SIGMAS = (25, 50)
 HELD_OUT_SEEDS = (0, 1, 2)
 LANGEVIN = {"image": "cat", "rate": 0.02, "burn_in": 500, "steps": 1500, **LIGHT}
 TASKS = [
@@ -380,6 +404,7 @@ TASKS = [
     *(curve_task("light", image, seed) for seed in SEEDS for image in CHOOSING),
     *(curve_task(recipe, image, seed) for recipe in RECIPES for seed in HELD_OUT_SEEDS for image in HELD_OUT),
     *(held_out_task(image, seed) for seed in SEEDS for image in IMAGES),
+    *(answer_task(image, sigma, warm_up) for sigma in SIGMAS for image in (*CHOOSING, *HELD_OUT) for warm_up in (True, False)),
     *(impedance_task(target) for target in TARGETS),
     Task("dip-costs", costs, {"networks": list(CANDIDATES), **LIGHT}, alone=False),
     *(candidate_task(number, network, image) for number, network in enumerate(CANDIDATES) for image in CHOOSING),

@@ -7,7 +7,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 
 from benchmarks.core import save_figure
-from benchmarks.crops import CHECKING, CHOOSING
+from benchmarks.crops import CHECKING, CHOOSING, HELD_OUT
 from benchmarks.dip import (
     CANDIDATES,
     IMAGES,
@@ -15,6 +15,7 @@ from benchmarks.dip import (
     PATIENCE,
     RULES,
     SEEDS,
+    SIGMAS,
     TARGETS,
     TASK_IMAGE,
     TASK_SIZE,
@@ -52,6 +53,7 @@ def report(records: Records) -> str:
         stop_table=stops(records),
         house_runs=", ".join(f"{dB:.2f}" for dB in house["runs"]),
         house_gain=house["mean_of_runs"] - mean(house["runs"]),
+        answer_table=answers(records),
         projection_table=projections(records),
         impedance_table=impedance(records),
         best_of_cat=records[name_of("curve", "light", "cat", 0)]["result"]["oracle"][1],
@@ -110,6 +112,20 @@ def stops(records: Records) -> str:
     counts = [f"{count} of {len(light)}" for count in close.values()]
     rows.append(([f"within {CLOSE} dB, light", "", "", *counts], [source for _, sources in light for source in sources]))
     return table(["image", "seed", "oracle", *close], rows)
+
+
+def answers(records: Records) -> str:
+    rows: list[Row] = []
+    for sigma in SIGMAS:
+        runs = {
+            image: [records[name_of("answer", sigma, image, kind)] for kind in ("plain", "warm-up")]
+            for image in (*CHOOSING, *HELD_OUT)
+        }
+        scores = {image: [dB for run in pair for dB in run["result"]["psnr"]] for image, pair in runs.items()}
+        scores["mean"] = [mean(column) for column in zip(*scores.values(), strict=True)]
+        runs["mean"] = [run for pair in runs.values() for run in pair]
+        rows += [([sigma, name, *(f"{dB:.2f}" for dB in row)], runs[name]) for name, row in scores.items()]
+    return table(["σ", "image", "without warm-up", "debiased", "with warm-up", "debiased"], rows)
 
 
 def projections(records: Records) -> str:
