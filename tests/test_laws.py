@@ -426,7 +426,7 @@ class OnePixelDetached(DifferentiableOperator):
 
 @pytest.mark.parametrize("precision", ["double", "single"])
 @pytest.mark.parametrize("through", [False, True])
-@pytest.mark.parametrize("step", [1 / 255, 1 / 100, 1 / 50, 1 / 20, 1 / 10, 1 / 2, 1])
+@pytest.mark.parametrize("step", [1 / 255, 1 / 50, 1 / 10, 1])
 def test_rounding_and_straight_through_estimators_are_rejected(step: float, through: bool, precision) -> None:
     for shape in ((1, 4, 5), (3, 9, 13)):
         report = check(Rounding(shape, step, through), strict=False, precision=precision)
