@@ -26,6 +26,7 @@ from dipops.testing import laws
 LAYOUTS: tuple[Layout, ...] = ("caffe", "torchvision")
 CAFFE_LAYERS = [name for name, _ in AlexNet("caffe", complete=False).named_children()]
 TORCHVISION_LAYERS = [name for name, _ in AlexNet("torchvision", complete=False).named_children()]
+EACH_KIND = ("conv1", "norm1", "pool1", "conv2", "pool5")  # the last of them behind all others
 DEEP = ["flat", "fc6", "relu6", "fc7", "relu7", "fc8"]
 
 
@@ -45,7 +46,8 @@ def assert_derivatives_are_right(operator, device: torch.device) -> None:
 @pytest.mark.parametrize(
     ("layout", "layer"),
     [
-        *(("caffe", layer) for layer in CAFFE_LAYERS),
+        *(("caffe", layer) for layer in EACH_KIND),
+        *(pytest.param("caffe", layer, marks=pytest.mark.slow) for layer in CAFFE_LAYERS if layer not in EACH_KIND),
         *(pytest.param("torchvision", layer, marks=pytest.mark.slow) for layer in TORCHVISION_LAYERS),
     ],
     ids=str,
@@ -369,7 +371,7 @@ def test_preimages_are_a_table_and_a_figure(networks) -> None:
     contestants = {"TV": recipes.preimage(TotalVariation(1e-5)), "none": recipes.preimage(NoPrior())}
     classifier = SqueezeNet().at("scores", photo.shape)
     layers = ["conv1", "pool2"]
-    solved = list(preimages.preimages(photo, networks["caffe"], layers, contestants, classifier, steps=40, progress=False))
+    solved = list(preimages.preimages(photo, networks["caffe"], layers, contestants, classifier, steps=60, progress=False))
     assert [(preimage.layer, preimage.prior) for preimage in solved] == [(la, prior) for la in layers for prior in contestants]
     for preimage in solved:
         assert 0 <= float(preimage.image.min()) <= float(preimage.image.max()) <= 1

@@ -21,6 +21,7 @@ import dask
 import matplotlib.pyplot as plt
 import pytest
 import torch
+from distributed import LocalCluster
 
 from dipops import ClippedGaussian, GuidedInput, Identity, Mask, Problem, images, metrics
 from dipops import classical as comparators
@@ -374,8 +375,6 @@ def test_a_file_that_is_no_run_is_ignored(tmp_path: Path) -> None:
 
 
 def test_a_scheduler_without_workers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from distributed import LocalCluster
-
     monkeypatch.setattr("dipops.study.cluster._PATIENCE", 1)
     with LocalCluster(n_workers=0, dashboard_address=":0") as empty:
         address = empty.scheduler_address

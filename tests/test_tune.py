@@ -61,7 +61,9 @@ def test_sure_estimates_the_error_it_cannot_see(tuned_by: Callable[[Rule], Tuned
     assert not tuned.rule.uses_truth
 
 
-def test_sure_comes_close_to_the_oracle_and_discrepancy_smooths_more(problem: Problem, tuned_by: Callable[[Rule], Tuned]) -> None:
+def test_sure_comes_close_to_the_oracle_and_discrepancy_smooths_more(
+    problem: Problem, tuned_by: Callable[[Rule], Tuned]
+) -> None:
     found = {rule: tuned_by(rule) for rule in (SURE(), Discrepancy(), Oracle())}
     scores = {type(rule).__name__: float(metrics.psnr(tuned.result.image, problem.truth)) for rule, tuned in found.items()}
     weights = {type(rule).__name__: tuned.weight for rule, tuned in found.items()}
