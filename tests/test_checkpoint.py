@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -71,9 +72,9 @@ def test_a_resumed_solve_ends_with_the_same_bits(name: str, tmp_path: Path) -> N
     """The first half is left behind as a killed run would leave it: without the reason for which it stopped."""
     prior, method, callbacks = RUNS[name]
     problem, file = noisy(), tmp_path / "run.pt"
-    whole = solve(problem, prior, method, steps=90, callbacks=callbacks, progress=False)
-    solve(problem, prior, method, steps=50, callbacks=callbacks, checkpoint=file, progress=False)
-    resumed = solve(problem, prior, method, steps=90, callbacks=callbacks, checkpoint=file, progress=False)
+    whole = solve(problem, prior, method, steps=60, callbacks=callbacks, progress=False)
+    solve(problem, prior, method, steps=40, callbacks=callbacks, checkpoint=file, progress=False)
+    resumed = solve(problem, prior, method, steps=60, callbacks=callbacks, checkpoint=file, progress=False)
     for attribute in ("image", "last", "average", "std", "image_steps", "objective", "data_psnr"):
         ours, theirs = getattr(resumed, attribute), getattr(whole, attribute)
         assert ours is theirs is None or torch.equal(ours, theirs), attribute
@@ -81,7 +82,7 @@ def test_a_resumed_solve_ends_with_the_same_bits(name: str, tmp_path: Path) -> N
     for curve in whole.trace:
         assert torch.equal(resumed.trace[curve].nan_to_num(-1), whole.trace[curve].nan_to_num(-1))
     assert (resumed.message, resumed.source, resumed.steps) == (whole.message, whole.source, whole.steps)
-    again = solve(problem, prior, method, steps=90, callbacks=callbacks, checkpoint=file, progress=False)
+    again = solve(problem, prior, method, steps=60, callbacks=callbacks, checkpoint=file, progress=False)
     assert again.image.equal(whole.image)
     assert again.message == whole.message
 
@@ -104,11 +105,17 @@ def test_a_checkpoint_leaves_one_file(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["run.pt"]
 
 
-@pytest.fixture
-def saved(tmp_path: Path) -> Path:
-    file = tmp_path / "run.pt"
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("solved") / "run.pt"
     solve(noisy(), DeepImagePrior(TINY), steps=25, checkpoint=file, progress=False)
     return file
+
+
+@pytest.fixture
+def saved(checkpoint: Path, tmp_path: Path) -> Path:
+    """A copy of one checkpoint."""
+    return Path(shutil.copy(checkpoint, tmp_path))
 
 
 def _flip(data: bytes, place: int) -> bytes:

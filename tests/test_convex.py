@@ -2,7 +2,7 @@
 
 import io
 from copy import deepcopy
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise
 
 import cvxpy
@@ -58,14 +58,14 @@ BOXED = PROXES | {"in a box": TotalVariation(0.15, box=True)}
 
 
 @pytest.mark.parametrize("name", PROXES)
-@settings(max_examples=8)
+@settings(max_examples=4)
 @given(drawn_images(SHAPE, count=2))
 def test_moreaus_identity(name: str, x: torch.Tensor) -> None:
     assert laws.moreau(PROXES[name], x.double()) < 1e-7
 
 
 @pytest.mark.parametrize("name", BOXED)
-@settings(max_examples=8)
+@settings(max_examples=4)
 @given(drawn_images(SHAPE, count=2), st.sampled_from([0.1, 1.0, 5.0]))
 def test_firm_nonexpansiveness(name: str, x: torch.Tensor, spread: float) -> None:
     x, y = spread * x.double(), spread * x.double().flip(0).sqrt()
@@ -76,12 +76,14 @@ def test_firm_nonexpansiveness(name: str, x: torch.Tensor, spread: float) -> Non
     ("name", "degree"),
     [("isotropic", 1), ("anisotropic", 1), ("coupled", 1), ("Tikhonov", 2), ("Tikhonov on the gradient", 2)],
 )
+@settings(max_examples=10)
 @given(drawn_images(SHAPE), st.sampled_from([-3.0, 0.01, 10.0]))
 def test_homogeneity(name: str, degree: int, x: torch.Tensor, factor: float) -> None:
     assert laws.homogeneity(PROXES[name], x.double(), factor, degree) < 1e-10
 
 
 @pytest.mark.parametrize("name", PROXES)
+@settings(max_examples=10)
 @given(drawn_images((2, 2, 6, 7)), st.sampled_from([0.1, 1.0, 7.0]))
 def test_the_prox_of_the_conjugate_by_moreau_and_a_closed_form(name: str, p: torch.Tensor, step: float) -> None:
     """p = prox of s h* + s prox of h / s at p / s, with the prox of h written out here."""
@@ -138,18 +140,18 @@ def problem_of(name: str) -> tuple[Problem, float]:
     return Problem.simulate(operator.double(), truth, 0.05), weight
 
 
-@pytest.mark.parametrize("isotropic", [True, False])
-@pytest.mark.parametrize("name", OPERATORS)
-def test_primal_dual_agrees_with_a_generic_solver(name: str, isotropic: bool) -> None:
-    """To 1e-5 of the objective; for x2, where steps get small long before the end, to 2e-4."""
+@cache
+def minimum(name: str, isotropic: bool = True) -> float:
+    """The objective where PrimalDual ends."""
     problem, weight = problem_of(name)
-    prior = TotalVariation(weight, isotropic)
+    return float(quiet(problem, TotalVariation(weight, isotropic), PrimalDual(tolerance=1e-7), steps=20000).objective)
+
+
+@pytest.mark.parametrize(("name", "isotropic"), [*((name, True) for name in OPERATORS), ("blur", False)])
+def test_primal_dual_agrees_with_a_generic_solver(name: str, isotropic: bool) -> None:
+    problem, weight = problem_of(name)
     operator = problem.operator
     assert isinstance(operator, LinearOperator)
-    change, error = (1e-7, 2e-4) if name == "x2" else (1e-8, 1e-5)
-    result = quiet(problem, prior, PrimalDual(tolerance=change), steps=20000)
-    ours = float(problem.data_term(result.image) + prior.value(result.image))
-
     x = cvxpy.Variable(144)
     field = FiniteDifferences((1, 12, 12)).double().matrix().numpy() @ x
     lengths = cvxpy.norm(cvxpy.vstack([field[:144], field[144:]]), 2, axis=0) if isotropic else cvxpy.abs(field)
@@ -157,7 +159,7 @@ def test_primal_dual_agrees_with_a_generic_solver(name: str, isotropic: bool) ->
     generic = cvxpy.Problem(cvxpy.Minimize(misfit + weight * cvxpy.sum(lengths))).solve(
         solver="CLARABEL", tol_gap_abs=1e-10, tol_gap_rel=1e-10
     )
-    assert ours == pytest.approx(generic, rel=error)
+    assert minimum(name, isotropic) == pytest.approx(generic, rel=1e-5)
 
 
 def test_anisotropic_denoising_agrees_with_scipy() -> None:
@@ -172,34 +174,28 @@ def test_anisotropic_denoising_agrees_with_scipy() -> None:
 
 def test_denoising_agrees_with_scikit_image() -> None:
     """Chambolle's algorithm solves the same isotropic model; its stop is tightened until it gets there."""
-    x = images.portrait(32).mean(0, keepdim=True).double()
-    problem = Problem.simulate(Identity(x.shape).double(), x, 0.1)
-    prior = TotalVariation(0.1)
-    theirs = torch.from_numpy(denoise_tv_chambolle(problem.y[0, 0].numpy(), weight=0.1, eps=1e-12, max_num_iter=20000))[
-        None, None
-    ]
+    problem, weight = problem_of("denoising")
+    prior = TotalVariation(weight)
+    theirs = torch.from_numpy(denoise_tv_chambolle(problem.y[0, 0].numpy(), weight, eps=1e-12, max_num_iter=20000))[None, None]
     ours = quiet(problem, prior, PrimalDual(tolerance=1e-9), steps=20000).image
     objectives = [float(problem.data_term(image) + prior.value(image)) for image in (ours, theirs)]
     assert objectives[0] == pytest.approx(objectives[1], rel=1e-5)
 
 
-@pytest.mark.parametrize("name", ["denoising", "mask", "x2", "blur"])
+@pytest.mark.parametrize("name", OPERATORS)
 def test_every_method_ends_at_one_minimum(name: str, device: torch.device) -> None:
-    makers = {"denoising": Identity, "mask": lambda s: Mask(images.random_mask(*s[1:], keep=0.5), s[0]), "blur": MotionBlur}
-    weights = {"denoising": 0.08, "mask": 0.03, "x2": 0.004, "blur": 0.004}
-    x = images.portrait(32)[:1].double().to(device)
-    operator = makers.get(name, lambda s: LanczosDownsampler(s, 2))(x.shape).double().to(device)
-    problem, prior = Problem.simulate(operator, x, 0.05), TotalVariation(weights[name])
-    cosine = partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=1000)
+    """PrimalDual does so at its default stop."""
+    problem, weight = problem_of(name)
+    problem, prior = problem.to(device), TotalVariation(weight)
+    cosine = partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=500)
     lbfgs = partial(torch.optim.LBFGS, lr=1.0, line_search_fn="strong_wolfe", max_iter=20, history_size=20)
-    images_of = {
-        "primal-dual": quiet(problem, prior, PrimalDual(tolerance=1e-7), steps=20000).image,
-        "cosine": quiet(problem, prior, Descent(partial(torch.optim.Adam, lr=0.02), cosine), steps=1000).image,
-        "L-BFGS": quiet(problem, prior, Descent(lbfgs), steps=20).image,
-    }
-    objectives = {method: float(problem.data_term(image) + prior.value(image)) for method, image in images_of.items()}
-    assert min(objectives, key=lambda method: objectives[method]) == "primal-dual"
-    assert max(objectives.values()) <= 1.001 * objectives["primal-dual"]
+    results = [
+        quiet(problem, prior),
+        quiet(problem, prior, Descent(partial(torch.optim.Adam, lr=0.02), cosine), steps=500),
+        quiet(problem, prior, Descent(lbfgs), steps=15),
+    ]
+    for result in results:
+        assert (1 - 1e-5) * minimum(name) <= float(result.objective) <= 1.001 * minimum(name)
 
 
 def test_tikhonov_is_solved_exactly_by_conjugate_gradients_and_by_primal_dual(device: torch.device) -> None:
@@ -245,7 +241,7 @@ def test_the_constrained_limit_agrees_with_a_generic_solver(name: str) -> None:
     assert isinstance(operator, LinearOperator)
     assert problem.truth is not None
     clean = Problem(operator, operator(problem.truth), truth=problem.truth)
-    exact = quiet(clean, prior, PrimalDual(exact=True, tolerance=1e-6 if name == "mask" else 1e-8), steps=20000).image
+    exact = quiet(clean, prior, PrimalDual(exact=True, tolerance=1e-6 if name == "mask" else 1e-7), steps=20000).image
     x = cvxpy.Variable(144)
     field = FiniteDifferences((1, 12, 12)).double().matrix().numpy() @ x
     total = cvxpy.sum(cvxpy.norm(cvxpy.vstack([field[:144], field[144:]]), 2, axis=0))
@@ -353,15 +349,14 @@ def test_convex_methods_refuse(call, kind: type, words: str) -> None:
         call()
 
 
-@pytest.mark.parametrize("scale", [0.03, 1.0, 30.0])
-def test_the_scale_of_the_operator_does_not_matter(scale: float) -> None:
-    x = images.portrait(32).double()
-    blur = MotionBlur(x.shape).double()
-    y = Problem.simulate(blur, x, 0.01).y
-    result = quiet(Problem(scale * blur, scale * y), TotalVariation(0.004 * scale**2))
-    first = quiet(Problem(1.0 * blur, y), TotalVariation(0.004))
-    assert result.steps == first.steps
-    torch.testing.assert_close(result.image, first.image, rtol=1e-6, atol=1e-6)
+def test_the_scale_of_the_operator_does_not_matter() -> None:
+    problem, weight = problem_of("blur")
+    blur, y = problem.operator, problem.y
+    first = quiet(Problem(1.0 * blur, y), TotalVariation(weight))
+    for scale in (0.03, 30.0):
+        result = quiet(Problem(scale * blur, scale * y), TotalVariation(weight * scale**2))
+        assert result.steps == first.steps
+        torch.testing.assert_close(result.image, first.image, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", OPERATORS)
@@ -389,17 +384,6 @@ def test_conjugate_gradients_stop_where_only_rounding_is_left() -> None:
     solution = quiet(problem, prior, ConjugateGradient(tolerance=1e-9), steps=500).image
     again = quiet(problem, Tikhonov(1e-3, initial=solution), ConjugateGradient(tolerance=1e-30), steps=500)
     torch.testing.assert_close(again.image, solution, atol=1e-4, rtol=0)
-
-
-@pytest.mark.parametrize("name", OPERATORS)
-def test_the_default_stop_is_near_the_minimum(name: str) -> None:
-    problem, weight = problem_of(name)
-    prior = TotalVariation(weight)
-    objectives = []
-    for method in (PrimalDual(), PrimalDual(tolerance=1e-7)):
-        image = quiet(problem, prior, method, steps=20000).image
-        objectives.append(float(problem.data_term(image) + prior.value(image)))
-    assert objectives[0] <= 1.001 * objectives[1]
 
 
 def test_a_subclass_with_a_forward_of_its_own_is_not_taken_for_the_identity() -> None:

@@ -83,8 +83,7 @@ def test_a_divergence_is_rolled_back_wholly_and_retried_at_half_the_rate(factor:
     assert calls[-1] == 0.005
 
 
-@pytest.mark.parametrize("factor", [float("nan"), -30.0])
-@pytest.mark.parametrize("at", [25, 50, 75, 76, 99])
+@pytest.mark.parametrize(("at", "factor"), [*((at, float("nan")) for at in (25, 50, 75, 76, 99)), (25, -30.0), (99, -30.0)])
 def test_a_divergence_in_the_very_step_after_which_the_state_is_taken_is_rolled_back(at: int, factor: float) -> None:
     result = solve(noisy(), DeepImagePrior(TINY), breaking({at}, [], factor), steps=101, progress=False)
     assert result.rollbacks == 1
@@ -130,11 +129,15 @@ def test_after_five_divergences_in_a_row_the_last_good_state_is_returned() -> No
     assert result.trace["objective"].shape == (25, 1)
 
 
-def test_a_solve_that_gave_up_gives_up_again_when_it_is_resumed(tmp_path: Path) -> None:
+def test_a_rise_that_comes_back_at_every_rate_ends_the_solve_and_a_resumed_one(tmp_path: Path) -> None:
+    """It is tied to the step, so that lower rates do not help, and good looks before it must not count."""
     prior, file = DeepImagePrior(TINY, perturbation=_rising), tmp_path / "run.pt"
     problem = Problem.simulate(Mask(images.random_mask(16, 16, keep=0.5), channels=3), images.portrait(32)[:, 8:24, 8:24], 0)
     first, again = (solve(problem, prior, steps=300, checkpoint=file, progress=False) for _ in range(2))
     assert first.status is again.status is Status.ROLLED_BACK
+    assert first.rollbacks == 5
+    assert first.steps < 150
+    assert "5 times at ever lower rates" in first.message
     assert (again.message, again.steps, again.rollbacks) == (first.message, first.steps, first.rollbacks)
     assert again.image.equal(first.image)
 
@@ -191,7 +194,7 @@ def test_what_was_good_but_not_confirmed_is_returned() -> None:
 
 def test_a_rate_that_is_too_high_at_first_is_lowered_until_it_works() -> None:
     """SGD on ½‖x - y‖² diverges from a rate of 2: 10 is halved three times."""
-    result = solve(noisy(), NoPrior(), Descent(partial(torch.optim.SGD, lr=10.0)), steps=2000, progress=False)
+    result = solve(noisy(), NoPrior(), Descent(partial(torch.optim.SGD, lr=10.0)), steps=200, progress=False)
     assert result.rollbacks >= 3
     assert float(result.trace["objective"][-1]) < 1e-6
 
@@ -241,16 +244,6 @@ def test_a_level_is_not_where_a_first_fall_shot_through_the_target() -> None:
     assert guard.judge(falling, 25) is Health.OK
     assert guard.judge(torch.full((25, 1), 0.05), 50) is Health.OK
     assert guard.judge(torch.full((25, 1), 4.0), 75) is Health.DIVERGED
-
-
-def test_a_rise_that_comes_back_at_every_rate_ends_the_solve() -> None:
-    """It is tied to the step, so that lower rates do not help, and good looks before it must not count."""
-    problem = Problem.simulate(Mask(images.random_mask(16, 16, keep=0.5), channels=3), images.portrait(32)[:, 8:24, 8:24], 0)
-    prior = DeepImagePrior(TINY, perturbation=_rising)
-    result = solve(problem, prior, steps=300, progress=False)
-    assert result.rollbacks == 5
-    assert result.steps < 150
-    assert "5 times at ever lower rates" in result.message
 
 
 def _rising(step: int) -> float:

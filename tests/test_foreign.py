@@ -30,6 +30,7 @@ from dipops import (
 from dipops.errors import BadType
 from dipops.priors import Tikhonov
 
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")  # PyTorch calls it for forward mode
 SHAPE = (2, 4, 5)
 KERNEL = np.array([[0.1, 0.2, 0.05], [0.15, 0.3, 0.02], [0.0, 0.08, 0.1]])
 

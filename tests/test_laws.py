@@ -17,8 +17,6 @@ from dipops.testing.laws import taylor
 from dipops.testing.strategies import expressions
 from tests.zoo import SHAPE, ZOO, Blur
 
-PER_EXAMPLE = 20
-
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_every_example_obeys_every_law(name: str, device: torch.device) -> None:
@@ -27,11 +25,12 @@ def test_every_example_obeys_every_law(name: str, device: torch.device) -> None:
     assert len(report.verdicts) >= 8
 
 
+@pytest.mark.parametrize("count", [10, pytest.param(50, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_random_expressions_obey_every_law(name: str, device: torch.device) -> None:
-    """At least 20 around each elementary operator, half of them of depth 2 or more."""
-    expressions_checked = _checked_expressions(name, device)
-    assert len(expressions_checked) >= 20
+def test_random_expressions_obey_every_law(name: str, count: int, device: torch.device) -> None:
+    """At least as many around each elementary operator, half of them of depth 2 or more."""
+    expressions_checked = _checked_expressions(name, count, device)
+    assert len(expressions_checked) >= count
     assert sum(_depth(expression) >= 2 for expression in expressions_checked) >= len(expressions_checked) / 2
 
 
@@ -212,7 +211,7 @@ def test_the_report_is_a_table() -> None:
     assert lines[-1] == "  all 15 laws hold"
 
 
-def _checked_expressions(name: str, device: torch.device) -> list[LinearOrDifferentiableOperator]:
+def _checked_expressions(name: str, count: int, device: torch.device) -> list[LinearOrDifferentiableOperator]:
     """Random expressions around one elementary operator, at least half of them deep, each checked."""
     drawn = []
 
@@ -222,7 +221,7 @@ def _checked_expressions(name: str, device: torch.device) -> list[LinearOrDiffer
 
     deep = expressions(depth=3, name=name).filter(lambda expression: _depth(expression) >= 2)
     for strategy in (expressions(name=name), deep):
-        settings(max_examples=PER_EXAMPLE // 2)(given(strategy)(prove))()
+        settings(max_examples=count // 2)(given(strategy)(prove))()
     return drawn
 
 
@@ -427,7 +426,7 @@ class OnePixelDetached(DifferentiableOperator):
 
 @pytest.mark.parametrize("precision", ["double", "single"])
 @pytest.mark.parametrize("through", [False, True])
-@pytest.mark.parametrize("step", [1 / 255, 1 / 100, 1 / 50, 1 / 20, 1 / 10, 1 / 2, 1])
+@pytest.mark.parametrize("step", [1 / 255, 1 / 50, 1 / 10, 1])
 def test_rounding_and_straight_through_estimators_are_rejected(step: float, through: bool, precision) -> None:
     for shape in ((1, 4, 5), (3, 9, 13)):
         report = check(Rounding(shape, step, through), strict=False, precision=precision)

@@ -122,7 +122,7 @@ OPERATORS = {
     "Mask": Mask(images.random_mask(12, 12, 0.6), 1).double(),
     "blur": MotionBlur(SHAPE).double(),
 }
-EXACT = {"Poisson 100": (Poisson(100.0), 0.05), "Poisson 1": (Poisson(1.0, 0.05), 0.05), "Laplace": (Laplace(0.1), 0.4)}
+EXACT = {"Poisson": (Poisson(1.0, 0.05), 0.05), "Laplace": (Laplace(0.1), 0.4)}
 
 
 def generic(problem: Problem, weight: float) -> float:
@@ -162,7 +162,7 @@ def soft_weights(operator: LinearOperator) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("name", EXACT)
-@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize("operator", ["Identity", "blur"])
 def test_primal_dual_agrees_with_a_generic_solver_for_every_noise(operator: str, name: str) -> None:
     noise, weight = EXACT[name]
     problem = Problem.simulate(OPERATORS[operator], ground_truth(), noise)
@@ -193,7 +193,7 @@ def test_weighted_least_squares_is_exact_by_every_method(operator: str) -> None:
 
 
 def test_salt_and_pepper_is_removed_by_the_absolute_deviation() -> None:
-    x = images.portrait(32)
+    x = images.portrait(32)[:1]
     generator = torch.Generator().manual_seed(0)
     hit = torch.rand(x.shape, generator=generator) < 0.2
     y = torch.where(hit, (torch.rand(x.shape, generator=generator) < 0.5).float(), x)
@@ -206,9 +206,10 @@ def test_salt_and_pepper_is_removed_by_the_absolute_deviation() -> None:
 
 
 def test_the_weight_for_photons_leaves_their_noise() -> None:
-    x = images.portrait(32)
+    x = images.portrait(32)[:1]
     photons = Problem.simulate(Identity(x.shape), x, Poisson(10))
-    ours = tune(photons, TotalVariation, DiscrepancyWeight(), weights=(0.1, 1.0), progress=False).result
+    rough = PrimalDual(tolerance=1e-3)
+    ours = tune(photons, TotalVariation, DiscrepancyWeight(), method=rough, weights=(0.1, 1.0), progress=False).result
     assert float(photons.data_term(ours.image)) == pytest.approx(float(Poisson(10).expected(x).sum()), rel=0.1)
     assert float(metrics.psnr(ours.image, x)) > float(metrics.psnr(photons.y, x)) + 4
 
@@ -217,7 +218,7 @@ def test_the_weight_for_photons_leaves_their_noise() -> None:
 def test_a_newcomers_first_line_stops_at_the_noise(name: str) -> None:
     x = images.portrait(32)
     problem = Problem.simulate(Identity(x.shape), x, NOISES[name])
-    result = quiet(problem, DeepImagePrior(Hourglass((16, 16), skips=4)), steps=400)
+    result = quiet(problem, DeepImagePrior(Hourglass((16,), skips=4)), steps=400)
     assert "the residual fell" in result.message
     assert float(metrics.psnr(result.image, x)) > float(metrics.psnr(problem.y, x)) + 0.5
 
@@ -232,9 +233,9 @@ def test_langevin_takes_every_noise(name: str) -> None:
 
 def test_poisson_on_pixels_is_solved_by_descent_too() -> None:
     problem = Problem.simulate(Identity(SHAPE).double(), ground_truth(), Poisson(20))
-    cosine = partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=1000)
+    cosine = partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=300)
     method = Descent(partial(torch.optim.Adam, lr=0.02), cosine)
-    result = quiet(problem, TotalVariation(0.05, initial=problem.y[0]), method, steps=1000)
+    result = quiet(problem, TotalVariation(0.05, initial=problem.y[0]), method, steps=300)
     assert float(result.objective) == pytest.approx(generic(problem, 0.05), rel=5e-3)
 
 
@@ -243,7 +244,7 @@ def test_debias_inverts_the_expected_clip_and_the_recipe_uses_it() -> None:
     for sigma in (0.05, 25 / 255, 50 / 255):
         clip = ExpectedClip((101,), sigma).double()
         torch.testing.assert_close(ClippedGaussian(sigma).debias(clip(values)), values, atol=1e-6, rtol=0)
-    x = 0.2 * images.portrait(32)
+    x = 0.2 * images.portrait(32)[:1]
     noisy = Problem.simulate(Identity(x.shape), x, ClippedGaussian(50 / 255))
     tuned = tune(noisy, TotalVariation, SURE(), progress=False)
     plain = quiet(noisy, TotalVariation(tuned.weight))
@@ -300,6 +301,6 @@ def test_noise_is_refused_where_it_does_not_fit(make, kind: type, words: str) ->
 def test_restore_fits_any_operator() -> None:
     x = images.portrait(32)
     problem = Problem.simulate(MotionBlur(x.shape), x, 0.05)
-    result = recipes.restore().solve(problem, steps=60, progress=False)
+    result = recipes.restore().solve(problem, steps=20, progress=False)
     assert not result.projected
     assert float(result.data_psnr) > 15

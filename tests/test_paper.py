@@ -13,11 +13,15 @@ import sys
 import threading
 import time
 from dataclasses import asdict, replace
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
+import dask
 import matplotlib.pyplot as plt
 import pytest
 import torch
+from distributed import LocalCluster
 
 from dipops import ClippedGaussian, GuidedInput, Identity, Mask, Problem, images, metrics
 from dipops import classical as comparators
@@ -155,13 +159,18 @@ def test_a_key_changes_with_all_that_a_result_depends_on() -> None:
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Path, list[Run]]:
+def hole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of the smallest experiment."""
+    return data_for(tmp_path_factory.mktemp("data"), "hole")
+
+
+@pytest.fixture(scope="module")
+def study(hole: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Path, list[Run]]:
     """A finished experiment: its store, its data folder and its runs."""
-    folder = data_for(tmp_path_factory.mktemp("data"), "hole")
     store = Store(tmp_path_factory.mktemp("out"))
     runs = plan(["hole"], 2, TINY, contestants=["DIP", "biharmonic"])
-    runner.run(tasks(runs, folder), store, progress=False)
-    return store, folder, runs
+    runner.run(tasks(runs, hole), store, progress=False)
+    return store, hole, runs
 
 
 def test_a_run_leaves_a_record_and_an_image(study) -> None:
@@ -307,11 +316,18 @@ def _files(out: Path) -> dict[str, tuple[int, bytes]]:
     return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in (*records, *restored)}
 
 
-def test_two_processes_share_a_folder(tmp_path: Path) -> None:
-    folder = data_for(tmp_path / "data", "hole")
+@pytest.fixture(scope="module")
+def forking() -> ForkServerContext:
+    """Processes that begin as copies of one in which the package is imported already."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.run_all", "distributed"])
+    forkserver.ensure_running()
+    return context
+
+
+def test_two_processes_share_a_folder(forking: ForkServerContext, hole: Path, tmp_path: Path) -> None:
     runs = plan(["hole"], 3, TINY, contestants=["DIP"])
-    context = multiprocessing.get_context("spawn")
-    both = [context.Process(target=run_all, args=(runs, tmp_path / "out", folder)) for _ in range(2)]
+    both = [forking.Process(target=run_all, args=(runs, tmp_path / "out", hole)) for _ in range(2)]
     for process in both:
         process.start()
     for process in both:
@@ -320,11 +336,11 @@ def test_two_processes_share_a_folder(tmp_path: Path) -> None:
     assert all(Store(tmp_path / "out").has(run.key) for run in runs)
 
 
-def test_the_runs_of_a_lost_worker_are_made_by_another(tmp_path: Path) -> None:
+def test_the_runs_of_a_lost_worker_are_made_by_another(forking: ForkServerContext, hole: Path, tmp_path: Path) -> None:
     """One of two is killed as soon as the first run is finished."""
-    folder, store = data_for(tmp_path / "data", "hole"), Store(tmp_path / "out")
-    runs = plan(["hole"], 3, TINY, contestants=["DIP"])
-    with dask_client(None, 2) as client:
+    store, runs = Store(tmp_path), plan(["hole"], 3, TINY, contestants=["DIP"])
+    method = {"distributed.worker.multiprocessing-method": "forkserver"}
+    with dask.config.set(method), dask_client(None, 2) as client:
         processes = client.run(os.getpid)
 
         def kill() -> None:
@@ -334,7 +350,7 @@ def test_the_runs_of_a_lost_worker_are_made_by_another(tmp_path: Path) -> None:
 
         killer = threading.Thread(target=kill)
         killer.start()
-        run_on(client, tasks(runs, folder), store, progress=False)
+        run_on(client, tasks(runs, hole), store, progress=False)
         killer.join()
     assert all(store.has(run.key) for run in runs)
 
@@ -359,8 +375,6 @@ def test_a_file_that_is_no_run_is_ignored(tmp_path: Path) -> None:
 
 
 def test_a_scheduler_without_workers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from distributed import LocalCluster
-
     monkeypatch.setattr("dipops.study.cluster._PATIENCE", 1)
     with LocalCluster(n_workers=0, dashboard_address=":0") as empty:
         address = empty.scheduler_address
@@ -479,8 +493,8 @@ def command(*arguments: object) -> int:
 SMALL = ("--crop", 32, "--steps", 0.002, "--light")
 
 
-def test_the_command_runs_prints_draws_and_scores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder, out = data_for(tmp_path / "data", "hole"), tmp_path / "out"
+def test_the_command_runs_prints_draws_and_scores(hole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, out = hole, tmp_path / "out"
     options = ("--data", folder, "--out", out, *SMALL)
     assert command("run", "hole", *options, "--seeds", 2, "--only", "DIP", "--only", "biharmonic", "--quiet") == 0
     assert command("table", "hole", *options) == 0

@@ -65,8 +65,8 @@ def test_total_variation_removes_noise() -> None:
 
 
 def test_the_deep_image_prior_removes_noise(device: torch.device) -> None:
-    problem = noisy(64).to(device)
-    result = quiet(problem, DeepImagePrior(Hourglass((16, 16, 16))), steps=250)
+    problem = noisy().to(device)
+    result = quiet(problem, DeepImagePrior(Hourglass((16, 16))), steps=120)
     assert problem.truth is not None
     assert result.source == ("average",)
     assert float(metrics.psnr(result.image, problem.truth)) > float(metrics.psnr(problem.y, problem.truth)) + 2
@@ -106,9 +106,9 @@ def test_a_batch_is_separate_solves() -> None:
         (learning, MUON),
         (TotalVariation(0.1), Descent()),
     ):
-        together = quiet(problem, prior, method, steps=20, seed=2)
+        together = quiet(problem, prior, method, steps=8, seed=2)
         for k in range(3):
-            alone = quiet(Problem(operator, problem.y[k], truth=batch[k]), prior, method, steps=20, seed=2 + k)
+            alone = quiet(Problem(operator, problem.y[k], truth=batch[k]), prior, method, steps=8, seed=2 + k)
             torch.testing.assert_close(together.last[k], alone.last[0], rtol=0, atol=1e-9)
             torch.testing.assert_close(together.trace["objective"][:, k], alone.trace["objective"][:, 0], rtol=1e-9, atol=1e-9)
 
@@ -165,7 +165,7 @@ def test_lbfgs_yields_the_accepted_point_and_refuses_a_batch() -> None:
         quiet(problem.repeat(2), TotalVariation(0.1), Descent(LBFGS))
 
 
-@pytest.mark.parametrize("precision", ["auto", "full", "mixed"])
+@pytest.mark.parametrize("precision", ["full", "mixed"])
 @pytest.mark.parametrize("generator", [TINY, UNet((4, 8)), ResNet(8, 1), DeepDecoder(16, 2)], ids=lambda g: type(g).__name__)
 @pytest.mark.parametrize("search", [None, "strong_wolfe"])
 def test_lbfgs_fits_every_generator_in_every_precision(generator: Generator, precision, search: str | None) -> None:
@@ -173,7 +173,7 @@ def test_lbfgs_fits_every_generator_in_every_precision(generator: Generator, pre
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         result = quiet(noisy(), DeepImagePrior(generator), method, steps=3)
-    assert result.precision == ("mixed" if precision == "mixed" else "full")
+    assert result.precision == precision
     assert float(result.trace["objective"][-1]) < float(result.trace["objective"][0])
 
 
@@ -272,7 +272,7 @@ def test_mixed_precision_restores_as_well() -> None:
     problem = Problem.simulate(Identity(x.shape), x, 0.1)
     prior = DeepImagePrior(Hourglass((16, 16)))
     scores = [
-        float(metrics.psnr(quiet(problem, prior, Descent(precision=precision), steps=80, seed=1).image, x))
+        float(metrics.psnr(quiet(problem, prior, Descent(precision=precision), steps=40, seed=1).image, x))
         for precision in ("full", "mixed")
     ]
     assert scores[1] == pytest.approx(scores[0], abs=0.5)

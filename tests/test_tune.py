@@ -1,8 +1,9 @@
 """Weights by rules, and comparisons."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 import matplotlib as mpl
 import pytest
@@ -22,6 +23,7 @@ from dipops import (
     LinearOperator,
     Mask,
     NoPrior,
+    PrimalDual,
     Problem,
     Tikhonov,
     TotalVariation,
@@ -34,7 +36,7 @@ from dipops import (
 )
 from dipops.errors import BadType, BadValue
 from dipops.recipes import Recipe
-from dipops.tune import SURE, Discrepancy, LCurve, Oracle, tune
+from dipops.tune import SURE, Discrepancy, LCurve, Oracle, Rule, Tuned, tune
 
 mpl.use("Agg")
 SIGMA = 25 / 255
@@ -45,16 +47,24 @@ def problem() -> Problem:
     return Problem.simulate(Identity((3, 64, 64)), images.portrait(64), SIGMA)
 
 
-def test_sure_estimates_the_error_it_cannot_see(problem: Problem) -> None:
-    tuned = tune(problem, TotalVariation, SURE())
+@pytest.fixture(scope="module")
+def tuned_by(problem: Problem) -> Callable[[Rule], Tuned]:
+    """The weight of TV by a rule, found once."""
+    return cache(partial(tune, problem, TotalVariation))
+
+
+def test_sure_estimates_the_error_it_cannot_see(tuned_by: Callable[[Rule], Tuned]) -> None:
+    tuned = tuned_by(SURE())
     for trial in tuned.trials:
         assert trial.psnr is not None
         assert trial.estimate == pytest.approx(10 ** (-trial.psnr / 10), rel=0.15, abs=2e-4)
     assert not tuned.rule.uses_truth
 
 
-def test_sure_comes_close_to_the_oracle_and_discrepancy_smooths_more(problem: Problem) -> None:
-    found = {rule: tune(problem, TotalVariation, rule) for rule in (SURE(), Discrepancy(), Oracle())}
+def test_sure_comes_close_to_the_oracle_and_discrepancy_smooths_more(
+    problem: Problem, tuned_by: Callable[[Rule], Tuned]
+) -> None:
+    found = {rule: tuned_by(rule) for rule in (SURE(), Discrepancy(), Oracle())}
     scores = {type(rule).__name__: float(metrics.psnr(tuned.result.image, problem.truth)) for rule, tuned in found.items()}
     weights = {type(rule).__name__: tuned.weight for rule, tuned in found.items()}
     assert scores["Oracle"] >= scores["SURE"] > scores["Oracle"] - 0.2
@@ -63,8 +73,8 @@ def test_sure_comes_close_to_the_oracle_and_discrepancy_smooths_more(problem: Pr
     assert found[Oracle()].rule.uses_truth
 
 
-def test_the_discrepancy_weight_leaves_the_noise(problem: Problem) -> None:
-    tuned = tune(problem, TotalVariation, Discrepancy())
+def test_the_discrepancy_weight_leaves_the_noise(problem: Problem, tuned_by: Callable[[Rule], Tuned]) -> None:
+    tuned = tuned_by(Discrepancy())
     residual = (tuned.result.image - problem.y).square().mean().sqrt()
     assert float(residual) == pytest.approx(SIGMA, rel=0.03)
 
@@ -82,23 +92,23 @@ def test_the_trials_rise_and_bracket_the_choice(problem: Problem) -> None:
 
 
 def test_unknown_pixels_do_not_count_in_the_residual() -> None:
-    """The weight is the same whatever the holes hold."""
+    """No weight depends on what the holes hold, for the problem forgets it."""
     x = images.portrait(32)[:1]
     mask = images.random_mask(32, 32, 0.5)
     noisy = Problem.simulate(Mask(mask, 1), x, 0.1)
     holes = Problem(noisy.operator, noisy.y + (1 - mask), 0.1, truth=x)
     assert float(holes.rms_residual(noisy.truth)) == pytest.approx(0.1, rel=0.03)
-    weights = [tune(problem, TotalVariation, Discrepancy(), weights=(0.03, 0.3)).weight for problem in (noisy, holes)]
-    assert weights[0] == pytest.approx(weights[1], rel=0.01)
+    assert holes.y.equal(noisy.y)
 
 
 def test_a_choice_at_the_end_of_the_trials_is_reported() -> None:
     problem = Problem.simulate(Identity((1, 64, 64)), images.portrait(64)[:1], SIGMA)
-    tuned = tune(replace(problem, noise=Gaussian(0.9)), TotalVariation, Discrepancy())
+    rough = PrimalDual(tolerance=1e-2)
+    tuned = tune(replace(problem, noise=Gaussian(0.9)), TotalVariation, Discrepancy(), method=rough)
     assert re.search(r"by Discrepancy\(\), residual 0\.[23]", tuned.recipe.source)
-    capped = tune(problem, TotalVariation, Oracle(), weights=(3.0, 6.0))
+    capped = tune(problem, TotalVariation, Oracle(), method=rough, weights=(3.0, 6.0))
     assert "at the end of the trials" in capped.recipe.source
-    narrow = tune(problem, TotalVariation, LCurve(), weights=(0.1, 0.12))
+    narrow = tune(problem, TotalVariation, LCurve(), method=rough, weights=(0.1, 0.12))
     assert len(narrow.trials) >= 3
     assert len(plot.trials(narrow).axes) == 2
 
@@ -116,7 +126,7 @@ class Smear(LinearOperator):
 
 
 def test_the_corner_of_the_l_curve_is_near_the_oracle_where_the_operator_is_ill_posed() -> None:
-    x = images.portrait(64)
+    x = images.portrait(64)[:1]
     blurred = Problem.simulate(Smear(x.shape), x, 0.02)
     prior = partial(Tikhonov, operator=FiniteDifferences(x.shape))
     corner, oracle = (tune(blurred, prior, rule, weights=(1e-3, 1.0)) for rule in (LCurve(), Oracle()))
@@ -124,9 +134,9 @@ def test_the_corner_of_the_l_curve_is_near_the_oracle_where_the_operator_is_ill_
     assert scores[1] - 1.5 < scores[0] <= scores[1]
 
 
-@pytest.mark.parametrize("operator", [Mask(images.random_mask(32, 32, 0.5), 3), LanczosDownsampler((3, 32, 32), 2)], ids=repr)
+@pytest.mark.parametrize("operator", [Mask(images.random_mask(16, 16, 0.5), 1), LanczosDownsampler((1, 16, 16), 2)], ids=repr)
 def test_the_limit_keeps_the_measurement_and_is_where_small_weights_lead(operator: LinearOperator) -> None:
-    x = images.portrait(32)
+    x = images.portrait(32)[:1, 8:24, 8:24]
     clean = Problem.simulate(operator, x, 0)
     limit = recipes.limit(TotalVariation).solve(clean, progress=False)
     assert float((operator(limit.image) - clean.y).abs().max()) < 0.02
@@ -162,8 +172,8 @@ def test_tuning_and_comparing_refuse(call, kind: type, words: str, problem: Prob
         call(problem)
 
 
-def test_a_comparison_is_a_table_and_a_figure(problem: Problem) -> None:
-    tuned = tune(problem, TotalVariation, SURE())
+def test_a_comparison_is_a_table_and_a_figure(problem: Problem, tuned_by: Callable[[Rule], Tuned]) -> None:
+    tuned = tuned_by(SURE())
     small = DeepImagePrior(Hourglass((4, 4)))
     contestants = {"none": NoPrior(), "TV": tuned.recipe, "DIP + TV": small + TotalVariation(0.01)}
     contestant_recipes = {

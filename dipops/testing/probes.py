@@ -100,7 +100,10 @@ def importable(class_: type) -> bool:
 
 def copied(thing: T) -> T:
     """A deep copy that shares what cannot be copied, such as a handle or a lock."""
-    return deepcopy(thing, {id(value): value for value in _uncopied(thing)})
+    try:
+        return deepcopy(thing)
+    except Exception:  # whatever a user's object raises
+        return deepcopy(thing, {id(value): value for value in _uncopied(thing)})
 
 
 def uncopied(operator: nn.Module) -> list[str]:
