@@ -137,17 +137,30 @@ class LinearOrDifferentiableOperator(nn.Module):
         return self + (-1) * other
 
     @overload
-    def __mul__(self: "LinearOperator", scalar: float) -> "LinearOperator": ...
+    def __mul__(self: "LinearOperator", scalar: float | Tensor) -> "LinearOperator": ...
     @overload
-    def __mul__(self, scalar: float) -> "LinearOrDifferentiableOperator": ...
+    def __mul__(self, scalar: float | Tensor) -> "LinearOrDifferentiableOperator": ...
     def __mul__(self, scalar: Any) -> Any:
-        if not isinstance(scalar, Real) or not math.isfinite(scalar):
-            raise BadType(f"{self!r} * {_name(scalar)}", "a finite real number", "compose operators with A @ B")
-        return (LinearScaling if isinstance(self, LinearOperator) else DifferentiableScaling)(float(scalar), self)
+        number = _finite_number(scalar, f"{self!r} * {_name(scalar)}")
+        return (LinearScaling if isinstance(self, LinearOperator) else DifferentiableScaling)(number, self)
 
     __rmul__ = __mul__
 
-    def __neg__(self) -> "LinearOrDifferentiableOperator":
+    @overload
+    def __truediv__(self: "LinearOperator", scalar: float | Tensor) -> "LinearOperator": ...
+    @overload
+    def __truediv__(self, scalar: float | Tensor) -> "LinearOrDifferentiableOperator": ...
+    def __truediv__(self, scalar: Any) -> Any:
+        number = _finite_number(scalar, f"{self!r} / {_name(scalar)}")
+        if number == 0:
+            raise BadValue(f"{self!r} / 0", "a number other than 0", "look at where it comes from")
+        return self * (1 / number)
+
+    @overload
+    def __neg__(self: "LinearOperator") -> "LinearOperator": ...
+    @overload
+    def __neg__(self) -> "LinearOrDifferentiableOperator": ...
+    def __neg__(self) -> Any:
         return self * -1
 
     def __repr__(self) -> str:
@@ -592,6 +605,15 @@ def _not_initialised(operator: LinearOrDifferentiableOperator) -> BadType:
 
 def _bracketed(operator: LinearOrDifferentiableOperator, *looser: type) -> str:
     return f"({operator!r})" if isinstance(operator, looser) else repr(operator)
+
+
+def _finite_number(scalar: Any, operation: str) -> float:
+    """A finite number, or a tensor of one entry that asks for no gradient, as a float; else BadType."""
+    if isinstance(scalar, Tensor) and scalar.numel() == 1 and not scalar.requires_grad:
+        scalar = scalar.item()
+    if not isinstance(scalar, Real) or not math.isfinite(scalar):
+        raise BadType(operation, "a finite real number", "compose operators with A @ B, or write one of your own")
+    return float(scalar)
 
 
 def _name(operand: Any) -> str:
