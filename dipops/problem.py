@@ -33,8 +33,8 @@ class Problem:
         truth: the ground-truth images, in_shape or (N, *in_shape), to score results; never used to find them.
 
     Attributes:
-        operator, y, noise, truth: as given, y and truth as batches, a number as Gaussian noise.
-        weights: (1 or N, *out_shape), or None where all of them are 1.
+        operator, y, noise, truth: as given, y and truth as batches and copied, a number as Gaussian noise.
+        weights: (1 or N, *out_shape), copied, or None where all of them are 1.
 
     Raises:
         BadType: y, weights or truth are no real floating-point tensors, or the noise is no noise.
@@ -202,7 +202,7 @@ def _batch(tensor: Tensor, shape: tuple[int, ...], operator: LinearOrDifferentia
     if isinstance(tensor, Tensor) and tuple(tensor.shape) == shape:
         tensor = tensor[None]
     require_batch(tensor, shape, operator._like, name, repr(operator))
-    return tensor.detach()
+    return tensor.detach().clone()
 
 
 def _noise(noise: Noise | float | None) -> Noise | None:

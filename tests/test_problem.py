@@ -110,3 +110,20 @@ def test_what_a_mask_hides_does_not_count() -> None:
     problem = Problem(Mask(mask, 3), y)
     assert problem.y.equal(Y * mask)
     assert float(problem.data_term(Y)) == 0
+
+
+def test_tensors_that_change_after_they_were_given_change_nothing() -> None:
+    mask, y, weights, truth = torch.ones(1, 8, 8), Y[:, :1].clone(), torch.ones(1, 8, 8), Y[:, :1].clone()
+    mask[0, 0], weights[0, 1] = 0, 0.5
+    operator = Mask(mask)
+    problem = Problem(operator, y, weights=weights, truth=truth)
+    expected = [problem.data_term(Y[:, :1]), problem.y.clone(), truth.clone(), operator(y)]
+    for tensor in (mask, weights, truth):
+        tensor.zero_()
+    given = y.clone()
+    y.zero_()
+    assert operator.known is not None
+    assert int(operator.known.sum()) == 56
+    assert problem.truth is not None
+    for now, before in zip((problem.data_term(Y[:, :1]), problem.y, problem.truth, operator(given)), expected, strict=True):
+        assert now.equal(before)

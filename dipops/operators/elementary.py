@@ -31,7 +31,8 @@ class Mask(LinearOperator):
 
     Args:
         mask: 1 or True where a pixel is known, 0 or False where not, of the shape of one image, such as (n,), (H, W),
-            (C, H, W) or (C, D, H, W). With ``channels`` it may be (H, W) or (1, ...), one mask that all of them share.
+            (C, H, W) or (C, D, H, W). With ``channels`` it may be (H, W) or (1, ...), one mask that all of them share. It is
+            copied.
         channels: how many channels the image has, where they share the mask.
 
     Raises:
@@ -49,7 +50,7 @@ class Mask(LinearOperator):
         if not planes.any():
             raise BadValue("a mask with no known pixel", "at least one", "white, 1 or True means known: invert the mask")
         super().__init__(planes.shape if channels is None else (channels, *planes.shape[1:]))
-        self.mask = planes.to(planes.dtype if planes.is_floating_point() else torch.get_default_dtype())
+        self.mask = planes.to(planes.dtype if planes.is_floating_point() else torch.get_default_dtype(), copy=True)
         self._like = self.mask.new_empty(0)
 
     def forward(self, x: Tensor) -> Tensor:
