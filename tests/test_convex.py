@@ -2,6 +2,7 @@
 
 import io
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
@@ -19,13 +20,16 @@ from dipops import (
     Descent,
     DifferentiableOperator,
     FiniteDifferences,
+    Gaussian,
     Hourglass,
     Identity,
     LanczosDownsampler,
+    Langevin,
     LinearOperator,
     Mask,
     NoPrior,
     PrimalDual,
+    Prior,
     Problem,
     Tikhonov,
     TotalVariation,
@@ -426,10 +430,31 @@ def test_the_trace_of_a_masked_problem_is_its_objective() -> None:
     assert float(result.trace["objective"][-1]) == pytest.approx(float(expected), rel=1e-10)
 
 
+@pytest.mark.parametrize("prior", [TotalVariation(0.02, box=True), NoPrior() + TotalVariation(0.02, box=True)], ids=repr)
+def test_descent_holds_the_box_too(prior: Prior) -> None:
+    truth = (torch.rand(1, 6, 7, generator=torch.Generator().manual_seed(0)) > 0.5).double()
+    problem = Problem.simulate(MotionBlur((1, 6, 7), 3).double(), truth, 0.2)
+    boxed = TotalVariation(0.02, box=True)
+    exact = quiet(problem, boxed).image
+    assert float(quiet(problem, TotalVariation(0.02)).image.max()) > 1.1, "the box matters"
+    cosine = partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=200)
+    descent, seen = Descent(partial(torch.optim.Adam, lr=0.1), cosine), []
+    result = quiet(problem, prior, descent, steps=200, callbacks=[lambda step: seen.append(step.image)])
+    assert float(torch.stack(seen).min()) == 0
+    assert float(torch.stack(seen).max()) == 1
+    assert float(result.objective) == pytest.approx(float(problem.data_term(exact) + boxed.value(exact)), abs=1e-4)
+
+
 def test_a_box_is_refused_where_it_cannot_be_held() -> None:
-    for prior in (TotalVariation(0.1, box=True), DIP + TotalVariation(0.1, box=True)):
-        with pytest.raises(BadValue, match="use PrimalDual"):
-            quiet(NOISY, prior, Descent())
+    lbfgs, boxed = Descent(partial(torch.optim.LBFGS, lr=1.0)), TotalVariation(0.1, box=True)
+    known = replace(NOISY, noise=Gaussian(0.1))
+    for prior, method, words in (
+        (boxed, lbfgs, "line search"),
+        (DIP + boxed, Descent(), "pixels"),
+        (boxed, Langevin(), "samples"),
+    ):
+        with pytest.raises(BadValue, match=words):
+            quiet(known, prior, method)
 
 
 def test_the_operator_in_tikhonov_moves_with_the_problem_and_the_users_stays() -> None:

@@ -20,7 +20,7 @@ class Prior(nn.Module):
     Attributes:
         average_decay: decay of the exponential average that is the answer by default, or None for the last image.
         on_pixels: whether θ is the image itself, possibly with the penalties of several priors.
-        box: whether values are held in [0, 1], which needs a method that can.
+        box: whether values are held in [0, 1], which needs pixels, and a method that can.
         recompute: whether its network saves memory at the cost of time; ``solve`` then keeps no freed memory.
     """
 
@@ -38,6 +38,10 @@ class Prior(nn.Module):
 
     def forward(self) -> Tensor:
         """g(θ): the images (N, *in_shape)."""
+        raise NotImplementedError
+
+    def clamp_(self) -> None:
+        """Set pixels to the nearest ones in the box; only for priors on pixels."""
         raise NotImplementedError
 
     def penalty(self, x: Tensor) -> Tensor:
@@ -92,6 +96,10 @@ class PixelPrior(Prior):
     def forward(self) -> Tensor:
         return self.pixels.clone()
 
+    @torch.no_grad()
+    def clamp_(self) -> None:
+        self.pixels.clamp_(0, 1)
+
 
 class NoPrior(PixelPrior):
     """Pixels, and no penalty: least squares.
@@ -121,6 +129,9 @@ class PenalisedPrior(Prior):
 
     def forward(self) -> Tensor:
         return self.parametrisation()
+
+    def clamp_(self) -> None:
+        self.parametrisation.clamp_()
 
     def penalty(self, x: Tensor) -> Tensor:
         return self.parametrisation.penalty(x) + self.added.penalty(x)
