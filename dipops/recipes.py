@@ -139,10 +139,11 @@ def denoise(settings: Settings = "light") -> Recipe:
 
 def restore(settings: Settings = "light") -> Recipe:
     """Any operator: the network of ``denoise``. The light one stops as it does, unless the noise is known to be zero."""
-    return _Restoration(**vars(replace(denoise(settings), steps=2000 if _is_light(settings) else 3000)))
+    recipe = denoise(settings)
+    return _LightRestoration(**vars(replace(recipe, steps=2000))) if _is_light(settings) else recipe
 
 
-class _Restoration(Recipe):
+class _LightRestoration(Recipe):
     """Without noise nothing is overfitted: no rule is needed."""
 
     def at(self, problem: Problem) -> Recipe:
