@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dipops._tools.seeds import stream
-from dipops.errors import BadType, BadValue, require_integer
+from dipops.errors import BadType, BadValue, require_integer, safe_repr
 from dipops.noise import LEAST_SQUARES, ClippedGaussian, Gaussian, Noise
 from dipops.operators import LinearOrDifferentiableOperator
 from dipops.operators.checks import dtype_and_device, require_batch
@@ -201,7 +201,7 @@ class Problem:
 def _batch(tensor: Tensor, shape: tuple[int, ...], operator: LinearOrDifferentiableOperator, name: str) -> Tensor:
     if isinstance(tensor, Tensor) and tuple(tensor.shape) == shape:
         tensor = tensor[None]
-    require_batch(tensor, shape, operator._like, name, repr(operator))
+    require_batch(tensor, shape, operator._like, name, operator)
     return tensor.detach().clone()
 
 
@@ -251,7 +251,7 @@ def _require_one_dtype_and_device(operator: LinearOrDifferentiableOperator) -> N
     for name, tensor in (*operator.named_parameters(), *operator.named_buffers()):
         if tensor.is_floating_point() and dtype_and_device(tensor) != dtype_and_device(operator._like):
             raise BadValue(
-                f"{name} of {operator!r} is {dtype_and_device(tensor)}",
+                f"{name} of {safe_repr(operator)} is {dtype_and_device(tensor)}",
                 f"{dtype_and_device(operator._like)} like the rest",
                 "move it with operator.to()",
             )

@@ -12,7 +12,7 @@ from torch.optim import LBFGS, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from dipops._tools.precision import Precision, fastest_precision
-from dipops.errors import BadType, BadValue, require_choice, require_number
+from dipops.errors import BadType, BadValue, require_choice, require_number, safe_repr
 from dipops.methods.interface import require_steps
 from dipops.priors import Prior
 from dipops.problem import Problem
@@ -95,7 +95,7 @@ class DescentIteration:
         self, method: Descent, problem: Problem, prior: Prior, generators: Sequence[torch.Generator], mean: Mean | None
     ) -> None:
         if prior.box and not prior.on_pixels:
-            raise BadValue(f"Descent with {prior!r}", "a box for pixels alone", "leave the box out")
+            raise BadValue(f"Descent with {safe_repr(prior)}", "a box for pixels alone", "leave the box out")
         self._problem, self._prior, self._generators, self.mean = problem, prior, generators, mean
         self._of_operator = _fitted_parameters(problem) if method.fit_operator else {}
         self._parameters = [*(p for p in prior.parameters() if p.requires_grad), *self._of_operator.values()]
@@ -109,7 +109,7 @@ class DescentIteration:
         self._searches = isinstance(self.optimizer, LBFGS)
         if prior.box:
             if self._searches:
-                came = f"L-BFGS with {prior!r}, whose line search does not know the box"
+                came = f"L-BFGS with {safe_repr(prior)}, whose line search does not know the box"
                 raise BadValue(came, "PrimalDual, or Descent by another optimiser", "leave the optimizer out for Adam")
             prior.clamp_()
         if isinstance(self.optimizer, _COUPLING) and len(problem.y) > 1:
@@ -197,7 +197,7 @@ def _fitted_parameters(problem: Problem) -> dict[str, Parameter]:
     """The parameters of the operator that require gradients."""
     parameters = {name: p for name, p in problem.operator.named_parameters() if p.requires_grad}
     if not parameters:
-        came = f"fit_operator for {problem.operator!r}, which has nothing to fit"
+        came = f"fit_operator for {safe_repr(problem.operator)}, which has nothing to fit"
         raise BadValue(came, "an nn.Parameter that requires gradients", "assign one in the operator, or leave fit_operator out")
     if len(problem.y) > 1:
         came = f"fit_operator for a batch of {len(problem.y)}"

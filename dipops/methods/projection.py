@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from dipops.errors import BadValue, NotLinear
+from dipops.errors import BadValue, NotLinear, safe_repr
 from dipops.methods.conjugate_gradient import ConjugateGradientIteration
 from dipops.noise import require_least_squares
 from dipops.operators import LinearOperator, is_identity, is_mask
@@ -36,8 +36,10 @@ def project(problem: Problem, x: Tensor) -> Tensor:
     operator = problem.operator
     require_least_squares(problem.noise, "project", "leave the answer as it is")
     if not isinstance(operator, LinearOperator):
-        raise NotLinear(f"project on {operator!r}", "a LinearOperator", "leave the fit of a nonlinear operator to solve")
-    require_batch(x, operator.in_shape, operator._like, "x", repr(operator))
+        raise NotLinear(
+            f"project on {safe_repr(operator)}", "a LinearOperator", "leave the fit of a nonlinear operator to solve"
+        )
+    require_batch(x, operator.in_shape, operator._like, "x", operator)
     if len(x) != len(problem.y):
         raise BadValue(f"{len(x)} images for {len(problem.y)} measurements", "one each", "repeat the one")
     with torch.no_grad():

@@ -5,7 +5,7 @@ from copy import deepcopy
 
 from torch import Tensor
 
-from dipops.errors import require_positive
+from dipops.errors import require_positive, safe_repr
 from dipops.methods.primal_dual import SeparableIteration
 from dipops.priors import ProximalPrior
 
@@ -28,5 +28,5 @@ def prox(prior: ProximalPrior, x: Tensor, step: float = 1.0, gap: float = 1e-6) 
         if index % _EVERY == 0 and bool((iteration.gap() <= gap).all()):
             return iteration.x
     reached = float(iteration.gap().max())
-    warnings.warn(f"the prox of {prior!r} reached a gap of {reached:.1e} in {_STEPS} steps, not {gap:g}", stacklevel=2)
+    warnings.warn(f"the prox of {safe_repr(prior)} reached a gap of {reached:.1e} in {_STEPS} steps, not {gap:g}", stacklevel=2)
     return iteration.x

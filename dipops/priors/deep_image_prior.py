@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dipops._tools.seeds import stream
-from dipops.errors import BadValue, require_number
+from dipops.errors import BadValue, require_number, safe_repr
 from dipops.noise import Poisson
 from dipops.operators import is_identity, is_mask
 from dipops.priors.generators.hourglass import Hourglass
@@ -97,15 +97,15 @@ class DeepImagePrior(Prior):
         inputs = [source.sample(problem, size, stream(seed, "input")) for seed in seeds]
         for z in inputs:
             if z.ndim != 3 or tuple(z.shape[1:]) != tuple(size):
-                came = f"an input of shape {tuple(z.shape)} from {source!r}"
+                came = f"an input of shape {tuple(z.shape)} from {safe_repr(source)}"
                 raise BadValue(came, f"(channels, {size[0]}, {size[1]})", "make it of the size that sample is given")
         return inputs
 
     def __repr__(self) -> str:
-        source = "" if self.input is None else f", {self.input!r}"
+        source = "" if self.input is None else f", {safe_repr(self.input)}"
         deviation = self.perturbation if callable(self.perturbation) else f"{self.perturbation:.4g}"
         learned = ", learn_input=True" if self.learn_input else ""
-        return f"DeepImagePrior({self.generator!r}{source}, perturbation={deviation}{learned})"
+        return f"DeepImagePrior({safe_repr(self.generator)}{source}, perturbation={deviation}{learned})"
 
 
 def _ends_in_sigmoid(network: nn.Module) -> bool:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dipops._tools.seeds import stream
-from dipops.errors import BadType, BadValue
+from dipops.errors import BadType, BadValue, safe_repr
 from dipops.problem import Problem
 
 _START = 0.1
@@ -65,7 +65,9 @@ class Prior(nn.Module):
         if isinstance(self, PixelPrior):
             return PenalisedPrior(other, self)
         raise BadType(
-            f"{self!r} + {other!r}, two generators for one image", "at most one", "add a penalty such as TotalVariation"
+            f"{safe_repr(self)} + {safe_repr(other)}, two generators for one image",
+            "at most one",
+            "add a penalty such as TotalVariation",
         )
 
 
@@ -140,7 +142,7 @@ class PenalisedPrior(Prior):
         return self.parametrisation.value(x) + self.added.value(x)
 
     def __repr__(self) -> str:
-        return f"{self.parametrisation!r} + {self.added!r}"
+        return f"{safe_repr(self.parametrisation)} + {safe_repr(self.added)}"
 
 
 def _expanded(initial: Tensor, shape: tuple[int, ...]) -> Tensor:
