@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dipops._tools.defaults import usual_defaults
 from dipops._tools.seeds import stream
 from dipops.errors import BadType, BadValue, require_integer, safe_repr
 from dipops.noise import LEAST_SQUARES, ClippedGaussian, Gaussian, Noise
@@ -76,6 +77,7 @@ class Problem:
             object.__setattr__(self, name, value)
 
     @classmethod
+    @usual_defaults()
     def simulate(
         cls,
         operator: LinearOrDifferentiableOperator,

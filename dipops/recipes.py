@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 
 from dipops._tools.batches import power
+from dipops._tools.defaults import usual_defaults
 from dipops.errors import require_choice, require_integer
 from dipops.methods import ADAM, Descent, MakeOptimizer, Method, MuonThenAdam, PrimalDual, project
 from dipops.noise import ClippedGaussian, Gaussian
@@ -64,6 +65,7 @@ class Recipe:
             return self
         return replace(self, callbacks=tuple(rule for rule in self.callbacks if not isinstance(rule, Discrepancy)))
 
+    @usual_defaults()
     def solve(
         self,
         problem: Problem,

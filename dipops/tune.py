@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dipops._tools.defaults import usual_defaults
 from dipops._tools.progress import progress_bar
 from dipops._tools.seeds import stream
 from dipops.errors import BadType, BadValue, safe_repr
@@ -221,6 +222,7 @@ class Tuned:
     recipe: Recipe = field(repr=False)
 
 
+@usual_defaults()
 def tune(
     problem: Problem,
     prior_of_weight: Callable[[float], Prior],

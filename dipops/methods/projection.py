@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from dipops._tools.defaults import usual_defaults
 from dipops.errors import BadValue, NotLinear, safe_repr
 from dipops.methods.conjugate_gradient import ConjugateGradientIteration
 from dipops.noise import require_least_squares
@@ -14,6 +15,7 @@ from dipops.problem import Problem
 _STEPS = 200
 
 
+@usual_defaults()
 def project(problem: Problem, x: Tensor) -> Tensor:
     """The images nearest to x that satisfy Ax = y: min over z of ‖z - x‖² subject to Σ w (A(z) - y)² being least.
 

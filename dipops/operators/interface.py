@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import torch
 from torch import Tensor, nn
 
+from dipops._tools.defaults import usual_defaults
 from dipops.errors import BadType, BadValue, NotLinear, safe_repr
 from dipops.operators import checks
 from dipops.operators.autodiff import outside_transforms, pullback, pushforward
@@ -265,6 +266,7 @@ class LinearOperator(LinearOrDifferentiableOperator):
         """AᵀA."""
         return self.T @ self
 
+    @usual_defaults()
     def norm(self) -> float:
         """The largest singular value, from below, within 1%: 30 Lanczos steps unless the operator knows it exactly."""
         generator = torch.Generator().manual_seed(0)

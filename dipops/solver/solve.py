@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dipops._tools.allocator import reused_memory
 from dipops._tools.batches import per_image
+from dipops._tools.defaults import usual_defaults
 from dipops._tools.progress import progress_bar
 from dipops.errors import BadType, require_integer, safe_repr
 from dipops.methods import Descent, Method, default_method
@@ -24,6 +25,7 @@ from dipops.solver.snapshots import Snapshots, resume
 from dipops.stopping import Callback, Discrepancy, Observe, Observed, Step, StopRule
 
 
+@usual_defaults()
 @torch.inference_mode(False)
 def solve(
     problem: Problem,
@@ -39,7 +41,8 @@ def solve(
     """Minimise D(A(g(θ)), y) + R(g(θ)) over θ, each image of a batch by itself.
 
     The same seed, threads and PyTorch give the same bits on a CPU, in several threads at once too. Global random state is
-    neither used nor changed. It works under ``torch.no_grad`` and ``torch.inference_mode`` too.
+    neither used nor changed. It works under ``torch.no_grad`` and ``torch.inference_mode`` too, and to the same bits within an
+    autocast and whatever PyTorch's default dtype and device are.
 
     Where the objective of Descent or Langevin is not finite, or rises 5 dB above its lowest level and stays there, the solve
     goes back to its last good state, and on from there at half the rate. After five such divergences in a row it ends there,

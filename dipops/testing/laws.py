@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from dipops._tools.defaults import usual_defaults
 from dipops._tools.seeds import GlobalDraws
 from dipops.errors import BadType, LawError, first_line, require_choice
 from dipops.operators import LinearOperator, LinearOrDifferentiableOperator
@@ -78,6 +79,7 @@ class Report:
         return "\n".join([*lines, f"  {end}"])
 
 
+@usual_defaults()
 def check(operator: LinearOrDifferentiableOperator, strict: bool = True, precision: CheckPrecision = "double") -> Report:
     """Try every law on a copy of the operator, where it is, from a fixed seed.
 
