@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from dipops import images
-from dipops.errors import BadValue
+from dipops.errors import BadValue, safe_repr
 from dipops.noise import require_sigma
 from dipops.operators import is_mask
 from dipops.problem import Problem
@@ -117,14 +117,14 @@ def _sigma(problem: Problem) -> float:
 def _known(problem: Problem) -> np.ndarray:
     """Which pixels are known, (H, W)."""
     if not is_mask(problem.operator):
-        raise BadValue(f"{problem.operator!r} for inpainting", "a Mask", "choose another method")
+        raise BadValue(f"{safe_repr(problem.operator)} for inpainting", "a Mask", "choose another method")
     return problem.operator.mask.expand(problem.operator.in_shape)[0].cpu().numpy() > 0
 
 
 def _guide(problem: Problem) -> np.ndarray:
     guide = problem.operator.guide
     if guide is None:
-        raise BadValue(f"{problem.operator!r}, which has no guide", "an operator with one", "use GuidedInput")
+        raise BadValue(f"{safe_repr(problem.operator)}, which has no guide", "an operator with one", "use GuidedInput")
     return _pixels(guide[None])
 
 

@@ -62,10 +62,18 @@ def first_line(error: BaseException) -> str:
     return next(iter(str(error).splitlines()), "")
 
 
+def safe_repr(thing: object) -> str:
+    """repr(thing), or the name of its class where that raises: a message about something else should not fail by it."""
+    try:
+        return repr(thing)
+    except Exception:  # whatever a user's __repr__ raises
+        return f"<{type(thing).__name__}>"
+
+
 def require_number(name: str, value: Any, fits: Callable[[float], bool], expected: str, advice: str) -> float:
     """``value`` as a float, if it is a number that ``fits``; else BadType or BadValue."""
     if not isinstance(value, Real) or isinstance(value, bool):
-        raise BadType(f"{name} = {value!r}", expected, advice)
+        raise BadType(f"{name} = {safe_repr(value)}", expected, advice)
     if not fits(float(value)):
         raise BadValue(f"{name} = {value}", expected, advice)
     return float(value)
@@ -79,7 +87,7 @@ def require_positive(name: str, value: Any, expected: str, advice: str) -> float
 def require_integer(name: str, value: Any, least: int, advice: str) -> int:
     """``value`` as an int, if it is an integer from ``least``; else BadType or BadValue."""
     if not isinstance(value, Integral) or isinstance(value, bool):
-        raise BadType(f"{name} = {value!r}", f"an integer from {least}", advice)
+        raise BadType(f"{name} = {safe_repr(value)}", f"an integer from {least}", advice)
     if value < least:
         raise BadValue(f"{name} = {value}", f"an integer from {least}", advice)
     return int(value)
@@ -90,4 +98,4 @@ def require_choice(name: str, value: Any, literal: Any) -> None:
     choices = get_args(literal)
     if value not in choices:
         advice = f'write {name}="{nearest(str(value), choices, 1)}"'
-        raise BadValue(f"{name} = {value!r}", f"one of {', '.join(map(repr, choices))}", advice)
+        raise BadValue(f"{name} = {safe_repr(value)}", f"one of {', '.join(map(repr, choices))}", advice)

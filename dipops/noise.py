@@ -6,7 +6,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from dipops.errors import BadValue, require_number, require_positive
+from dipops.errors import BadValue, require_number, require_positive, safe_repr
 from dipops.operators.sensor import clipped_noise_moments
 
 __all__ = ["LEAST_SQUARES", "ClippedGaussian", "Gaussian", "Laplace", "Noise", "Poisson"]
@@ -249,7 +249,7 @@ def require_noise(noise: Noise | None, user: str) -> Noise:
 def require_least_squares(noise: Noise | None, user: str, instead: str) -> None:
     """Refuse a noise whose data term is no sum of squares, with BadValue."""
     if not is_least_squares(noise):
-        raise BadValue(f"{user} for {noise!r}", "Gaussian noise: it solves least squares", instead)
+        raise BadValue(f"{user} for {safe_repr(noise)}", "Gaussian noise: it solves least squares", instead)
 
 
 def require_sigma(noise: Noise | None, user: str, instead: str) -> float:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from dipops.errors import BadValue
+from dipops.errors import BadValue, safe_repr
 from dipops.images import to_pil
 from dipops.metrics import psnr
 from dipops.solver import Result
@@ -150,7 +150,7 @@ def trials(tuned: Tuned) -> "Figure":
 
 def _rule_curve(axes: "Axes", tuned: Tuned) -> None:
     """SURE's estimate, the L-curve, or the residual, with the chosen weight marked."""
-    axes.set_title(repr(tuned.rule))
+    axes.set_title(safe_repr(tuned.rule))
     if isinstance(tuned.rule, LCurve):
         residuals, penalties = ([getattr(trial, name) for trial in tuned.trials] for name in ("rms_residual", "penalty"))
         axes.loglog(residuals, penalties, ".-")

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dipops._tools.defaults import usual_defaults
 from dipops._tools.seeds import stream
-from dipops.errors import BadType, BadValue, require_integer
+from dipops.errors import BadType, BadValue, require_integer, safe_repr
 from dipops.noise import LEAST_SQUARES, ClippedGaussian, Gaussian, Noise
 from dipops.operators import LinearOrDifferentiableOperator
 from dipops.operators.checks import dtype_and_device, require_batch
@@ -33,8 +34,8 @@ class Problem:
         truth: the ground-truth images, in_shape or (N, *in_shape), to score results; never used to find them.
 
     Attributes:
-        operator, y, noise, truth: as given, y and truth as batches, a number as Gaussian noise.
-        weights: (1 or N, *out_shape), or None where all of them are 1.
+        operator, y, noise, truth: as given, y and truth as batches and copied, a number as Gaussian noise.
+        weights: (1 or N, *out_shape), copied, or None where all of them are 1.
 
     Raises:
         BadType: y, weights or truth are no real floating-point tensors, or the noise is no noise.
@@ -76,6 +77,7 @@ class Problem:
             object.__setattr__(self, name, value)
 
     @classmethod
+    @usual_defaults()
     def simulate(
         cls,
         operator: LinearOrDifferentiableOperator,
@@ -201,8 +203,8 @@ class Problem:
 def _batch(tensor: Tensor, shape: tuple[int, ...], operator: LinearOrDifferentiableOperator, name: str) -> Tensor:
     if isinstance(tensor, Tensor) and tuple(tensor.shape) == shape:
         tensor = tensor[None]
-    require_batch(tensor, shape, operator._like, name, repr(operator))
-    return tensor.detach()
+    require_batch(tensor, shape, operator._like, name, operator)
+    return tensor.detach().clone()
 
 
 def _noise(noise: Noise | float | None) -> Noise | None:
@@ -251,7 +253,7 @@ def _require_one_dtype_and_device(operator: LinearOrDifferentiableOperator) -> N
     for name, tensor in (*operator.named_parameters(), *operator.named_buffers()):
         if tensor.is_floating_point() and dtype_and_device(tensor) != dtype_and_device(operator._like):
             raise BadValue(
-                f"{name} of {operator!r} is {dtype_and_device(tensor)}",
+                f"{name} of {safe_repr(operator)} is {dtype_and_device(tensor)}",
                 f"{dtype_and_device(operator._like)} like the rest",
                 "move it with operator.to()",
             )

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 
 from dipops._tools.batches import power
+from dipops._tools.defaults import usual_defaults
 from dipops.errors import require_choice, require_integer
 from dipops.methods import ADAM, Descent, MakeOptimizer, Method, MuonThenAdam, PrimalDual, project
 from dipops.noise import ClippedGaussian, Gaussian
@@ -64,6 +65,7 @@ class Recipe:
             return self
         return replace(self, callbacks=tuple(rule for rule in self.callbacks if not isinstance(rule, Discrepancy)))
 
+    @usual_defaults()
     def solve(
         self,
         problem: Problem,
@@ -139,10 +141,11 @@ def denoise(settings: Settings = "light") -> Recipe:
 
 def restore(settings: Settings = "light") -> Recipe:
     """Any operator: the network of ``denoise``. The light one stops as it does, unless the noise is known to be zero."""
-    return _Restoration(**vars(replace(denoise(settings), steps=2000 if _is_light(settings) else 3000)))
+    recipe = denoise(settings)
+    return _LightRestoration(**vars(replace(recipe, steps=2000))) if _is_light(settings) else recipe
 
 
-class _Restoration(Recipe):
+class _LightRestoration(Recipe):
     """Without noise nothing is overfitted: no rule is needed."""
 
     def at(self, problem: Problem) -> Recipe:

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dipops._tools.defaults import usual_defaults
 from dipops._tools.progress import progress_bar
 from dipops._tools.seeds import stream
-from dipops.errors import BadType, BadValue
+from dipops.errors import BadType, BadValue, safe_repr
 from dipops.methods import Method, PrimalDual, default_method
 from dipops.metrics import psnr
 from dipops.noise import require_noise, require_sigma
@@ -221,6 +222,7 @@ class Tuned:
     recipe: Recipe = field(repr=False)
 
 
+@usual_defaults()
 def tune(
     problem: Problem,
     prior_of_weight: Callable[[float], Prior],
@@ -282,7 +284,9 @@ class _Sweep:
         """Solve at one weight, from the solution at the nearest one."""
         prior, problem = self.prior_of_weight(weight), self.rule.problem(self.problem)
         if self.rule.needs_pixels and not prior.on_pixels:
-            raise BadType(f"{self.rule!r} with {prior!r}", "a prior on pixels", "use Discrepancy() for a generator")
+            raise BadType(
+                f"{safe_repr(self.rule)} with {safe_repr(prior)}", "a prior on pixels", "use Discrepancy() for a generator"
+            )
         if self.results and isinstance(prior, PixelPrior):
             closest = min(self.results, key=lambda other: abs(log10(other / weight)))
             prior.initial = self.results[closest].image
@@ -315,7 +319,7 @@ class _Sweep:
         prior = self.prior_of_weight(weight)
         method = self.chosen_method or self.rule.method(self.problem, prior)
         end = "" if 0 < best < len(trials) - 1 else ", at the end of the trials: a better weight may lie beyond"
-        source = f"weight {weight:.4g} by {self.rule!r}, residual {trials[best].rms_residual:.4g}{end}"
+        source = f"weight {weight:.4g} by {safe_repr(self.rule)}, residual {trials[best].rms_residual:.4g}{end}"
         recipe = Recipe(prior, method, method.steps, (), source, debiases=True)
         result = debiased(self.problem, _members(self.results[weight], len(self.problem.y)))
         return Tuned(weight, result, tuple(trials), self.rule, recipe)

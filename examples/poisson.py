@@ -31,7 +31,8 @@ tuned = {
     name: tune(problem, TotalVariation, Discrepancy(), weights=(0.1, 1.0), progress=False) for name, problem in problems.items()
 }
 restored = {name: choice.result.image for name, choice in tuned.items()}
-plot.compare({"counted": counted.y, **restored, "ground truth": x}, truth=x)
+shown = {name: image.clamp(0, 1) for name, image in {"counted": counted.y, **restored}.items()}
+plot.compare({**shown, "ground truth": x}, truth=x)
 
 # %%
 # Both weights are chosen by the discrepancy principle. The dark half has less noise than that σ says, so least squares
@@ -40,7 +41,7 @@ plot.compare({"counted": counted.y, **restored, "ground truth": x}, truth=x)
 
 dark = slice(32)
 print(f"{'PSNR in dB':<14} {'image':>6} {'dark half':>10} {'best weight':>12}")
-for name, image in {"counted": counted.y, **restored}.items():
+for name, image in shown.items():
     scores = f"{float(psnr(image, x[None])):>6.2f} {float(psnr(image[..., dark], x[None, ..., dark])):>10.2f}"
     tried = [trial.psnr for trial in tuned[name].trials if trial.psnr is not None] if name in tuned else []
     print(f"{name:<14} {scores} {max(tried):>12.2f}" if tried else f"{name:<14} {scores}")

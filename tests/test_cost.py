@@ -7,9 +7,22 @@ from typing import Any
 import pytest
 import torch
 
-from dipops import DeepImagePrior, Hourglass, Identity, LinearOperator, NoPrior, Problem, TotalVariation, estimate, solve
+from dipops import (
+    ConjugateGradient,
+    DeepImagePrior,
+    Hourglass,
+    Identity,
+    LinearOperator,
+    NoPrior,
+    Problem,
+    TotalVariation,
+    estimate,
+    solve,
+)
 from dipops.errors import DipopsError
+from dipops.methods import Method
 from dipops.methods.descent import Descent
+from dipops.operators.interface import Jacobian
 from dipops.recipes import denoise
 
 SMALL = DeepImagePrior(Hourglass((16, 16)))
@@ -57,6 +70,23 @@ def test_an_estimate_uses_the_default_method_and_holds_no_states_that_a_solve_wo
     cost = estimate(problem(32), TotalVariation(0.1))
     assert cost.steps == 5000
     assert cost.bytes < 10 * 4 * 3 * 32**2
+
+
+class Rows(LinearOperator):
+    """Has a forward alone, so that its adjoint is by torch.func, which refuses hooks on saved tensors."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[..., ::2, :]
+
+
+ROWS = Rows((1, 8, 8))
+
+
+@pytest.mark.parametrize("method", [ConjugateGradient(), Descent()], ids=["conjugate gradients", "descent"])
+@pytest.mark.parametrize("operator", [ROWS, ROWS.T, Jacobian(ROWS, torch.rand(1, 8, 8))], ids=repr)
+def test_operators_without_an_adjoint_of_their_own_have_a_cost(operator: LinearOperator, method: Method) -> None:
+    given = Problem(operator, torch.rand(1, *operator.out_shape))
+    assert estimate(given, NoPrior(), method).bytes >= 4 * 64
 
 
 @pytest.mark.parametrize(

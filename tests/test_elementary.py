@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dipops import GuidedInput, LanczosDownsampler, Mask
+from dipops import GuidedInput, LanczosDownsampler, Mask, Problem, check, project
 from dipops.errors import BadType, BadValue
 from dipops.testing.laws import adjoint
 
@@ -70,11 +70,21 @@ def test_a_mask_may_be_shared_by_channels_or_be_one_for_each() -> None:
     assert Mask(mask.bool(), channels=1).in_shape == (1, 1, 3)
 
 
+@pytest.mark.parametrize("shape", [(5,), (3, 4), (1, 3, 4), (2, 3, 4), (2, 3, 4, 5)])
+def test_a_mask_may_have_the_shape_of_any_image(shape: tuple[int, ...]) -> None:
+    mask = (torch.arange(math.prod(shape)) % 3 > 0).view(shape)
+    operator, x = Mask(mask), torch.rand(2, *shape)
+    assert operator.in_shape == operator.out_shape == shape
+    assert operator(x).equal(x * mask)
+    assert check(operator).passed
+    problem = Problem.simulate(operator, x[0], 0)
+    assert project(problem, torch.zeros(1, *shape)).equal(x[:1] * mask)
+
+
 @pytest.mark.parametrize(
     ("mask", "channels", "words"),
     [
-        (torch.ones(4, 4), None, "pass channels=3"),
-        (torch.ones(1, 4, 4), None, "pass channels=3"),
+        (torch.tensor(1), None, "the shape of one image"),
         (torch.zeros(4, 4), 3, "no known pixel.*invert"),
         (torch.full((4, 4), 0.5), 3, "threshold it: mask > 0.5"),
         (torch.full((4, 4), math.nan), 3, "values other than 0 and 1"),

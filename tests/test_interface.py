@@ -21,6 +21,7 @@ from dipops import (
     Identity,
     LanczosDownsampler,
     LinearOperator,
+    LinearOrDifferentiableOperator,
     Mask,
     check,
     stack,
@@ -125,6 +126,17 @@ def test_algebra_is_pointwise(x: Tensor) -> None:
     torch.testing.assert_close((-b)(x), -b(x))
     torch.testing.assert_close(stack(a, b)(x), torch.cat([a(x).flatten(1), b(x).flatten(1)], 1))
     torch.testing.assert_close(b.gram(x), b.adjoint(b(x)))
+
+
+@pytest.mark.parametrize("a", [MotionBlur((3, 9, 13)), Sine((3, 9, 13))], ids=repr)
+def test_numbers_multiply_from_either_side_and_divide(a: LinearOrDifferentiableOperator) -> None:
+    x, scalar = torch.rand(2, 3, 9, 13), torch.tensor(0.5)
+    halves = (a / 2, a / 2.0, a / torch.tensor(2.0), a / np.float64(2), a * 0.5, 0.5 * a, a * scalar, scalar * a, a - 0.5 * a)
+    for half in halves:
+        torch.testing.assert_close(half(x), 0.5 * a(x))
+        assert isinstance(half, LinearOperator) == isinstance(a, LinearOperator)
+    assert (-a)(x).equal(-a(x))
+    assert repr(a / 2) == repr(0.5 * a)
 
 
 def test_sums_are_linear_only_where_every_part_is(blur: MotionBlur) -> None:
@@ -281,6 +293,10 @@ BAD_CALLS = [
     (lambda a: a + 1, BadType, "wrap it in an operator"),
     (lambda a: a * "2", BadType, "a finite real number"),
     (lambda a: a * float("nan"), BadType, "a finite real number"),
+    (lambda a: a / 0, BadValue, "/ 0; expected a number other than 0"),
+    (lambda a: a / torch.ones(3), BadType, "/ a tensor; expected a finite real number"),
+    (lambda a: a / torch.nn.Parameter(torch.ones(())), BadType, "/ a tensor; expected a finite real number"),
+    (lambda a: a / a, BadType, "a finite real number; compose operators with A @ B"),
     (lambda a: stack(a, Identity((3, 9, 12))), BadValue, "one in_shape"),
     (lambda a: a + 2 * a.double(), None, ""),
     (lambda a: Identity((3, 9, 7)).double() @ a, BadValue, "float32 on cpu and float64 on cpu"),

@@ -5,6 +5,7 @@ from threading import Lock
 
 import numpy as np
 import pytest
+import scipy.fft
 import scipy.sparse
 import torch
 import torch.nn.functional as F
@@ -431,6 +432,37 @@ def test_rounding_and_straight_through_estimators_are_rejected(step: float, thro
     for shape in ((1, 4, 5), (3, 9, 13)):
         report = check(Rounding(shape, step, through), strict=False, precision=precision)
         assert [verdict.law for verdict in report.verdicts if verdict.fault] == ["taylor"]
+
+
+class StraightThroughJPEG(DifferentiableOperator):
+    """Blocks of 8 x 8 by the cosine transform, divided by the standard's table of luminance and rounded."""
+
+    TABLE = """16 11 10 16 24 40 51 61 12 12 14 19 26 58 60 55 14 13 16 24 40 57 69 56 14 17 22 29 51 87 80 62
+        18 22 37 56 68 109 103 77 24 35 55 64 81 104 113 92 49 64 78 87 103 121 120 101 72 92 95 98 112 100 103 99"""
+
+    def __init__(self, in_shape: tuple[int, ...], quality: int, through: bool) -> None:
+        super().__init__(in_shape)
+        self.transform = torch.from_numpy(scipy.fft.dct(np.eye(8), axis=0, norm="ortho")).float()
+        table = torch.tensor([float(step) for step in self.TABLE.split()]).view(8, 8)
+        scale = 50 / quality if quality < 50 else 2 - quality / 50
+        self.steps, self.through = (scale * table).round().clamp(min=1) / 255, through
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        blocks = x.unflatten(-1, (-1, 8)).unflatten(-3, (-1, 8)).transpose(-3, -2)
+        coefficients = self.transform @ blocks @ self.transform.T / self.steps
+        rounded = coefficients.round()
+        if self.through:
+            rounded = coefficients + (rounded - coefficients).detach()
+        blocks = self.transform.T @ (rounded * self.steps) @ self.transform
+        return blocks.transpose(-3, -2).flatten(-2).flatten(-3, -2)
+
+
+@pytest.mark.parametrize("precision", ["double", "single"])
+@pytest.mark.parametrize("through", [False, True])
+@pytest.mark.parametrize("quality", [10, 50, 90])
+def test_jpeg_with_a_straight_through_gradient_is_rejected(quality: int, through: bool, precision) -> None:
+    report = check(StraightThroughJPEG((1, 16, 8), quality, through), strict=False, precision=precision)
+    assert [verdict.law for verdict in report.verdicts if verdict.fault] == ["taylor"]
 
 
 KINKS = {

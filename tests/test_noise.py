@@ -4,8 +4,6 @@ import math
 from dataclasses import replace
 from functools import partial
 
-import cvxpy
-import numpy as np
 import pytest
 import torch
 
@@ -41,6 +39,7 @@ from dipops.operators import ExpectedClip
 from dipops.stopping import Discrepancy
 from dipops.tune import SURE, tune
 from dipops.tune import Discrepancy as DiscrepancyWeight
+from tests import reference
 from tests.test_interface import MotionBlur
 
 quiet = partial(solve, progress=False)
@@ -125,34 +124,12 @@ OPERATORS = {
 EXACT = {"Poisson": (Poisson(1.0, 0.05), 0.05), "Laplace": (Laplace(0.1), 0.4)}
 
 
-def generic(problem: Problem, weight: float) -> float:
-    """The minimum of D + TV by an independent solver."""
-    operator, noise = problem.operator, problem.noise
-    assert isinstance(operator, LinearOperator)
-    x = cvxpy.Variable(144)
-    field = FiniteDifferences(SHAPE).double().matrix().numpy() @ x
-    y = problem.y.flatten().numpy()
-    w = np.ones(len(y)) if problem.weights is None else problem.weights.flatten().numpy()
-    counted = np.flatnonzero(w)
-    ax, y, w = (operator.matrix().numpy() @ x)[counted], y[counted], w[counted]
-    if isinstance(noise, Poisson):
-        z = ax + noise.background
-        constant = float((w * (np.where(y > 0, y * np.log(np.maximum(y, 1e-300)), 0) - y)).sum())
-        data = w @ z - cvxpy.sum(cvxpy.multiply(w * y, cvxpy.log(z))) + constant
-    elif isinstance(noise, Laplace):
-        data = w @ cvxpy.abs(ax - y)
-    else:
-        data = 0.5 * w @ cvxpy.square(ax - y)
-    total = data + weight * cvxpy.sum(cvxpy.norm(cvxpy.vstack([field[:144], field[144:]]), 2, axis=0))
-    return cvxpy.Problem(cvxpy.Minimize(total)).solve(solver="CLARABEL")  # pyright: ignore
-
-
 def assert_minimum(problem: Problem, weight: float) -> None:
     """PrimalDual reaches the minimum of D + TV to 1e-5."""
     prior = TotalVariation(weight)
     result = quiet(problem, prior, PrimalDual(tolerance=1e-5), steps=20000)
     ours = float(problem.data_term(result.image) + prior.value(result.image))
-    assert ours == pytest.approx(generic(problem, weight), rel=1e-5)
+    assert ours == pytest.approx(reference.minimum(problem, prior)[0], rel=1e-5)
 
 
 def soft_weights(operator: LinearOperator) -> torch.Tensor:
@@ -235,8 +212,9 @@ def test_poisson_on_pixels_is_solved_by_descent_too() -> None:
     problem = Problem.simulate(Identity(SHAPE).double(), ground_truth(), Poisson(20))
     cosine = partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=300)
     method = Descent(partial(torch.optim.Adam, lr=0.02), cosine)
-    result = quiet(problem, TotalVariation(0.05, initial=problem.y[0]), method, steps=300)
-    assert float(result.objective) == pytest.approx(generic(problem, 0.05), rel=5e-3)
+    prior = TotalVariation(0.05, initial=problem.y[0])
+    result = quiet(problem, prior, method, steps=300)
+    assert float(result.objective) == pytest.approx(reference.minimum(problem, prior)[0], rel=5e-3)
 
 
 def test_debias_inverts_the_expected_clip_and_the_recipe_uses_it() -> None:

@@ -1,6 +1,8 @@
 """The priors: parameter counts of the paper, any size, independent members, penalties."""
 
+import warnings
 from copy import deepcopy
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -8,10 +10,26 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dipops import DeepImagePrior, Descent, GuidedInput, Hourglass, Identity, NoPrior, Problem, Tikhonov, TotalVariation
+from dipops import (
+    DeepImagePrior,
+    Descent,
+    Gaussian,
+    GuidedInput,
+    Hourglass,
+    Identity,
+    Laplace,
+    LinearOperator,
+    Mask,
+    NoPrior,
+    Poisson,
+    Problem,
+    Tikhonov,
+    TotalVariation,
+)
 from dipops.errors import BadType, BadValue
+from dipops.noise import Noise as NoiseModel
 from dipops.priors.generators import DeepDecoder, ResNet, UNet, encoder_decoder
-from dipops.priors.generators.interface import grouped_copies
+from dipops.priors.generators.interface import Generator, grouped_copies
 from dipops.priors.generators.joining import Join
 from dipops.priors.generators.layers import Padding, Upsampling
 from dipops.priors.inputs import FourierFeatures, Guide, Meshgrid, Noise, Ramp
@@ -387,6 +405,53 @@ def test_the_start_is_small_noise_or_the_given_image() -> None:
     assert given_start.pixels[1].equal(initial)
     with pytest.raises(BadValue, match="an initial image of shape"):
         NoPrior(torch.rand(1, 16, 15)).start(problem, [0, 1])
+
+
+@dataclass(frozen=True)
+class Unbounded:
+    """A generator of any values."""
+
+    def build(self, in_channels: int, out_channels: int, copies: int = 1) -> torch.nn.Module:
+        return torch.nn.Conv2d(copies * in_channels, copies * out_channels, 1, groups=copies)
+
+    def input_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        return size
+
+
+class RowSums(LinearOperator):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.sum(-1)
+
+
+PIXELS = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
+HOLES = torch.rand(32, 32, generator=torch.Generator().manual_seed(1)) > 0.9
+
+
+@pytest.mark.parametrize("generator", [TINY, UNet((4, 8)), ResNet(1, 4), DeepDecoder(4)], ids=lambda one: type(one).__name__)
+@pytest.mark.parametrize("operator", [Identity(PIXELS.shape), Mask(HOLES, 3)], ids=repr)
+def test_pixels_from_0_to_255_get_a_warning(generator: Generator, operator: LinearOperator) -> None:
+    words = r"y has values up to 25\d\.\d where A of an image in \[0, 1\] reaches 1\.0; divide y by 255"
+    with pytest.warns(UserWarning, match=words):
+        DeepImagePrior(generator).start(Problem(operator, torch.stack([PIXELS, 255 * PIXELS])), [0, 1])
+
+
+PHOTONS = [Poisson(peak) for peak in (0.01, 0.5, 0.7, 1, 3, 100)]
+
+
+@pytest.mark.parametrize("noise", [Gaussian(0.0), Gaussian(0.5), Laplace(0.5), *PHOTONS, Poisson(10, 5.0)], ids=repr)
+@pytest.mark.parametrize("shift", [0.0, 0.5, 1.0])
+def test_noisy_images_get_no_warning(noise: NoiseModel, shift: float) -> None:
+    for operator in (Identity(PIXELS.shape), Mask(HOLES, 3)):
+        problem = Problem.simulate(operator, (PIXELS + shift).clamp(max=1), noise)
+        with warnings.catch_warnings(action="error"):
+            DeepImagePrior(TINY).start(problem, [0])
+
+
+def test_other_operators_and_generators_without_a_sigmoid_get_no_warning() -> None:
+    with warnings.catch_warnings(action="error"):
+        DeepImagePrior(Unbounded()).start(Problem(Identity(PIXELS.shape), 255 * PIXELS), [0])
+        for operator in (RowSums(PIXELS.shape), 255 * Identity(PIXELS.shape)):
+            DeepImagePrior(TINY).start(Problem.simulate(operator, PIXELS, 0.1), [0])
 
 
 class _Misguided(Identity):

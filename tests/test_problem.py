@@ -1,11 +1,26 @@
 """Problems refuse what cannot be solved, and simulate the same noise everywhere."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 
-from dipops import ClippedGaussian, Identity, LanczosDownsampler, LinearOperator, Mask, Problem, images, metrics
+from dipops import (
+    ClippedGaussian,
+    ConjugateGradient,
+    Identity,
+    LanczosDownsampler,
+    LinearOperator,
+    Mask,
+    Problem,
+    TotalVariation,
+    images,
+    metrics,
+    project,
+    solve,
+    stack,
+)
 from dipops._tools.seeds import stream
 from dipops.errors import BadType, BadValue
 
@@ -110,3 +125,51 @@ def test_what_a_mask_hides_does_not_count() -> None:
     problem = Problem(Mask(mask, 3), y)
     assert problem.y.equal(Y * mask)
     assert float(problem.data_term(Y)) == 0
+
+
+def test_tensors_that_change_after_they_were_given_change_nothing() -> None:
+    mask, y, weights, truth = torch.ones(1, 8, 8), Y[:, :1].clone(), torch.ones(1, 8, 8), Y[:, :1].clone()
+    mask[0, 0], weights[0, 1] = 0, 0.5
+    operator = Mask(mask)
+    problem = Problem(operator, y, weights=weights, truth=truth)
+    expected = [problem.data_term(Y[:, :1]), problem.y.clone(), truth.clone(), operator(y)]
+    for tensor in (mask, weights, truth):
+        tensor.zero_()
+    given = y.clone()
+    y.zero_()
+    assert operator.known is not None
+    assert int(operator.known.sum()) == 56
+    assert problem.truth is not None
+    for now, before in zip((problem.data_term(Y[:, :1]), problem.y, problem.truth, operator(given)), expected, strict=True):
+        assert now.equal(before)
+
+
+class Unprintable(LinearOperator):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 2 * x
+
+    def __repr__(self) -> str:
+        raise AttributeError("title")
+
+
+class Wordless(TotalVariation):
+    def __repr__(self) -> str:
+        return None  # pyright: ignore[reportReturnType]
+
+
+def test_a_repr_that_raises_breaks_neither_solves_nor_messages(tmp_path: Path) -> None:
+    operator, prior = Unprintable((1, 8, 8)), Wordless(0.1)
+    problem = Problem.simulate(operator / 2, Y[0, :1], 0.1)
+    assert repr(stack(operator @ operator, operator - 2 * operator.T)).count("<Unprintable>") == 4
+    assert solve(problem, prior, steps=2, checkpoint=tmp_path / "run.pt", progress=False).steps == 2
+    assert project(problem, problem.y).shape == problem.y.shape
+    for call in (
+        lambda: operator(Y),
+        lambda: operator * torch.ones(2),
+        lambda: operator @ IDENTITY,
+        lambda: Problem(operator, Y.double()),
+        lambda: solve(Problem(operator, Y[:, :1]), prior, ConjugateGradient(), progress=False),
+        lambda: Unprintable((1, 4, 4)) + operator,
+    ):
+        with pytest.raises((BadValue, BadType), match="<Unprintable>|<Wordless>"):
+            call()

@@ -5,7 +5,7 @@ from copy import deepcopy
 import pytest
 import torch
 
-from dipops import GuidedInput, Identity, Problem, recipes
+from dipops import DeepImagePrior, GuidedInput, Identity, LanczosDownsampler, Problem, recipes
 from dipops.errors import BadType, BadValue
 from dipops.operators import Activation
 from dipops.priors.generators import ResNet, UNet, encoder_decoder
@@ -71,6 +71,15 @@ def test_recipes_hold_the_papers_settings(name: str) -> None:
     assert not recipe.method.warm_up
     assert not recipe.projects
     assert not recipe.debiases
+
+
+@pytest.mark.parametrize(("sigma", "perturbation"), [(0, 1 / 30), (25, 1 / 30), (50, 1 / 20)])
+def test_the_papers_noise_on_z_follows_that_of_y_for_any_operator(sigma: float, perturbation: float) -> None:
+    problem = Problem(LanczosDownsampler((3, 16, 16), 2), torch.rand(3, 8, 8), sigma / 255)
+    recipe = recipes.restore("paper").at(problem)
+    assert isinstance(recipe.prior, DeepImagePrior)
+    assert (recipe.prior.perturbation, recipe.steps) == (perturbation, 3000)
+    assert recipes.restore().at(problem).prior.perturbation == 0.04
 
 
 @pytest.mark.parametrize("name", [*ROWS, *(f"light {name}" for name in LIGHTS)])

@@ -8,6 +8,8 @@ from types import FunctionType
 import torch
 from torch import Tensor, nn
 
+from dipops.errors import safe_repr
+
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
@@ -48,4 +50,4 @@ def _settings(module: nn.Module) -> dict[str, object]:
 
 
 def _plain(thing: object) -> str:
-    return _ADDRESS.sub("", repr(thing))
+    return _ADDRESS.sub("", safe_repr(thing))

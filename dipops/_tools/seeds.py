@@ -39,8 +39,7 @@ class SeededDraws(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None) -> Any:
         kwargs = dict(kwargs or {})
-        given = any(isinstance(value, Generator) for value in (*args, *kwargs.values()))
-        if torch.Tag.nondeterministic_seeded not in func.tags or given:
+        if torch.Tag.nondeterministic_seeded not in func.tags or _has_generator(args, kwargs):
             return func(*args, **kwargs)
         place = next((value.device for value in args if isinstance(value, Tensor)), kwargs.get("device"))
         kwargs["generator"] = self._generator(torch.device(place or "cpu"))
@@ -52,10 +51,31 @@ class SeededDraws(TorchDispatchMode):
         return self._generators[place]
 
 
+class GlobalDraws(TorchDispatchMode):
+    """Within it, ``seen`` says whether this thread has drawn without a generator, as torch.rand does, but fused dropout not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None) -> Any:
+        kwargs = kwargs or {}
+        if torch.Tag.nondeterministic_seeded in func.tags and not _has_generator(args, kwargs):
+            self.seen |= any(map(_takes_generator, _overloads(func)))
+        return func(*args, **kwargs)
+
+
+def _has_generator(args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
+    return any(isinstance(value, Generator) for value in (*args, *kwargs.values()))
+
+
+def _overloads(func: Any) -> list[Any]:
+    return [getattr(func.overloadpacket, name) for name in func.overloadpacket.overloads()]
+
+
 def _with_generator(func: Any) -> Any:
     """The overload of an operation that takes the same arguments and a generator."""
-    overloads = (getattr(func.overloadpacket, name) for name in func.overloadpacket.overloads())
-    for overload in (func, *overloads):
+    for overload in (func, *_overloads(func)):
         if _takes_generator(overload) and _others(overload) == _others(func):
             return overload
     raise BadType(f"{func}, which takes no generator", "draws such as torch.rand and nn.init", "draw in another way")

@@ -8,7 +8,7 @@ from typer import Argument, Option
 
 from dipops.cli.operators import load_operators
 from dipops.cli.options import parse_int
-from dipops.errors import BadValue
+from dipops.errors import BadValue, safe_repr
 from dipops.operators import LinearOrDifferentiableOperator
 from dipops.testing import EXAMPLES
 from dipops.testing.laws import check as check_laws
@@ -30,7 +30,7 @@ def _passes(operator: LinearOrDifferentiableOperator) -> bool:
     try:
         report = check_laws(operator, strict=False)
     except Exception as error:  # whatever a user's forward raises is the diagnosis
-        typer.echo(f"{operator!r}\n  ✗ forward fails on a zero image: {type(error).__name__}: {error}")
+        typer.echo(f"{safe_repr(operator)}\n  ✗ forward fails on a zero image: {type(error).__name__}: {error}")
         return False
     typer.echo(str(report))
     return report.passed

@@ -15,7 +15,7 @@ from dipops.cli.output import echo, make_folder, save_figure
 from dipops.cli.records import result_record, write_record
 from dipops.cli.solving import solve_convex, solve_recipe
 from dipops.comparison import Comparison
-from dipops.errors import BadValue
+from dipops.errors import BadValue, safe_repr
 from dipops.metrics import psnr
 from dipops.noise import ClippedGaussian
 from dipops.operators import Identity, LanczosDownsampler, LinearOrDifferentiableOperator, Mask
@@ -53,7 +53,7 @@ def compare(
         images.save(output / f"{label.lower()}.png", result.image)
     save_figure(output / "comparison.png", comparison.figure())
     write_whole(output / "comparison.md", lambda file: file.write(comparison.table().encode()))
-    task = {"command": "compare", "photo": str(photo), "operator": repr(simulated), "sigma": sigma, "seed": run.seed}
+    task = {"command": "compare", "photo": str(photo), "operator": safe_repr(simulated), "sigma": sigma, "seed": run.seed}
     sources = {label: recipe.source for label, (recipe, _) in solved.items()}
     write_record(output / "comparison.json", {**task, "sources": sources, "rows": comparison.rows()})
     echo(run.quiet, f"{comparison.table()}\nLook at {output / 'comparison.png'}")

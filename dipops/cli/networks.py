@@ -14,7 +14,7 @@ from dipops.cli.options import LABELS, InputImage, OutputImage, RunOptions, pars
 from dipops.cli.output import echo, figure_format, require_writable, save_figure
 from dipops.cli.records import digests, recipe_record, result_record, write_record
 from dipops.cli.solving import solve_recipe
-from dipops.errors import BadValue
+from dipops.errors import BadValue, safe_repr
 from dipops.operators import Activation
 from dipops.operators.networks import AlexNet, ImageNetwork, SqueezeNet
 from dipops.paper.preimages import TV_WEIGHT, Preimage, activation_maximisation, figure, preimages, record, table
@@ -65,7 +65,7 @@ def preimage(
     if all_layers:
         save_figure(output, figure(target, finished))
         write_whole(output.with_suffix(".md"), lambda file: file.write(table(finished).encode()))
-    task = {"command": "preimage", "network": repr(model), "weight": network.weight, "seed": run.seed}
+    task = {"command": "preimage", "network": safe_repr(model), "weight": network.weight, "seed": run.seed}
     by_label = {label: recipe_record(recipe) for label, recipe in contestants.items()}
     files = digests([photo, network.weights, classifier])
     write_record(output, {**task, "files": files, "recipes": by_label, "preimages": list(map(record, finished))})
@@ -93,7 +93,7 @@ def maximise(
     images.save(output, result.image)
     with torch.no_grad():
         activation = float(problem.operator(result.image.clamp(0, 1)))
-    task = {"command": "maximise", "network": repr(model), "layer": layer, "unit": indices}
+    task = {"command": "maximise", "network": safe_repr(model), "layer": layer, "unit": indices}
     files = {"files": digests([network.weights]), "activation_of_target": activation}
     write_record(output, {**task, **files, **recipe_record(recipe), **result_record(problem, result)})
     percent = f"{100 * activation:.0f}% of the target"

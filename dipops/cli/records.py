@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from dipops._tools.files import environment, write_json
+from dipops.errors import safe_repr
 from dipops.metrics import psnr
 from dipops.problem import Problem
 from dipops.recipes import Recipe
@@ -29,9 +30,9 @@ def digests(paths: Iterable[Path | None]) -> dict[str, str]:
 def recipe_record(recipe: Recipe) -> dict[str, Any]:
     """What a recipe solves with, and where its settings come from."""
     return {
-        "prior": repr(recipe.prior),
-        "method": repr(recipe.method),
-        "callbacks": list(map(repr, recipe.callbacks)),
+        "prior": safe_repr(recipe.prior),
+        "method": safe_repr(recipe.method),
+        "callbacks": list(map(safe_repr, recipe.callbacks)),
         "recipe_source": recipe.source,
     }
 
@@ -41,13 +42,13 @@ def result_record(problem: Problem, result: Result) -> dict[str, Any]:
     image, std = mean_and_std(result)
     record: dict[str, Any] = {name: getattr(result, name) for name in _AS_THEY_ARE}
     record |= {
-        "operator": repr(problem.operator),
+        "operator": safe_repr(problem.operator),
         "status": result.status.name,
         "runs": len(result.image),
         "image_steps": result.image_steps.tolist(),
         "objective": float(result.objective.mean()),
         "data_psnr_db": float(result.data_psnr.mean() if result.debiased else problem.data_psnr(image)[0]),
-        "noise": repr(problem.noise),
+        "noise": safe_repr(problem.noise),
         "debiased": result.debiased,
         "device": str(problem.y.device),
     }

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from dipops._tools.seeds import SeededDraws
 from dipops.course.checks import expect, expect_equal, expect_step, random_image
 
 _SHAPE = (1, 3, 16, 16)
@@ -14,7 +15,8 @@ _STEPS = 150
 
 def parameters(answer: Any) -> None:
     """How many numbers a network learns."""
-    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Conv2d(8, 2, 1, bias=False))
+    with SeededDraws(0):
+        network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Conv2d(8, 2, 1, bias=False))
     network[0].bias.requires_grad_(False)  # pyright: ignore[reportOptionalMemberAccess]
     count = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
     with_frozen = sum(parameter.numel() for parameter in network.parameters())
@@ -25,8 +27,7 @@ def parameters(answer: Any) -> None:
 
 def fit(answer: Any) -> None:
     """The loop of the deep image prior: fit a network to one image, and give its output."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)
+    with SeededDraws(0):
         network = nn.Sequential(nn.Conv2d(4, 16, 3, padding=1), nn.LeakyReLU(), nn.Conv2d(16, 3, 1), nn.Sigmoid())
     z, y = random_image(1, 4, 16, 16).float(), 0.2 + 0.6 * random_image(*_SHAPE, seed=1).float()
     before = deepcopy(network.state_dict())

@@ -10,7 +10,7 @@ from torch import Tensor
 from dipops._tools.batches import per_image, power
 from dipops._tools.precision import Precision
 from dipops._tools.state import Stateful
-from dipops.errors import BadType, require_positive
+from dipops.errors import BadType, require_positive, safe_repr
 from dipops.methods.convergence import CHANGE, by_change
 from dipops.methods.interface import require_steps
 from dipops.noise import require_least_squares
@@ -53,10 +53,14 @@ class ConjugateGradient:
         """
         require_least_squares(problem.noise, "ConjugateGradient", "use PrimalDual or Descent")
         if not isinstance(problem.operator, LinearOperator):
-            raise BadType(f"ConjugateGradient on {problem.operator!r}", "a LinearOperator", "use Descent for a nonlinear one")
+            raise BadType(
+                f"ConjugateGradient on {safe_repr(problem.operator)}", "a LinearOperator", "use Descent for a nonlinear one"
+            )
         if not isinstance(prior, NoPrior | Tikhonov):
             raise BadType(
-                f"ConjugateGradient with {prior!r}", "NoPrior or Tikhonov", "use PrimalDual for TotalVariation, else Descent"
+                f"ConjugateGradient with {safe_repr(prior)}",
+                "NoPrior or Tikhonov",
+                "use PrimalDual for TotalVariation, else Descent",
             )
         return ConjugateGradientIteration(problem, prior, self.tolerance)
 

@@ -12,7 +12,7 @@ from torch.optim import LBFGS, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from dipops._tools.precision import Precision, fastest_precision
-from dipops.errors import BadType, BadValue, require_choice, require_number
+from dipops.errors import BadType, BadValue, require_choice, require_number, safe_repr
 from dipops.methods.interface import require_steps
 from dipops.priors import Prior
 from dipops.problem import Problem
@@ -29,6 +29,9 @@ ADAM = partial(torch.optim.Adam, lr=0.01, fused=True)
 @dataclass(frozen=True)
 class Descent:
     """Gradient descent on θ, for any operator and prior.
+
+    With a prior on pixels that has a box it is projected gradient descent: at the start and after each step the pixels are
+    set to the nearest ones in the box.
 
     Attributes:
         optimizer: makes the optimiser from the parameters, such as ``partial(torch.optim.Adam, lr=0.01)``, the default.
@@ -73,8 +76,9 @@ class Descent:
         """See :class:`dipops.methods.interface.Method`.
 
         Raises:
-            BadValue: an optimiser that couples parameters, such as L-BFGS or Adafactor, for a batch; a prior with a box; mixed
-                precision for a problem that is not in float32; ``fit_operator`` for a batch or an operator without parameters.
+            BadValue: an optimiser that couples parameters, such as L-BFGS or Adafactor, for a batch; a box for a generator or
+                for L-BFGS; mixed precision for a problem that is not in float32; ``fit_operator`` for a batch or an operator
+                without parameters.
             BadType: a schedule that needs more than the number of the step.
         """
         decay = (prior.average_decay or 0.0) if self.average is None else self.average
@@ -90,8 +94,8 @@ class DescentIteration:
     def __init__(
         self, method: Descent, problem: Problem, prior: Prior, generators: Sequence[torch.Generator], mean: Mean | None
     ) -> None:
-        if prior.box:
-            raise BadValue(f"Descent with {prior!r}", "no box, which it cannot hold", "use PrimalDual, or leave the box out")
+        if prior.box and not prior.on_pixels:
+            raise BadValue(f"Descent with {safe_repr(prior)}", "a box for pixels alone", "leave the box out")
         self._problem, self._prior, self._generators, self.mean = problem, prior, generators, mean
         self._of_operator = _fitted_parameters(problem) if method.fit_operator else {}
         self._parameters = [*(p for p in prior.parameters() if p.requires_grad), *self._of_operator.values()]
@@ -103,6 +107,11 @@ class DescentIteration:
             if "members" in group:
                 group["members"] = len(problem.y)
         self._searches = isinstance(self.optimizer, LBFGS)
+        if prior.box:
+            if self._searches:
+                came = f"L-BFGS with {safe_repr(prior)}, whose line search does not know the box"
+                raise BadValue(came, "PrimalDual, or Descent by another optimiser", "leave the optimizer out for Adam")
+            prior.clamp_()
         if isinstance(self.optimizer, _COUPLING) and len(problem.y) > 1:
             came = f"{type(self.optimizer).__name__} on a batch of {len(problem.y)}"
             raise BadValue(came, "one image, for it couples them", "solve them one by one")
@@ -123,6 +132,8 @@ class DescentIteration:
         """One step, whose objective costs nothing."""
         self._prior.resample_noise(self._generators)
         self.optimizer.step(self._closure)
+        if self._prior.box:
+            self._prior.clamp_()
         if self._searches:
             with torch.no_grad():
                 self._evaluate()
@@ -186,7 +197,7 @@ def _fitted_parameters(problem: Problem) -> dict[str, Parameter]:
     """The parameters of the operator that require gradients."""
     parameters = {name: p for name, p in problem.operator.named_parameters() if p.requires_grad}
     if not parameters:
-        came = f"fit_operator for {problem.operator!r}, which has nothing to fit"
+        came = f"fit_operator for {safe_repr(problem.operator)}, which has nothing to fit"
         raise BadValue(came, "an nn.Parameter that requires gradients", "assign one in the operator, or leave fit_operator out")
     if len(problem.y) > 1:
         came = f"fit_operator for a batch of {len(problem.y)}"

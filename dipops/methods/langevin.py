@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
-from dipops.errors import require_integer, require_positive
+from dipops.errors import BadValue, require_integer, require_positive, safe_repr
 from dipops.methods.descent import Descent, DescentIteration
 from dipops.methods.interface import require_steps
 from dipops.noise import require_noise
@@ -55,6 +55,8 @@ class Langevin:
 
     def start(self, problem: Problem, prior: Prior, generators: Sequence[torch.Generator]) -> DescentIteration:
         """See :class:`dipops.methods.interface.Method`."""
+        if prior.box:
+            raise BadValue(f"Langevin with {safe_repr(prior)}", "no box, which its samples leave", "leave the box out")
         noise = require_noise(problem.noise, "Langevin")
         sampler = partial(_Sampler, rate=self.rate, temperature=noise.temperature, generators=generators)
         descent = Descent(sampler, steps=self.steps, every=self.every, precision="full")

@@ -9,7 +9,7 @@ from torch import Tensor
 from dipops._tools.batches import per_image, power
 from dipops._tools.precision import Precision
 from dipops._tools.state import Stateful
-from dipops.errors import BadType, require_positive
+from dipops.errors import BadType, require_positive, safe_repr
 from dipops.methods.convergence import CHANGE, GAP, RESIDUAL, Convergence, by_change
 from dipops.methods.interface import Iteration, require_steps
 from dipops.noise import LEAST_SQUARES, is_least_squares
@@ -68,10 +68,12 @@ class PrimalDual:
             BadType: the operator is not linear, or the prior has no prox.
         """
         if not isinstance(problem.operator, LinearOperator):
-            raise BadType(f"PrimalDual on {problem.operator!r}", "a LinearOperator", "use Descent for a nonlinear one")
+            raise BadType(f"PrimalDual on {safe_repr(problem.operator)}", "a LinearOperator", "use Descent for a nonlinear one")
         if not isinstance(prior, ProximalPrior):
             advice = "use ConjugateGradient" if isinstance(prior, NoPrior) else "use Descent"
-            raise BadType(f"PrimalDual with {prior!r}", "a prior with a prox, such as TotalVariation or Tikhonov", advice)
+            raise BadType(
+                f"PrimalDual with {safe_repr(prior)}", "a prior with a prox, such as TotalVariation or Tikhonov", advice
+            )
         if not (is_identity(problem.operator) or is_mask(problem.operator)) or not is_least_squares(problem.noise):
             return DualisedIteration(self, problem, prior)
         start = None if problem.weights is None and prior.initial is None else prior().detach()

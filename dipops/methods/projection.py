@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from dipops.errors import BadValue, NotLinear
+from dipops._tools.defaults import usual_defaults
+from dipops.errors import BadValue, NotLinear, safe_repr
 from dipops.methods.conjugate_gradient import ConjugateGradientIteration
 from dipops.noise import require_least_squares
 from dipops.operators import LinearOperator, is_identity, is_mask
@@ -14,6 +15,7 @@ from dipops.problem import Problem
 _STEPS = 200
 
 
+@usual_defaults()
 def project(problem: Problem, x: Tensor) -> Tensor:
     """The images nearest to x that satisfy Ax = y: min over z of ‖z - x‖² subject to Σ w (A(z) - y)² being least.
 
@@ -36,8 +38,10 @@ def project(problem: Problem, x: Tensor) -> Tensor:
     operator = problem.operator
     require_least_squares(problem.noise, "project", "leave the answer as it is")
     if not isinstance(operator, LinearOperator):
-        raise NotLinear(f"project on {operator!r}", "a LinearOperator", "leave the fit of a nonlinear operator to solve")
-    require_batch(x, operator.in_shape, operator._like, "x", repr(operator))
+        raise NotLinear(
+            f"project on {safe_repr(operator)}", "a LinearOperator", "leave the fit of a nonlinear operator to solve"
+        )
+    require_batch(x, operator.in_shape, operator._like, "x", operator)
     if len(x) != len(problem.y):
         raise BadValue(f"{len(x)} images for {len(problem.y)} measurements", "one each", "repeat the one")
     with torch.no_grad():

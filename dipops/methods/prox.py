@@ -5,7 +5,8 @@ from copy import deepcopy
 
 from torch import Tensor
 
-from dipops.errors import require_positive
+from dipops._tools.defaults import usual_defaults
+from dipops.errors import require_positive, safe_repr
 from dipops.methods.primal_dual import SeparableIteration
 from dipops.priors import ProximalPrior
 
@@ -13,6 +14,7 @@ _STEPS = 2000
 _EVERY = 10
 
 
+@usual_defaults()
 def prox(prior: ProximalPrior, x: Tensor, step: float = 1.0, gap: float = 1e-6) -> Tensor:
     """argmin over u of ½ ‖u - x‖² + step R(u), to a relative primal-dual gap, each image of (N, *in_shape) by itself.
 
@@ -28,5 +30,5 @@ def prox(prior: ProximalPrior, x: Tensor, step: float = 1.0, gap: float = 1e-6) 
         if index % _EVERY == 0 and bool((iteration.gap() <= gap).all()):
             return iteration.x
     reached = float(iteration.gap().max())
-    warnings.warn(f"the prox of {prior!r} reached a gap of {reached:.1e} in {_STEPS} steps, not {gap:g}", stacklevel=2)
+    warnings.warn(f"the prox of {safe_repr(prior)} reached a gap of {reached:.1e} in {_STEPS} steps, not {gap:g}", stacklevel=3)
     return iteration.x

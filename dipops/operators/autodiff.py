@@ -20,26 +20,38 @@ def pullback(forward: Function, x: Tensor, v: Tensor) -> Tensor:
         try:
             pull = vjp(forward, x)[1]
         except RuntimeError as error:
-            if "functorch" in str(error):
-                return _pullback_without_transforms(forward, x, v)
-            raise
+            if not _is_refusal(error):
+                raise
+            return _pullback_without_transforms(forward, x, v)
         return pull(v)[0]
 
 
 def _pullback_without_transforms(forward: Function, x: Tensor, v: Tensor) -> Tensor:
-    """The same for an autograd.Function of the old style, which torch.func refuses: once differentiable, not under vmap."""
+    """The same where torch.func refuses; not under vmap."""
+    recorded = torch.is_grad_enabled() and (x.requires_grad or v.requires_grad)
     with torch.enable_grad():
-        leaf = x.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(forward(leaf), leaf, v, materialize_grads=True)
+        leaf = x if recorded and x.requires_grad else x.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(forward(leaf), leaf, v, create_graph=recorded, materialize_grads=True)
     return gradient
+
+
+def _is_refusal(error: RuntimeError) -> bool:
+    """Whether torch.func refuses: an autograd.Function of the old style, or within hooks on saved tensors."""
+    return "functorch" in str(error) or "saved tensor hooks" in str(error)
 
 
 def pushforward(forward: Function, x: Tensor, u: Tensor) -> Tensor:
     """The Jacobian-vector product Ju of ``forward`` at ``x``, as the transpose of v ↦ Jᵀv, which is linear in v."""
     with torch.inference_mode(False):
-        out, pull = vjp(forward, _usable(x))[:2]
+        x, u = _usable(x), _usable(u)
+        try:
+            out, pull = vjp(forward, x)[:2]
+        except RuntimeError as error:
+            if not _is_refusal(error):
+                raise
+            return pullback(lambda v: pullback(forward, x, v), torch.zeros_like(forward(x)), u)
         push = vjp(lambda v: pull(v)[0], torch.zeros_like(out))[1]
-        return push(_usable(u))[0]
+        return push(u)[0]
 
 
 def outside_transforms(function: Callable[[], T]) -> T:

@@ -6,7 +6,7 @@ from operator import index
 import torch
 from torch import Tensor
 
-from dipops.errors import BadType, BadValue
+from dipops.errors import BadType, BadValue, safe_repr
 
 Shape = tuple[int, ...]
 
@@ -31,11 +31,11 @@ def require_batch(x: Tensor, shape: Shape, like: Tensor, name: str, owner: objec
         )
         raise BadType(f"{name} is a tensor of {x.dtype}", "real floating-point values", advice)
     if tuple(x.shape[1:]) != shape:
-        advice = "add a batch dimension: x[None]" if tuple(x.shape) == shape else f"{owner} takes no other shape"
+        advice = "add a batch dimension: x[None]" if tuple(x.shape) == shape else f"{safe_repr(owner)} takes no other shape"
         raise BadValue(f"{name} has shape {tuple(x.shape)}", f"shape (N, {', '.join(map(str, shape))})", advice)
     if dtype_and_device(x) != dtype_and_device(like):
         advice = "move one of them: operator.to(x) or x.to(...)"
-        raise BadValue(f"{name} is {dtype_and_device(x)}", f"{dtype_and_device(like)} like {owner}", advice)
+        raise BadValue(f"{name} is {dtype_and_device(x)}", f"{dtype_and_device(like)} like {safe_repr(owner)}", advice)
 
 
 def common_like(likes: Sequence[Tensor]) -> Tensor:

@@ -30,28 +30,27 @@ class Mask(LinearOperator):
     """Keeps the known pixels and sets the others to 0: inpainting.
 
     Args:
-        mask: 1 or True where a pixel is known, 0 or False where not. Shape (C, H, W) for one mask each channel, or
-            (H, W) or (1, H, W) for one mask that ``channels`` channels share.
-        channels: how many channels the image has; required for a shared mask.
+        mask: 1 or True where a pixel is known, 0 or False where not, of the shape of one image, such as (n,), (H, W),
+            (C, H, W) or (C, D, H, W). With ``channels`` it may be (H, W) or (1, ...), one mask that all of them share. It is
+            copied.
+        channels: how many channels the image has, where they share the mask.
 
     Raises:
-        BadValue: the mask has values other than 0 and 1, or no known pixel, or ``channels`` is missing or does not fit.
+        BadValue: the mask has values other than 0 and 1, or no known pixel, or ``channels`` does not fit.
     """
 
     mask: Tensor
 
     def __init__(self, mask: Tensor, channels: int | None = None) -> None:
-        planes = mask[None] if mask.ndim == 2 else mask
-        if channels is None and len(planes) == 1:
-            raise BadValue("one mask for all channels", "the number of channels", "pass channels=3, or 1 for a grey image")
+        planes = mask[None] if channels is not None and mask.ndim <= 2 else mask
         if channels is not None and len(planes) not in (1, channels):
             raise BadValue(f"{len(planes)} masks for {channels} channels", "one mask, or one each", "leave channels out")
         if not ((planes == 0) | (planes == 1)).all():
             raise BadValue("a mask with values other than 0 and 1", "1 where a pixel is known", "threshold it: mask > 0.5")
         if not planes.any():
             raise BadValue("a mask with no known pixel", "at least one", "white, 1 or True means known: invert the mask")
-        super().__init__((channels or len(planes), *planes.shape[1:]))
-        self.mask = planes.to(planes.dtype if planes.is_floating_point() else torch.get_default_dtype())
+        super().__init__(planes.shape if channels is None else (channels, *planes.shape[1:]))
+        self.mask = planes.to(planes.dtype if planes.is_floating_point() else torch.get_default_dtype(), copy=True)
         self._like = self.mask.new_empty(0)
 
     def forward(self, x: Tensor) -> Tensor:

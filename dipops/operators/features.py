@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dipops.errors import BadValue, nearest
+from dipops.errors import BadValue, nearest, safe_repr
 from dipops.operators.interface import DifferentiableOperator, LinearOperator
 
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -142,7 +142,7 @@ class Activation(LinearOperator):
 
 def _named(network: nn.Module) -> str:
     """Its repr where that is one line, else its class."""
-    return text if "\n" not in (text := repr(network)) else type(network).__name__
+    return text if "\n" not in (text := safe_repr(network)) else type(network).__name__
 
 
 class _LayerReached(Exception):

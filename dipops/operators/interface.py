@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import torch
 from torch import Tensor, nn
 
-from dipops.errors import BadType, BadValue, NotLinear
+from dipops._tools.defaults import usual_defaults
+from dipops.errors import BadType, BadValue, NotLinear, safe_repr
 from dipops.operators import checks
 from dipops.operators.autodiff import outside_transforms, pullback, pushforward
 from dipops.operators.checks import Shape
@@ -137,17 +138,30 @@ class LinearOrDifferentiableOperator(nn.Module):
         return self + (-1) * other
 
     @overload
-    def __mul__(self: "LinearOperator", scalar: float) -> "LinearOperator": ...
+    def __mul__(self: "LinearOperator", scalar: float | Tensor) -> "LinearOperator": ...
     @overload
-    def __mul__(self, scalar: float) -> "LinearOrDifferentiableOperator": ...
+    def __mul__(self, scalar: float | Tensor) -> "LinearOrDifferentiableOperator": ...
     def __mul__(self, scalar: Any) -> Any:
-        if not isinstance(scalar, Real) or not math.isfinite(scalar):
-            raise BadType(f"{self!r} * {_name(scalar)}", "a finite real number", "compose operators with A @ B")
-        return (LinearScaling if isinstance(self, LinearOperator) else DifferentiableScaling)(float(scalar), self)
+        number = _finite_number(self, "*", scalar)
+        return (LinearScaling if isinstance(self, LinearOperator) else DifferentiableScaling)(number, self)
 
     __rmul__ = __mul__
 
-    def __neg__(self) -> "LinearOrDifferentiableOperator":
+    @overload
+    def __truediv__(self: "LinearOperator", scalar: float | Tensor) -> "LinearOperator": ...
+    @overload
+    def __truediv__(self, scalar: float | Tensor) -> "LinearOrDifferentiableOperator": ...
+    def __truediv__(self, scalar: Any) -> Any:
+        number = _finite_number(self, "/", scalar)
+        if number == 0:
+            raise BadValue(f"{safe_repr(self)} / 0", "a number other than 0", "look at where it comes from")
+        return self * (1 / number)
+
+    @overload
+    def __neg__(self: "LinearOperator") -> "LinearOperator": ...
+    @overload
+    def __neg__(self) -> "LinearOrDifferentiableOperator": ...
+    def __neg__(self) -> Any:
         return self * -1
 
     def __repr__(self) -> str:
@@ -252,6 +266,7 @@ class LinearOperator(LinearOrDifferentiableOperator):
         """AᵀA."""
         return self.T @ self
 
+    @usual_defaults()
     def norm(self) -> float:
         """The largest singular value, from below, within 1%: 30 Lanczos steps unless the operator knows it exactly."""
         generator = torch.Generator().manual_seed(0)
@@ -395,7 +410,8 @@ class _Composition(_Combined):
     def __init__(self, outer: LinearOrDifferentiableOperator, inner: LinearOrDifferentiableOperator) -> None:
         super().__init__(inner.in_shape)
         if outer.in_shape != inner.out_shape:
-            shapes = f"{outer!r} @ {inner!r}, where the right gives {inner.out_shape} and the left takes {outer.in_shape}"
+            product = f"{safe_repr(outer)} @ {safe_repr(inner)}"
+            shapes = f"{product}, where the right gives {inner.out_shape} and the left takes {outer.in_shape}"
             raise BadValue(shapes, "equal shapes in the middle", "build the left one for the right one's out_shape")
         self.outer, self.inner = outer, inner
         self._like, self.guide = checks.common_like((outer._like, inner._like)), inner.guide
@@ -435,7 +451,7 @@ class _Sum(_Combined):
     def __init__(self, first: LinearOrDifferentiableOperator, second: LinearOrDifferentiableOperator) -> None:
         super().__init__(first.in_shape)
         if (first.in_shape, first.out_shape) != (second.in_shape, second.out_shape):
-            shapes = (f"{part!r} from {part.in_shape} to {part.out_shape}" for part in (first, second))
+            shapes = (f"{safe_repr(part)} from {part.in_shape} to {part.out_shape}" for part in (first, second))
             raise BadValue(f"a sum of {' and '.join(shapes)}", "operators of the same shapes", "use stack(A, B)")
         self.first, self.second = first, second
         self._like = checks.common_like((first._like, second._like))
@@ -447,8 +463,8 @@ class _Sum(_Combined):
     def __repr__(self) -> str:
         second = self.second
         if isinstance(second, _Scaling) and second.scalar == -1:
-            return f"{self.first!r} - {_bracketed(second.operator, _Sum)}"
-        return f"{self.first!r} + {second!r}"
+            return f"{safe_repr(self.first)} - {_bracketed(second.operator, _Sum)}"
+        return f"{safe_repr(self.first)} + {safe_repr(second)}"
 
 
 class LinearSum(_Sum, LinearOperator):
@@ -528,7 +544,7 @@ class _Stack(_Combined):
         return [part.unflatten(1, op.out_shape) for part, op in zip(parts, self.operators, strict=True)]
 
     def __repr__(self) -> str:
-        return f"stack({', '.join(map(repr, self.operators))})"
+        return f"stack({', '.join(map(safe_repr, self.operators))})"
 
 
 class LinearStack(_Stack, LinearOperator):
@@ -591,8 +607,18 @@ def _not_initialised(operator: LinearOrDifferentiableOperator) -> BadType:
 
 
 def _bracketed(operator: LinearOrDifferentiableOperator, *looser: type) -> str:
-    return f"({operator!r})" if isinstance(operator, looser) else repr(operator)
+    return f"({safe_repr(operator)})" if isinstance(operator, looser) else safe_repr(operator)
+
+
+def _finite_number(operator: LinearOrDifferentiableOperator, symbol: str, scalar: Any) -> float:
+    """A finite number, or a tensor of one entry that asks for no gradient, as a float; else BadType."""
+    if isinstance(scalar, Tensor) and scalar.numel() == 1 and not scalar.requires_grad:
+        scalar = scalar.item()
+    if not isinstance(scalar, Real) or not math.isfinite(scalar):
+        operation = f"{safe_repr(operator)} {symbol} {_name(scalar)}"
+        raise BadType(operation, "a finite real number", "compose operators with A @ B, or write one of your own")
+    return float(scalar)
 
 
 def _name(operand: Any) -> str:
-    return "a tensor" if isinstance(operand, Tensor) else repr(operand)
+    return "a tensor" if isinstance(operand, Tensor) else safe_repr(operand)

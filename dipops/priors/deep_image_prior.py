@@ -1,17 +1,23 @@
 """The deep image prior: an image is the output of an untrained network for a fixed input."""
 
+import warnings
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from dipops._tools.seeds import stream
-from dipops.errors import BadValue, require_number
+from dipops.errors import BadValue, require_number, safe_repr
+from dipops.noise import Poisson
+from dipops.operators import is_identity, is_mask
 from dipops.priors.generators.hourglass import Hourglass
 from dipops.priors.generators.interface import Generator, grouped_copies
+from dipops.priors.generators.layers import ToImage
 from dipops.priors.inputs import Guide, Input, Noise
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
+
+_FAR = 2.0
 
 
 class DeepImagePrior(Prior):
@@ -19,7 +25,8 @@ class DeepImagePrior(Prior):
 
     Ulyanov, Vedaldi and Lempitsky, "Deep Image Prior", CVPR 2018, equation 2. A batch of N images is N networks, grouped in
     one, which do not influence each other. Images may have any size from 16 pixels: z is padded for the network and its
-    output cropped. Images are 2-D, (C, H, W); for signals and volumes there are TotalVariation and Tikhonov.
+    output cropped. Images are 2-D, (C, H, W); for signals and volumes there are TotalVariation and Tikhonov. The generators of
+    dipops give values in [0, 1]; a y of pixels from 0 to 255 gets a warning.
 
     Args:
         generator: config of the network; the paper's Hourglass by default.
@@ -57,6 +64,8 @@ class DeepImagePrior(Prior):
         streams = [stream(seed, "weights").initial_seed() for seed in seeds]
         channels, *self._size = problem.operator.in_shape
         self.network = grouped_copies(self.generator, len(inputs[0]), channels, streams).to(problem.y)
+        if _ends_in_sigmoid(self.network):
+            _warn_out_of_reach(problem)
         z = torch.stack(inputs).to(problem.y)
         if self.learn_input:
             self.z = nn.Parameter(z)
@@ -88,15 +97,34 @@ class DeepImagePrior(Prior):
         inputs = [source.sample(problem, size, stream(seed, "input")) for seed in seeds]
         for z in inputs:
             if z.ndim != 3 or tuple(z.shape[1:]) != tuple(size):
-                came = f"an input of shape {tuple(z.shape)} from {source!r}"
+                came = f"an input of shape {tuple(z.shape)} from {safe_repr(source)}"
                 raise BadValue(came, f"(channels, {size[0]}, {size[1]})", "make it of the size that sample is given")
         return inputs
 
     def __repr__(self) -> str:
-        source = "" if self.input is None else f", {self.input!r}"
+        source = "" if self.input is None else f", {safe_repr(self.input)}"
         deviation = self.perturbation if callable(self.perturbation) else f"{self.perturbation:.4g}"
         learned = ", learn_input=True" if self.learn_input else ""
-        return f"DeepImagePrior({self.generator!r}{source}, perturbation={deviation}{learned})"
+        return f"DeepImagePrior({safe_repr(self.generator)}{source}, perturbation={deviation}{learned})"
+
+
+def _ends_in_sigmoid(network: nn.Module) -> bool:
+    """Whether all that the network gives is certain to be in [0, 1]."""
+    return isinstance(network, nn.Sequential) and isinstance(network[-1], ToImage | nn.Sigmoid)
+
+
+def _warn_out_of_reach(problem: Problem) -> None:
+    """Warn where half of a member's values are above 2, which noise around an image in [0, 1] does not do.
+
+    Only where y measures the pixels: what another operator makes of images in [0, 1] is not known.
+    """
+    if not (is_identity(problem.operator) or is_mask(problem.operator)):
+        return
+    background = problem.noise.background if isinstance(problem.noise, Poisson) else 0.0
+    y = problem.y if problem.weights is None else torch.where(problem.weights > 0, problem.y, torch.nan)
+    if bool((y.flatten(1).nanmedian(1).values > _FAR + background).any()):
+        reached = f"A of an image in [0, 1] reaches {1 + background:.1f}"
+        warnings.warn(f"y has values up to {float(problem.y.max()):.1f} where {reached}; divide y by 255", stacklevel=2)
 
 
 def _require_deviation(value: float) -> float:

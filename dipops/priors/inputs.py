@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dipops.errors import BadValue, require_choice, require_integer, require_positive
+from dipops.errors import BadValue, require_choice, require_integer, require_positive, safe_repr
 from dipops.problem import Problem
 
 MOST_OCTAVES = 20
@@ -91,7 +91,9 @@ class Guide:
     def sample(self, problem: Problem, size: tuple[int, int], generator: torch.Generator) -> Tensor:
         guide, shape = problem.operator.guide, problem.operator.in_shape
         if guide is None:
-            raise BadValue(f"{problem.operator!r}, which has no guide", "an operator with one", "use GuidedInput or Noise()")
+            raise BadValue(
+                f"{safe_repr(problem.operator)}, which has no guide", "an operator with one", "use GuidedInput or Noise()"
+            )
         if guide.ndim != 3 or guide.shape[1:] != shape[1:]:
             came = f"a guide of shape {tuple(guide.shape)} for images of {shape}"
             raise BadValue(came, f"(channels, {shape[1]}, {shape[2]})", "crop or resize it")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dipops._tools.seeds import stream
-from dipops.errors import BadType, BadValue
+from dipops.errors import BadType, BadValue, safe_repr
 from dipops.problem import Problem
 
 _START = 0.1
@@ -20,7 +20,7 @@ class Prior(nn.Module):
     Attributes:
         average_decay: decay of the exponential average that is the answer by default, or None for the last image.
         on_pixels: whether θ is the image itself, possibly with the penalties of several priors.
-        box: whether values are held in [0, 1], which needs a method that can.
+        box: whether values are held in [0, 1], which needs pixels, and a method that can.
         recompute: whether its network saves memory at the cost of time; ``solve`` then keeps no freed memory.
     """
 
@@ -38,6 +38,10 @@ class Prior(nn.Module):
 
     def forward(self) -> Tensor:
         """g(θ): the images (N, *in_shape)."""
+        raise NotImplementedError
+
+    def clamp_(self) -> None:
+        """Set pixels to the nearest ones in the box; only for priors on pixels."""
         raise NotImplementedError
 
     def penalty(self, x: Tensor) -> Tensor:
@@ -61,7 +65,9 @@ class Prior(nn.Module):
         if isinstance(self, PixelPrior):
             return PenalisedPrior(other, self)
         raise BadType(
-            f"{self!r} + {other!r}, two generators for one image", "at most one", "add a penalty such as TotalVariation"
+            f"{safe_repr(self)} + {safe_repr(other)}, two generators for one image",
+            "at most one",
+            "add a penalty such as TotalVariation",
         )
 
 
@@ -91,6 +97,10 @@ class PixelPrior(Prior):
 
     def forward(self) -> Tensor:
         return self.pixels.clone()
+
+    @torch.no_grad()
+    def clamp_(self) -> None:
+        self.pixels.clamp_(0, 1)
 
 
 class NoPrior(PixelPrior):
@@ -122,6 +132,9 @@ class PenalisedPrior(Prior):
     def forward(self) -> Tensor:
         return self.parametrisation()
 
+    def clamp_(self) -> None:
+        self.parametrisation.clamp_()
+
     def penalty(self, x: Tensor) -> Tensor:
         return self.parametrisation.penalty(x) + self.added.penalty(x)
 
@@ -129,7 +142,7 @@ class PenalisedPrior(Prior):
         return self.parametrisation.value(x) + self.added.value(x)
 
     def __repr__(self) -> str:
-        return f"{self.parametrisation!r} + {self.added!r}"
+        return f"{safe_repr(self.parametrisation)} + {safe_repr(self.added)}"
 
 
 def _expanded(initial: Tensor, shape: tuple[int, ...]) -> Tensor:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from dipops._tools.batches import power
+from dipops.errors import safe_repr
 from dipops.operators import Identity, LinearOperator
 from dipops.priors.proximal import ProximalPrior, require_weight
 
@@ -45,4 +46,4 @@ class Tikhonov(ProximalPrior):
         return power(p) / (2 * self.weight)
 
     def __repr__(self) -> str:
-        return f"Tikhonov({self.weight!r}{'' if self.operator is None else f', {self.operator!r}'})"
+        return f"Tikhonov({self.weight!r}{'' if self.operator is None else f', {safe_repr(self.operator)}'})"

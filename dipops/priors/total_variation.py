@@ -31,7 +31,7 @@ class TotalVariation(ProximalPrior):
             variation, Bresson and Chan, "Fast dual minimization of the vectorial total variation norm", Inverse Problems and
             Imaging 2008. By default channels are penalised one by one.
         initial: where to start, in_shape or (N, *in_shape); by default U(0, 0.1) from the seed.
-        box: hold values in [0, 1]; PrimalDual only.
+        box: hold values in [0, 1], by PrimalDual or Descent.
 
     Raises:
         BadValue: the weight is negative or not finite, or ``coupled`` is not isotropic.

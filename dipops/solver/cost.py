@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from dipops._tools.allocator import reused_memory
+from dipops._tools.defaults import usual_defaults
 from dipops._tools.seeds import stream
 from dipops.methods import Iteration, Method, Slowing, default_method
 from dipops.priors import Prior
@@ -41,6 +42,7 @@ class Estimate:
         return f"up to {self.steps} steps, {_duration(self.seconds)}, {self.bytes / 1e9:.2g} GB of tensors"
 
 
+@usual_defaults()
 @torch.inference_mode(False)
 def estimate(problem: Problem, prior: Prior, method: Method | None = None, steps: int | None = None) -> Estimate:
     """Seconds and bytes of ``solve(problem, prior, method, steps=steps)``, from a few of its steps.

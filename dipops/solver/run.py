@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dipops._tools.seeds import stream
-from dipops.errors import BadValue, Diverged
+from dipops.errors import BadValue, Diverged, safe_repr
 from dipops.methods import Method, Slowing
 from dipops.priors import Prior
 from dipops.problem import Problem
@@ -190,6 +190,8 @@ def _copies(rules: Sequence[StopRule | Observe], problem: Problem) -> tuple[list
     observed = [rule.rule if isinstance(rule, Observe) else rule for rule in rules if isinstance(rule, Observe | Oracle)]
     for rule in observed:
         if rule.fitted(problem) is not problem:
-            raise BadValue(f"Observe({rule!r})", "a rule that leaves all measurements to the fit", "solve with it by itself")
+            raise BadValue(
+                f"Observe({safe_repr(rule)})", "a rule that leaves all measurements to the fit", "solve with it by itself"
+            )
     deciding = [rule for rule in rules if isinstance(rule, StopRule) and not isinstance(rule, Oracle)]
     return deepcopy(deciding), deepcopy(observed)

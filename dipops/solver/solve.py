@@ -10,8 +10,9 @@ from torch import Tensor
 
 from dipops._tools.allocator import reused_memory
 from dipops._tools.batches import per_image
+from dipops._tools.defaults import usual_defaults
 from dipops._tools.progress import progress_bar
-from dipops.errors import BadType, require_integer
+from dipops.errors import BadType, require_integer, safe_repr
 from dipops.methods import Descent, Method, default_method
 from dipops.operators import LinearOrDifferentiableOperator
 from dipops.priors import Prior
@@ -24,6 +25,7 @@ from dipops.solver.snapshots import Snapshots, resume
 from dipops.stopping import Callback, Discrepancy, Observe, Observed, Step, StopRule
 
 
+@usual_defaults()
 @torch.inference_mode(False)
 def solve(
     problem: Problem,
@@ -39,7 +41,8 @@ def solve(
     """Minimise D(A(g(θ)), y) + R(g(θ)) over θ, each image of a batch by itself.
 
     The same seed, threads and PyTorch give the same bits on a CPU, in several threads at once too. Global random state is
-    neither used nor changed. It works under ``torch.no_grad`` and ``torch.inference_mode`` too.
+    neither used nor changed. It works under ``torch.no_grad`` and ``torch.inference_mode`` too, and to the same bits within an
+    autocast and whatever PyTorch's default dtype and device are.
 
     Where the objective of Descent or Langevin is not finite, or rises 5 dB above its lowest level and stays there, the solve
     goes back to its last good state, and on from there at half the rate. After five such divergences in a row it ends there,
@@ -124,7 +127,7 @@ def require_solvable(prior: Prior, callbacks: Sequence[object], steps: int | Non
     for callback in callbacks:
         if isinstance(callback, type) or not (isinstance(callback, StopRule | Observe) or callable(callback)):
             expected = "a stopping rule, Observe(rule) or a function of a Step"
-            raise BadType(f"the callback {callback!r}", expected, "write stopping.Discrepancy(), say")
+            raise BadType(f"the callback {safe_repr(callback)}", expected, "write stopping.Discrepancy(), say")
     if steps is not None:
         require_integer("steps", steps, 1, "leave it out for the method's own number")
 
@@ -153,7 +156,9 @@ def _call(functions: Sequence[Callback], step: Step, bar: Any) -> Ending | None:
     reasons = [function(step) for function in functions]
     for reason in reasons:
         if reason is not None and not isinstance(reason, str):
-            raise BadType(f"a callback that returned {reason!r}", "None, or the reason to stop", "end it with return None")
+            raise BadType(
+                f"a callback that returned {safe_repr(reason)}", "None, or the reason to stop", "end it with return None"
+            )
     return next(((Status.STOPPED, reason) for reason in reasons if reason), None)
 
 

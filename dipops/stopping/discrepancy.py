@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dipops.errors import safe_repr
 from dipops.noise import require_noise
 from dipops.problem import Problem
 from dipops.stopping.averages import Mean
@@ -41,7 +42,7 @@ class Discrepancy(StopRule):
 
     def reason(self) -> str:
         reached, kept = (list_steps(steps[self.done]) for steps in (self._reached, self.image_steps))
-        fell = f"the residual fell to that of {self._noise!r} at step {reached}"
+        fell = f"the residual fell to that of {safe_repr(self._noise)} at step {reached}"
         return f"{fell}; the image is from step {kept}" if self._mean else fell
 
     def _excess(self, image: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from dipops._tools.seeds import SeededDraws
 from dipops.operators import (
     Activation,
     FeatureMap,
@@ -44,7 +45,7 @@ def _lanczos(in_shape: tuple[int, int, int], generator: torch.Generator) -> Lanc
 def _features(in_shape: tuple[int, int, int], generator: torch.Generator) -> FeatureMap:
     """A feature map that keeps the shape, so that it can be anywhere in an expression."""
     channels = in_shape[0]
-    with torch.random.fork_rng(devices=[]):
+    with SeededDraws(0):
         first, second = nn.Conv2d(channels, 4, 3, padding=1), nn.Conv2d(4, channels, 1)
     network = nn.Sequential(first, nn.ReLU(), second, nn.Tanh(), nn.Flatten())
     for parameter in network.parameters():

@@ -9,6 +9,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from dipops._tools.defaults import usual_defaults
+from dipops._tools.seeds import GlobalDraws
 from dipops.errors import BadType, LawError, first_line, require_choice
 from dipops.operators import LinearOperator, LinearOrDifferentiableOperator
 from dipops.operators.autodiff import pullback
@@ -24,9 +26,9 @@ _PATHS = 3
 _PARTS = (8, 32, 128, 512)
 _SMALL = 4096
 _ENTRIES_AT_ONCE = 2**20
-_UNUSUAL_SEED = 8_675_309
 _LIKE_THE_INPUT = "create tensors like the input, with x.new_ones(...) say, or assign them to self in __init__"
 _FROM_NUMPY = "NumPy makes float64: write torch.as_tensor(k).float()"
+_GLOBAL_STATE = "applying it changes the global random state: use a torch.Generator of its own"
 _CUT = "a backward is wrong, or something inside cuts the graph, such as detach(), no_grad() or numpy"
 _ABOUT_DTYPES = ("dtype", "scalar type", "Double", "Float", "device", "type")
 
@@ -77,6 +79,7 @@ class Report:
         return "\n".join([*lines, f"  {end}"])
 
 
+@usual_defaults()
 def check(operator: LinearOrDifferentiableOperator, strict: bool = True, precision: CheckPrecision = "double") -> Report:
     """Try every law on a copy of the operator, where it is, from a fixed seed.
 
@@ -223,9 +226,11 @@ def _maps(
 
 def purity(operator: LinearOrDifferentiableOperator, generator: torch.Generator) -> Verdict:
     """The same input gives the same output, and neither the input, the operator nor the global random state changes."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(_UNUSUAL_SEED)
-        return _purity(operator, generator)
+    with GlobalDraws() as draws:
+        verdict = _purity(operator, generator)
+    if draws.seen and not verdict.ends:
+        return Verdict("purity", fault=_GLOBAL_STATE)
+    return verdict
 
 
 def _purity(operator: LinearOrDifferentiableOperator, generator: torch.Generator) -> Verdict:
@@ -247,7 +252,7 @@ def _purity(operator: LinearOrDifferentiableOperator, generator: torch.Generator
             fault = f"{name} gives another output for the same input: it remembers or is random"
             return Verdict("purity", worst, fault, ends=True)
     if not torch.equal(random_state, torch.get_rng_state()):
-        return Verdict("purity", fault="applying it changes the global random state: use a torch.Generator of its own")
+        return Verdict("purity", fault=_GLOBAL_STATE)
     after = probes.state(operator)
     changed = [name for name, value in after.items() if name not in before or not probes.same(before[name], value)]
     if changed:
