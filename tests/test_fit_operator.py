@@ -122,9 +122,9 @@ def test_an_estimate_moves_no_parameter(method: Descent) -> None:
 def test_a_resumed_fit_ends_with_the_same_bits(rule, tmp_path: Path) -> None:
     posed, callbacks, file = problem(Exposure(1.5)), [rule] if rule else [], tmp_path / "run.pt"
     run = partial(solve, posed, DeepImagePrior(TINY), FIT, callbacks=callbacks, progress=False)
-    whole = run(steps=75)
-    run(steps=50, checkpoint=file)
-    resumed = run(steps=75, checkpoint=file)
+    whole = run(steps=40)
+    run(steps=30, checkpoint=file)
+    resumed = run(steps=40, checkpoint=file)
     assert isinstance(whole.operator, Exposure)
     assert isinstance(resumed.operator, Exposure)
     assert resumed.image.equal(whole.image)

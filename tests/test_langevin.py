@@ -11,7 +11,7 @@ def test_the_samples_have_the_posterior_of_a_gaussian() -> None:
     """Pixels and no penalty: the posterior is normal around y with the variance of the noise."""
     y = torch.rand(1, 1, 24, 24, generator=torch.Generator().manual_seed(0))
     problem = Problem(Identity((1, 24, 24)), y, 0.1)
-    result = solve(problem, NoPrior(), Langevin(rate=0.01, burn_in=300), steps=3000, progress=False)
+    result = solve(problem, NoPrior(), Langevin(rate=0.01, burn_in=300), steps=1800, progress=False)
     assert result.std is not None
     assert result.average is not None
     assert float(result.std.mean()) == pytest.approx(0.1, rel=0.1)
@@ -23,7 +23,7 @@ def test_the_deep_image_prior_varies_more_where_nothing_was_measured() -> None:
     mask[8:24, 8:24] = 0
     problem = Problem.simulate(Mask(mask, channels=3), images.portrait(32), 0.05)
     prior = DeepImagePrior(Hourglass((8, 8), skips=4))
-    result = solve(problem, prior, Langevin(burn_in=100), steps=250, progress=False)
+    result = solve(problem, prior, Langevin(burn_in=60), steps=160, progress=False)
     assert result.source == ("average",)
     assert result.std is not None
     assert float(result.std[..., mask == 0].mean()) > 1.3 * float(result.std[..., mask == 1].mean())
@@ -61,7 +61,7 @@ def test_langevin_refuses() -> None:
 def test_a_start_without_slope_does_not_explode() -> None:
     y = torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     problem = Problem(Identity((1, 16, 16)), y, 0.1)
-    result = solve(problem, NoPrior(initial=y[0]), Langevin(burn_in=300), steps=2000, progress=False)
+    result = solve(problem, NoPrior(initial=y[0]), Langevin(burn_in=300), steps=1200, progress=False)
     assert result.std is not None
     assert float(result.std.mean()) == pytest.approx(0.1, rel=0.15)
     assert float((result.last - y).abs().max()) < 1

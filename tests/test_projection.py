@@ -90,8 +90,8 @@ PROJECTING = {
 def test_a_recipe_projects_where_there_is_no_noise(name: str) -> None:
     recipe, operator = PROJECTING[name]
     x = images.portrait(64)[:, :40, :44]
-    clean = recipe.solve(Problem.simulate(operator, x, 0), steps=10, progress=False)
-    noisy = recipe.solve(Problem.simulate(operator, x, 0.1), steps=10, progress=False)
+    clean = recipe.solve(Problem.simulate(operator, x, 0), steps=2, progress=False)
+    noisy = recipe.solve(Problem.simulate(operator, x, 0.1), steps=2, progress=False)
     assert clean.projected
     assert float(clean.data_psnr) > 80
     assert float(clean.objective) < 1e-4

@@ -220,10 +220,10 @@ def test_an_observed_rule_keeps_what_it_would_have_kept() -> None:
     x = images.portrait(32)
     noisy = Problem.simulate(Identity(x.shape), x, 0.1)
     rule = ExponentialVariance(0.2, patience=20)
-    obeyed = solve(noisy, DeepImagePrior(SMALL), steps=200, callbacks=(rule,), progress=False)
+    obeyed = solve(noisy, DeepImagePrior(SMALL), steps=120, callbacks=(rule,), progress=False)
     assert obeyed.source == ("stopped",)
-    result = solve(noisy, DeepImagePrior(SMALL), steps=200, callbacks=(Observe(rule), Oracle()), progress=False)
-    assert (result.steps, result.status, result.source) == (200, Status.MAX_STEPS, ("average",))
+    result = solve(noisy, DeepImagePrior(SMALL), steps=120, callbacks=(Observe(rule), Oracle()), progress=False)
+    assert (result.steps, result.status, result.source) == (120, Status.MAX_STEPS, ("average",))
     observed, oracle = result.observed
     assert observed.image.equal(obeyed.image)
     assert observed.image_steps.equal(obeyed.image_steps)
