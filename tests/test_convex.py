@@ -1,6 +1,7 @@
 """Convex problems: laws of every prox, exact minima against a generic solver, and one minimum from every method."""
 
 import io
+from collections.abc import Sequence
 from copy import deepcopy
 from functools import partial
 from itertools import pairwise
@@ -103,6 +104,32 @@ def test_a_prox_is_detached_from_its_input(name: str) -> None:
     proximal = prox(BOXED[name], x)
     assert not proximal.requires_grad
     assert proximal.equal(prox(BOXED[name], x.detach()))
+
+
+class SparseInABasis(ProximalPrior):
+    """A prior of the user's own, 0.1 ‖Kx‖₁, whose K is in the default dtype."""
+
+    def __init__(self, basis: LinearOperator) -> None:
+        super().__init__()
+        self.given = [basis]  # not a part of the module
+
+    def analysis(self, in_shape: Sequence[int]) -> LinearOperator:
+        return self.given[0]
+
+    def value(self, x: torch.Tensor) -> torch.Tensor:
+        return 0.1 * self.analysis_like(x)(x).abs().flatten(1).sum(1)
+
+    def prox_conjugate(self, p: torch.Tensor, step: float) -> torch.Tensor:
+        return p.clamp(-0.1, 0.1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_priors_own_analysis_follows_the_dtype_of_the_problem(dtype: torch.dtype) -> None:
+    basis, x = MotionBlur((1, 6, 8)), torch.rand(1, 1, 6, 8).to(dtype)
+    blur = MotionBlur((1, 6, 8), 3).to(dtype)
+    result = quiet(Problem(blur, blur(x)), SparseInABasis(basis), steps=50)
+    assert result.image.dtype == dtype
+    assert basis.kernel.dtype == torch.float32
 
 
 @pytest.mark.parametrize("name", BOXED)

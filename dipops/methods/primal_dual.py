@@ -191,12 +191,12 @@ class DualisedIteration(Stateful):
     def __init__(self, method: PrimalDual, problem: Problem, prior: ProximalPrior) -> None:
         assert isinstance(problem.operator, LinearOperator)
         self._operator, self._problem, self._prior, self._exact = problem.operator, problem, prior, method.exact
-        self._analysis = prior.analysis(problem.operator.in_shape).to(problem.y)
+        self.x = prior().detach()
+        self._analysis = prior.analysis_like(self.x)
         smallest = torch.finfo(problem.y.dtype).eps
         data, penalty = (max(_NORM_MARGIN * operator.norm(), smallest) for operator in (problem.operator, self._analysis))
         self._sigma_u, self._sigma_p, self._tau = 1.0, data**2 / penalty**2, 0.5 / data**2
         self.factors = [1.0] * len(problem.y)
-        self.x = prior().detach()
         self.bar = self.x.clone()
         self.u = torch.zeros_like(problem.y)
         self.p = problem.y.new_zeros(len(problem.y), *self._analysis.out_shape)
