@@ -1,13 +1,11 @@
 """Priors R(x) = h(Kx) with a prox."""
 
 from collections.abc import Sequence
-from copy import deepcopy
 
 from torch import Tensor
 
 from dipops.errors import require_number
 from dipops.operators import LinearOperator
-from dipops.operators.checks import dtype_and_device
 from dipops.priors.interface import PixelPrior
 
 
@@ -30,10 +28,8 @@ class ProximalPrior(PixelPrior):
         raise NotImplementedError
 
     def analysis_like(self, x: Tensor) -> LinearOperator:
-        """K for images (N, *in_shape), in their dtype and on their device; what ``analysis`` gave stays as it is."""
-        operator = self.analysis(x.shape[1:])
-        fits = dtype_and_device(operator._like) == dtype_and_device(x)
-        return operator if fits else deepcopy(operator).to(x)
+        """K for images x (N, *in_shape), moved to their dtype and device."""
+        return self.analysis(x.shape[1:]).to(x)
 
     def value(self, x: Tensor) -> Tensor:
         """R of each image, exact: (N, *in_shape) to (N,)."""
