@@ -24,6 +24,7 @@ from dipops import (
     Hourglass,
     Identity,
     LanczosDownsampler,
+    Laplace,
     LinearOperator,
     Mask,
     NoPrior,
@@ -500,3 +501,21 @@ def test_an_overflow_is_an_error_in_one_line() -> None:
 def test_a_prox_that_was_not_reached_is_reported() -> None:
     with pytest.warns(UserWarning, match="reached a gap of"):
         prox(TotalVariation(0.1), NOISY.y, gap=1e-12)
+
+
+@pytest.mark.parametrize("operator", [Identity((1, 4, 4)), Mask(torch.ones(1, 4, 4), 1)])
+def test_an_exact_limit_that_no_image_in_the_box_satisfies_is_refused(operator: LinearOperator) -> None:
+    """It said CONVERGED, at the clipped y."""
+    y, weights = torch.full((1, 1, 4, 4), 0.5), torch.ones(1, 4, 4)
+    y[..., 0, 0], weights[:, 0, 0] = 1.5, 0
+    boxed, exact = TotalVariation(0.1, box=True), PrimalDual(exact=True)
+    with pytest.raises(BadValue, match=r"1 values outside \[0, 1\].*clip y"):
+        quiet(Problem(operator, y), boxed, exact)
+    assert quiet(Problem(operator, y), TotalVariation(0.1), exact).image[..., 0, 0] == 1.5
+    assert quiet(Problem(operator, y, weights=weights), boxed, exact).image.allclose(torch.tensor(0.5), atol=1e-3)
+
+
+@pytest.mark.parametrize(("noise", "advice"), [(None, "use ConjugateGradient"), (Laplace(0.1), "use Descent")])
+def test_without_a_prox_the_advice_is_a_method_that_takes_the_noise(noise: Laplace | None, advice: str) -> None:
+    with pytest.raises(BadType, match=advice):
+        quiet(Problem(Identity((1, 4, 4)), torch.rand(1, 1, 4, 4), noise), NoPrior(), PrimalDual())

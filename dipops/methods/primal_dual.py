@@ -9,7 +9,7 @@ from torch import Tensor
 from dipops._tools.batches import per_image, power
 from dipops._tools.precision import Precision
 from dipops._tools.state import Stateful
-from dipops.errors import BadType, require_positive
+from dipops.errors import BadType, BadValue, require_positive
 from dipops.methods.convergence import CHANGE, GAP, RESIDUAL, Convergence, by_change
 from dipops.methods.interface import Iteration, require_steps
 from dipops.noise import LEAST_SQUARES, is_least_squares
@@ -66,16 +66,29 @@ class PrimalDual:
 
         Raises:
             BadType: the operator is not linear, or the prior has no prox.
+            BadValue: ``exact`` with a box that measured pixels are outside of.
         """
         if not isinstance(problem.operator, LinearOperator):
             raise BadType(f"PrimalDual on {problem.operator!r}", "a LinearOperator", "use Descent for a nonlinear one")
         if not isinstance(prior, ProximalPrior):
-            advice = "use ConjugateGradient" if isinstance(prior, NoPrior) else "use Descent"
+            quadratic = isinstance(prior, NoPrior) and is_least_squares(problem.noise)
+            advice = "use ConjugateGradient" if quadratic else "use Descent"
             raise BadType(f"PrimalDual with {prior!r}", "a prior with a prox, such as TotalVariation or Tikhonov", advice)
-        if not (is_identity(problem.operator) or is_mask(problem.operator)) or not is_least_squares(problem.noise):
+        measures_pixels = is_identity(problem.operator) or is_mask(problem.operator)
+        if measures_pixels and self.exact and prior.box:
+            _require_in_box(problem.y)
+        if not measures_pixels or not is_least_squares(problem.noise):
             return DualisedIteration(self, problem, prior)
         start = None if problem.weights is None and prior.initial is None else prior().detach()
         return SeparableIteration(prior, problem.y, problem.weights, start, exact=self.exact, tolerance=self.tolerance)
+
+
+def _require_in_box(y: Tensor) -> None:
+    """Refuse pixels that no image in [0, 1] has; those that were not measured are 0."""
+    outside = int(((y < 0) | (y > 1)).sum())
+    if outside:
+        came = f"PrimalDual(exact=True) in a box for y with {outside} values outside [0, 1]"
+        raise BadValue(came, "values in [0, 1], which an image in the box can have", "clip y, or leave the box or exact out")
 
 
 class SeparableIteration(Stateful):
