@@ -10,7 +10,7 @@ from torch import Tensor
 from dipops._tools.defaults import usual_defaults
 from dipops._tools.seeds import stream
 from dipops.errors import BadType, BadValue, require_integer, safe_repr
-from dipops.noise import LEAST_SQUARES, ClippedGaussian, Gaussian, Noise
+from dipops.noise import LEAST_SQUARES, ClippedGaussian, Gaussian, Noise, Poisson
 from dipops.operators import LinearOrDifferentiableOperator
 from dipops.operators.checks import dtype_and_device, require_batch
 
@@ -39,8 +39,9 @@ class Problem:
 
     Raises:
         BadType: y, weights or truth are no real floating-point tensors, or the noise is no noise.
-        BadValue: their shapes, dtypes or devices do not fit, y is not finite where it counts, the weights are negative, all of
-            them are 0 for a member, or σ is larger than every measured value.
+        BadValue: their shapes, dtypes or devices do not fit, they are in half precision, y is not finite where it counts, the
+            weights are negative, all of them are 0 for a member, σ is larger than every measured value, or numbers of photons
+            are negative.
     """
 
     operator: LinearOrDifferentiableOperator
@@ -62,6 +63,9 @@ class Problem:
         y = _batch(y, operator.out_shape, operator, "y")
         if len(y) == 0:
             raise BadValue("an empty batch", "at least one measurement", "look at y.shape")
+        if y.dtype not in (torch.float32, torch.float64):
+            came = f"y in {str(y.dtype).removeprefix('torch.')}"
+            raise BadValue(came, "float32 or float64, which a solve needs", "write operator.float() and y.float()")
         weights = _weights(weights, y, operator)
         if weights is not None:
             y = torch.where(weights > 0, y, 0)
@@ -73,6 +77,7 @@ class Problem:
             _require_finite(truth, "truth")
         noise = _noise(noise)
         _require_image_units(noise, y)
+        _require_counts(noise, y)
         for name, value in (("operator", operator), ("y", y), ("noise", noise), ("weights", weights), ("truth", truth)):
             object.__setattr__(self, name, value)
 
@@ -240,6 +245,14 @@ def _require_image_units(noise: Noise | None, y: Tensor) -> None:
     if isinstance(noise, Gaussian) and y[0].numel() >= _ENOUGH and noise.sigma > max(1.0, float(y.abs().max())):
         came = f"σ = {noise.sigma:g} for measurements of at most {float(y.abs().max()):.3g}"
         raise BadValue(came, "σ in the units of y", f"give {noise.sigma:g} / 255 for pixels from 0 to 1")
+
+
+def _require_counts(noise: Noise | None, y: Tensor) -> None:
+    """Refuse negative numbers of photons, of which the data term is NaN."""
+    negative = int((y < 0).sum())
+    if isinstance(noise, Poisson) and negative:
+        came = f"y with {negative} values below 0 for {noise!r}"
+        raise BadValue(came, "numbers of photons, of at least 0", "add the background back, or clip y")
 
 
 def _require_finite(tensor: Tensor, name: str) -> None:

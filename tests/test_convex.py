@@ -1,6 +1,7 @@
 """Convex problems: laws of every prox, exact minima against a generic solver, and one minimum from every method."""
 
 import io
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
 from functools import cache, partial
@@ -25,6 +26,7 @@ from dipops import (
     Identity,
     LanczosDownsampler,
     Langevin,
+    Laplace,
     LinearOperator,
     Mask,
     NoPrior,
@@ -109,6 +111,32 @@ def test_a_prox_is_detached_from_its_input(name: str) -> None:
     proximal = prox(BOXED[name], x)
     assert not proximal.requires_grad
     assert proximal.equal(prox(BOXED[name], x.detach()))
+
+
+class SparseInABasis(ProximalPrior):
+    """A prior of the user's own, 0.1 ‖Kx‖₁, whose K is in the default dtype."""
+
+    def __init__(self, basis: LinearOperator) -> None:
+        super().__init__()
+        self.given = [basis]  # not a part of the module
+
+    def analysis(self, in_shape: Sequence[int]) -> LinearOperator:
+        return self.given[0]
+
+    def value(self, x: torch.Tensor) -> torch.Tensor:
+        return 0.1 * self.analysis_like(x)(x).abs().flatten(1).sum(1)
+
+    def prox_conjugate(self, p: torch.Tensor, step: float) -> torch.Tensor:
+        return p.clamp(-0.1, 0.1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_priors_own_analysis_follows_the_dtype_of_the_problem(dtype: torch.dtype) -> None:
+    basis, x = MotionBlur((1, 6, 8)), torch.rand(1, 1, 6, 8).to(dtype)
+    blur = MotionBlur((1, 6, 8), 3).to(dtype)
+    result = quiet(Problem(blur, blur(x)), SparseInABasis(basis), steps=50)
+    assert result.image.dtype == dtype
+    assert basis.kernel.dtype == torch.float32
 
 
 @pytest.mark.parametrize("name", BOXED)
@@ -468,3 +496,21 @@ def test_an_overflow_is_an_error_in_one_line() -> None:
 def test_a_prox_that_was_not_reached_is_reported() -> None:
     with pytest.warns(UserWarning, match="reached a gap of"):
         prox(TotalVariation(0.1), NOISY.y, gap=1e-12)
+
+
+@pytest.mark.parametrize("operator", [Identity((1, 4, 4)), Mask(torch.ones(1, 4, 4), 1)])
+def test_an_exact_limit_that_no_image_in_the_box_satisfies_is_refused(operator: LinearOperator) -> None:
+    """It said CONVERGED, at the clipped y."""
+    y, weights = torch.full((1, 1, 4, 4), 0.5), torch.ones(1, 4, 4)
+    y[..., 0, 0], weights[:, 0, 0] = 1.5, 0
+    boxed, exact = TotalVariation(0.1, box=True), PrimalDual(exact=True)
+    with pytest.raises(BadValue, match=r"1 values outside \[0, 1\].*clip y"):
+        quiet(Problem(operator, y), boxed, exact)
+    assert quiet(Problem(operator, y), TotalVariation(0.1), exact).image[..., 0, 0] == 1.5
+    assert quiet(Problem(operator, y, weights=weights), boxed, exact).image.allclose(torch.tensor(0.5), atol=1e-3)
+
+
+@pytest.mark.parametrize(("noise", "advice"), [(None, "use ConjugateGradient"), (Laplace(0.1), "use Descent")])
+def test_without_a_prox_the_advice_is_a_method_that_takes_the_noise(noise: Laplace | None, advice: str) -> None:
+    with pytest.raises(BadType, match=advice):
+        quiet(Problem(Identity((1, 4, 4)), torch.rand(1, 1, 4, 4), noise), NoPrior(), PrimalDual())

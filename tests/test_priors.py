@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from dipops import (
     DeepImagePrior,
     Descent,
+    FiniteDifferences,
     Gaussian,
     GuidedInput,
     Hourglass,
@@ -22,9 +23,11 @@ from dipops import (
     Mask,
     NoPrior,
     Poisson,
+    Prior,
     Problem,
     Tikhonov,
     TotalVariation,
+    solve,
 )
 from dipops.errors import BadType, BadValue
 from dipops.noise import Noise as NoiseModel
@@ -516,3 +519,14 @@ def _started(operator, generator, source=None) -> None:
 def test_priors_refuse(make, words: str) -> None:
     with pytest.raises((BadValue, BadType), match=words):
         make()
+
+
+@pytest.mark.parametrize("first", [TotalVariation(0.1), NoPrior(), DeepImagePrior(Hourglass((4,)))])
+def test_an_added_penalty_follows_the_dtype_of_the_problem(first: Prior) -> None:
+    operator = Identity((1, 16, 16)).double()
+    gradient = FiniteDifferences((1, 16, 16))
+    problem = Problem(operator, torch.rand(1, 1, 16, 16, dtype=torch.float64))
+    result = solve(problem, first + Tikhonov(0.1, gradient), Descent(), steps=2, progress=False)
+    slopes = gradient.double()(result.image)
+    expected = problem.data_term(result.image) + first.value(result.image) + 0.05 * slopes.square().sum()
+    torch.testing.assert_close(result.objective, expected)

@@ -13,6 +13,7 @@ from dipops import (
     LanczosDownsampler,
     LinearOperator,
     Mask,
+    Poisson,
     Problem,
     TotalVariation,
     images,
@@ -58,6 +59,9 @@ class TwoKinds(LinearOperator):
         (lambda: Problem(IDENTITY, Y).data_psnr(Y[:, :1]), BadValue, "x has shape"),
         (lambda: Problem(IDENTITY, Y, math.nan), BadValue, "sigma = nan"),
         (lambda: Problem(TwoKinds(), Y[:, :1, :4, :4]), BadValue, "kernel of TwoKinds.* is float64 on cpu"),
+        (lambda: Problem(Identity(Y.shape[1:]).half(), Y.half()), BadValue, "y in float16; expected float32 or float64"),
+        (lambda: Problem(Identity(Y.shape[1:]).bfloat16(), Y.bfloat16()), BadValue, "y in bfloat16"),
+        (lambda: Problem(IDENTITY, Y - 2, Poisson(5)), BadValue, "192 values below 0.*Poisson"),
         (lambda: Problem(IDENTITY, Y).repeat(0), BadValue, "runs = 0"),
     ],
 )

@@ -9,7 +9,7 @@ from torch import Tensor
 from dipops._tools.batches import per_image, power
 from dipops._tools.precision import Precision
 from dipops._tools.state import Stateful
-from dipops.errors import BadType, require_positive, safe_repr
+from dipops.errors import BadType, BadValue, require_positive, safe_repr
 from dipops.methods.convergence import CHANGE, GAP, RESIDUAL, Convergence, by_change
 from dipops.methods.interface import Iteration, require_steps
 from dipops.noise import LEAST_SQUARES, is_least_squares
@@ -66,18 +66,31 @@ class PrimalDual:
 
         Raises:
             BadType: the operator is not linear, or the prior has no prox.
+            BadValue: ``exact`` with a box that measured pixels are outside of.
         """
         if not isinstance(problem.operator, LinearOperator):
             raise BadType(f"PrimalDual on {safe_repr(problem.operator)}", "a LinearOperator", "use Descent for a nonlinear one")
         if not isinstance(prior, ProximalPrior):
-            advice = "use ConjugateGradient" if isinstance(prior, NoPrior) else "use Descent"
+            quadratic = isinstance(prior, NoPrior) and is_least_squares(problem.noise)
+            advice = "use ConjugateGradient" if quadratic else "use Descent"
             raise BadType(
                 f"PrimalDual with {safe_repr(prior)}", "a prior with a prox, such as TotalVariation or Tikhonov", advice
             )
-        if not (is_identity(problem.operator) or is_mask(problem.operator)) or not is_least_squares(problem.noise):
+        measures_pixels = is_identity(problem.operator) or is_mask(problem.operator)
+        if measures_pixels and self.exact and prior.box:
+            _require_in_box(problem.y)
+        if not measures_pixels or not is_least_squares(problem.noise):
             return DualisedIteration(self, problem, prior)
         start = None if problem.weights is None and prior.initial is None else prior().detach()
         return SeparableIteration(prior, problem.y, problem.weights, start, exact=self.exact, tolerance=self.tolerance)
+
+
+def _require_in_box(y: Tensor) -> None:
+    """Refuse pixels that no image in [0, 1] has; those that were not measured are 0."""
+    outside = int(((y < 0) | (y > 1)).sum())
+    if outside:
+        came = f"PrimalDual(exact=True) in a box for y with {outside} values outside [0, 1]"
+        raise BadValue(came, "values in [0, 1], which an image in the box can have", "clip y, or leave the box or exact out")
 
 
 class SeparableIteration(Stateful):
@@ -193,12 +206,12 @@ class DualisedIteration(Stateful):
     def __init__(self, method: PrimalDual, problem: Problem, prior: ProximalPrior) -> None:
         assert isinstance(problem.operator, LinearOperator)
         self._operator, self._problem, self._prior, self._exact = problem.operator, problem, prior, method.exact
-        self._analysis = prior.analysis(problem.operator.in_shape).to(problem.y)
+        self.x = prior().detach()
+        self._analysis = prior.analysis_like(self.x)
         smallest = torch.finfo(problem.y.dtype).eps
         data, penalty = (max(_NORM_MARGIN * operator.norm(), smallest) for operator in (problem.operator, self._analysis))
         self._sigma_u, self._sigma_p, self._tau = 1.0, data**2 / penalty**2, 0.5 / data**2
         self.factors = [1.0] * len(problem.y)
-        self.x = prior().detach()
         self.bar = self.x.clone()
         self.u = torch.zeros_like(problem.y)
         self.p = problem.y.new_zeros(len(problem.y), *self._analysis.out_shape)

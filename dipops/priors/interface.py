@@ -94,6 +94,7 @@ class PixelPrior(Prior):
         else:
             start = _expanded(self.initial, shape)
         self.pixels = nn.Parameter(start.to(problem.y).clone())
+        self.to(problem.y)
 
     def forward(self) -> Tensor:
         return self.pixels.clone()
@@ -125,6 +126,7 @@ class PenalisedPrior(Prior):
 
     def start(self, problem: Problem, seeds: Sequence[int]) -> None:
         self.parametrisation.start(problem, seeds)
+        self.added.to(problem.y)
 
     def resample_noise(self, generators: Sequence[torch.Generator]) -> None:
         self.parametrisation.resample_noise(generators)

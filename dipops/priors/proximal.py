@@ -7,7 +7,6 @@ from torch import Tensor
 from dipops.errors import require_number
 from dipops.operators import LinearOperator
 from dipops.priors.interface import PixelPrior
-from dipops.problem import Problem
 
 
 class ProximalPrior(PixelPrior):
@@ -24,13 +23,13 @@ class ProximalPrior(PixelPrior):
         super().__init__(initial)
         self.box = box
 
-    def start(self, problem: Problem, seeds: Sequence[int]) -> None:
-        super().start(problem, seeds)
-        self.to(problem.y)
-
     def analysis(self, in_shape: Sequence[int]) -> LinearOperator:
         """K, for images of this shape."""
         raise NotImplementedError
+
+    def analysis_like(self, x: Tensor) -> LinearOperator:
+        """K for images x (N, *in_shape), moved to their dtype and device."""
+        return self.analysis(x.shape[1:]).to(x)
 
     def value(self, x: Tensor) -> Tensor:
         """R of each image, exact: (N, *in_shape) to (N,)."""
@@ -53,11 +52,11 @@ class ProximalPrior(PixelPrior):
 
     def dual_step_(self, p: Tensor, x: Tensor, step: float) -> None:
         """p ← prox of step h* at p + step K x, in place: the dual half of a primal-dual step."""
-        p.copy_(self.prox_conjugate(p + step * self.analysis(x.shape[1:]).forward(x), step))
+        p.copy_(self.prox_conjugate(p + step * self.analysis_like(x).forward(x), step))
 
     def add_adjoint_(self, image: Tensor, p: Tensor, step: float) -> None:
         """image ← image + step Kᵀp, in place."""
-        image.add_(self.analysis(image.shape[1:]).adjoint(p), alpha=step)
+        image.add_(self.analysis_like(image).adjoint(p), alpha=step)
 
 
 def require_weight(weight: float) -> float:
