@@ -17,7 +17,7 @@ from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
-import dask
+import dask.config
 import matplotlib.pyplot as plt
 import pytest
 import torch
