@@ -523,10 +523,10 @@ def fault_under_constraint(case: Case, member: int, image: Tensor) -> str:
     found = float(penalty.value) if penalty else 0.0
     if abs(found - least) > ACCURACY[c.dtype] * least + ROUNDING[c.dtype]:
         return f"CONVERGED at R = {found:.9g}, where the least is {least:.9g}"
-    size = float(problem.y[member].norm()) + 1e-9
+    size = float(problem.y[member].norm())
     difference = (case.operator(image[None]) - problem.y[member]).detach().double().flatten().numpy()
     residual = float(np.linalg.norm(difference[weights_of(case, member) > 0]))
-    return f"CONVERGED with a residual of {residual:.2g} of {size:.2g}" if residual > 1e-3 * size else ""
+    return f"CONVERGED with a residual of {residual:.2g} of {size:.2g}" if residual > 1e-3 * size + ROUNDING[c.dtype] else ""
 
 
 def fault_of_objective(case: Case, member: int, image: Tensor) -> str:
