@@ -43,7 +43,7 @@ from dipops.priors import PixelPrior, ProximalPrior
 from dipops.priors.generators import DeepDecoder, ResNet, UNet
 from dipops.priors.inputs import FourierFeatures, Meshgrid
 from dipops.stopping import Discrepancy, ExponentialVariance, HeldOut, Observe, Oracle, Step, WindowedVariance
-from tests.test_shapes import field_of, lengths_of
+from tests.reference import differences, penalty
 
 Shape = tuple[int, ...]
 SEED = 20
@@ -304,19 +304,19 @@ def tikhonov(weight: float) -> PriorKind:
 
 
 def smooth(x: Any, shape: Shape) -> Any:
-    return sum(cvxpy.sum_squares(part @ x) for part in field_of(shape))
+    return sum(cvxpy.sum_squares(part @ x) for part in differences(shape))
 
 
 def variation(prior: TotalVariation) -> PriorKind:
-    return PriorKind(lambda s, k: prior, lambda x, s: prior.weight * lengths_of(x, s, prior), box=prior.box)
+    return PriorKind(lambda s, k: prior, lambda x, s: penalty(x, s, prior), box=prior.box)
 
 
 def basis_cost(x: Any, shape: Shape) -> Any:
     return 0.05 * cvxpy.norm1(orthogonal(shape).dense.double().numpy() @ x)
 
 
-def generated(prior: DeepImagePrior, cost: Cost = lambda x, shape: 0, penalty: PixelPrior | None = None) -> PriorKind:
-    return PriorKind(lambda s, k: prior if penalty is None else prior + penalty, cost, prox=False, generator=True)
+def generated(prior: DeepImagePrior, cost: Cost = lambda x, shape: 0, added: PixelPrior | None = None) -> PriorKind:
+    return PriorKind(lambda s, k: prior if added is None else prior + added, cost, prox=False, generator=True)
 
 
 TV = TotalVariation(0.05)
@@ -328,9 +328,7 @@ PRIORS: dict[str, PriorKind] = {
     "smooth": PriorKind(lambda s, k: Tikhonov(0.1, FiniteDifferences(s)), lambda x, s: 0.05 * smooth(x, s)),
     "TV": variation(TV),
     "TV of weight 0": variation(TotalVariation(0.0)),
-    "TV from an image": PriorKind(
-        lambda s, k: TotalVariation(0.05, initial=drawn(*s, seed=k)), lambda x, s: 0.05 * lengths_of(x, s, TV)
-    ),
+    "TV from an image": PriorKind(lambda s, k: TotalVariation(0.05, initial=drawn(*s, seed=k)), lambda x, s: penalty(x, s, TV)),
     "anisotropic": variation(TotalVariation(0.05, isotropic=False)),
     "coupled": variation(TotalVariation(0.05, coupled=True)),
     "TV in a box": variation(TotalVariation(0.05, box=True)),
@@ -340,14 +338,14 @@ PRIORS: dict[str, PriorKind] = {
     "sparse in a basis": PriorKind(lambda s, k: Sparse(0.05, orthogonal), basis_cost),
     "quartic": PriorKind(lambda s, k: Quartic(0.1), lambda x, s: 0.1 * cvxpy.sum(cvxpy.power(x, 4)), prox=False),
     "TV + Tikhonov": PriorKind(
-        lambda s, k: TV + Tikhonov(0.1), lambda x, s: 0.05 * lengths_of(x, s, TV) + 0.05 * cvxpy.sum_squares(x), prox=False
+        lambda s, k: TV + Tikhonov(0.1), lambda x, s: penalty(x, s, TV) + 0.05 * cvxpy.sum_squares(x), prox=False
     ),
     "TV + smooth": PriorKind(
         lambda s, k: TV + Tikhonov(0.1, FiniteDifferences(s)),
-        lambda x, s: 0.05 * lengths_of(x, s, TV) + 0.05 * smooth(x, s),
+        lambda x, s: penalty(x, s, TV) + 0.05 * smooth(x, s),
         prox=False,
     ),
-    "none + TV": PriorKind(lambda s, k: NoPrior() + TV, lambda x, s: 0.05 * lengths_of(x, s, TV), prox=False),
+    "none + TV": PriorKind(lambda s, k: NoPrior() + TV, lambda x, s: penalty(x, s, TV), prox=False),
     "hourglass": generated(DeepImagePrior(Hourglass((4,), skips=2))),
     "hourglass of two scales": generated(DeepImagePrior(Hourglass((4, 4), skips=(0, 2), upsampling="nearest"))),
     "hourglass on a grid": generated(DeepImagePrior(Hourglass((4,)), Meshgrid(), 0, learn_input=True)),
@@ -355,7 +353,7 @@ PRIORS: dict[str, PriorKind] = {
     "U-net": generated(DeepImagePrior(UNet((4, 4)), FourierFeatures(2))),
     "residual network": generated(DeepImagePrior(ResNet(4, 1))),
     "deep decoder": generated(DeepImagePrior(DeepDecoder(4, 1))),
-    "hourglass + TV": generated(DeepImagePrior(Hourglass((4,))), lambda x, s: 0.05 * lengths_of(x, s, TV), TV),
+    "hourglass + TV": generated(DeepImagePrior(Hourglass((4,))), lambda x, s: penalty(x, s, TV), TV),
 }
 
 SGD = partial(torch.optim.SGD, lr=0.1, momentum=0.5)
