@@ -267,7 +267,12 @@ REFUSALS = (
         BadType,
         "a prior with a prox",
     ),
-    Refusal("a box is for PrimalDual", lambda case, c: _descends(case) and PRIORS[c.prior].box, BadValue, "no box"),
+    Refusal(
+        "a box for samples and line searches",
+        lambda case, c: c.method in ("Langevin", "L-BFGS") and PRIORS[c.prior].box,
+        BadValue,
+        "no box|does not know the box",
+    ),
     Refusal(
         "no image in the box has these pixels",
         lambda case, c: c.method == "exact" and PRIORS[c.prior].box and bool(((case.y < 0) | (case.y > 1)).any()),
@@ -571,8 +576,8 @@ def assert_sound(count: int) -> None:
     assert refusals["none"] >= 0.8 * count
 
 
-def test_sixty_combinations_are_right_or_refused() -> None:
-    assert_sound(60)
+def test_a_few_combinations_are_right_or_refused() -> None:
+    assert_sound(40)
 
 
 @pytest.mark.slow
