@@ -29,7 +29,12 @@ def psnr(image: Tensor, truth: Tensor, *, image_dims: int = 3) -> Tensor:
         BadValue: the shapes do not match, or ``image_dims`` is not positive.
     """
     _check_pair(image, truth, require_integer("image_dims", image_dims, 1, "images (C, H, W) have 3"))
-    return -10 * (image - truth).square().mean(dim=tuple(range(-image_dims, 0))).log10()
+    return psnr_of_error_(image - truth, tuple(range(-image_dims, 0)))
+
+
+def psnr_of_error_(error: Tensor, dims: tuple[int, ...]) -> Tensor:
+    """PSNR in dB of an error, over the dimensions of an image. The error is overwritten."""
+    return -10 * error.square_().mean(dims).log10()
 
 
 def psnr_y(image: Tensor, truth: Tensor, border: int = 4) -> Tensor:

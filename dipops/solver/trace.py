@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from dipops.metrics import psnr
+from dipops.metrics import psnr_of_error_
 from dipops.problem import Problem
 
 
@@ -13,7 +13,7 @@ class Trace:
         names = ["objective"]
         if problem.truth is not None:
             names += ["psnr", "psnr_average"] if averages else ["psnr"]
-        self._truth, self._image_dims = problem.truth, len(problem.operator.in_shape)
+        self._truth, self._image_dims = problem.truth, tuple(range(-len(problem.operator.in_shape), 0))
         self._curves = {name: problem.y.new_full((steps, len(problem.y)), float("nan")) for name in names}
 
     def record(self, index: int, objective: Tensor | None, image: Tensor, average: Tensor | None) -> None:
@@ -21,9 +21,9 @@ class Trace:
         if objective is not None:
             self._curves["objective"][index - 1] = objective
         if self._truth is not None:
-            self._curves["psnr"][index - 1] = psnr(image, self._truth, image_dims=self._image_dims)
+            self._curves["psnr"][index - 1] = psnr_of_error_(image - self._truth, self._image_dims)
             if average is not None:
-                self._curves["psnr_average"][index - 1] = psnr(average, self._truth, image_dims=self._image_dims)
+                self._curves["psnr_average"][index - 1] = psnr_of_error_(average - self._truth, self._image_dims)
 
     def load(self, curves: dict[str, Tensor]) -> None:
         """Set the first entries of every curve to what ``window(0, steps)`` gave."""
