@@ -28,9 +28,9 @@ class Problem:
         noise: how y was drawn, such as ``Poisson(peak=50)``. A number is the standard deviation of normal noise, in image
             units, such as 25 / 255; 0 is free of noise. None is not known: least squares, and nothing that needs the noise is
             guessed.
-        weights: of the entries of y, out_shape or (N, *out_shape), finite and at least 0; 0 for what was not measured, and then
-            neither the data term nor any residual, rule or estimate counts it. Others multiply the data term. By default what
-            ``operator.known`` says; what the operator does not know has weight 0 in any case.
+        weights: of the entries of y, out_shape or (N, *out_shape), finite and at least 0, or boolean; 0 for what was not
+            measured, and then neither the data term nor any residual, rule or estimate counts it. Others multiply the data
+            term. By default what ``operator.known`` says; what the operator does not know has weight 0 in any case.
         truth: the ground-truth images, in_shape or (N, *in_shape), to score results; never used to find them.
 
     Attributes:
@@ -111,6 +111,7 @@ class Problem:
         require_integer("seed", seed, 0, "leave it out for 0")
         with torch.no_grad():
             clean = operator(x)
+        _require_image_units(model, clean)
         y = torch.stack([model.draw(image, stream(seed + k, "measurement")) for k, image in enumerate(clean)])
         return cls(operator, y.to(clean), model, weights=weights, truth=x)
 
@@ -225,6 +226,8 @@ def _weights(weights: Tensor | None, y: Tensor, operator: LinearOrDifferentiable
     """The given weights, 0 where the operator knows nothing; None where all are 1."""
     known = operator.known
     if weights is not None:
+        if weights.dtype == torch.bool:
+            weights = weights.to(y)
         weights = _batch(weights, operator.out_shape, operator, "weights")
         if len(weights) not in (1, len(y)):
             came = f"weights of {len(weights)} members for {len(y)} measurements"

@@ -152,7 +152,7 @@ class _LightRestoration(Recipe):
         recipe = super().at(problem)
         if not problem.is_noise_free:
             return recipe
-        return replace(recipe, callbacks=tuple(rule for rule in recipe.callbacks if rule is not VARIANCE))
+        return replace(recipe, callbacks=tuple(rule for rule in recipe.callbacks if not isinstance(rule, ExponentialVariance)))
 
 
 def jpeg(settings: Settings = "light") -> Recipe:

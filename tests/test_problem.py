@@ -177,3 +177,10 @@ def test_a_repr_that_raises_breaks_neither_solves_nor_messages(tmp_path: Path) -
     ):
         with pytest.raises((BadValue, BadType), match="<Unprintable>|<Wordless>"):
             call()
+
+
+@pytest.mark.parametrize("sigma", [2.0, 25.0])
+def test_simulate_compares_sigma_with_what_is_measured_and_not_with_its_noise(sigma: float) -> None:
+    x = images.portrait(32)
+    with pytest.raises(BadValue, match="in the units of y"):
+        Problem.simulate(Identity(x.shape), x, sigma)

@@ -1,11 +1,12 @@
 """The recipes hold the paper's settings, and run on images of any size."""
 
+import pickle
 from copy import deepcopy
 
 import pytest
 import torch
 
-from dipops import DeepImagePrior, GuidedInput, Identity, LanczosDownsampler, Problem, recipes
+from dipops import DeepImagePrior, GuidedInput, Identity, LanczosDownsampler, Problem, images, recipes
 from dipops.errors import BadType, BadValue
 from dipops.operators import Activation
 from dipops.priors.generators import ResNet, UNet, encoder_decoder
@@ -122,3 +123,10 @@ def test_light_recipes_are_light(name: str) -> None:
 def test_recipes_refuse(make, kind: type, words: str) -> None:
     with pytest.raises(kind, match=words):
         make()
+
+
+def test_a_copied_recipe_is_the_same_for_a_problem() -> None:
+    x = images.portrait(32)
+    clean = Problem.simulate(Identity(x.shape), x, 0)
+    recipe = recipes.restore()
+    assert recipe.at(clean).callbacks == pickle.loads(pickle.dumps(recipe)).at(clean).callbacks == ()

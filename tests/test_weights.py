@@ -172,3 +172,11 @@ def test_an_ill_conditioned_operator_is_not_projected() -> None:
     best = quiet(clean, recipe.prior, recipe.method, steps=30, callbacks=())
     assert float(metrics.psnr(result.image, x)) >= float(metrics.psnr(best.image, x)) - 0.01
     assert np.isfinite(float(result.data_psnr))
+
+
+def test_boolean_weights_are_those_of_zeros_and_ones() -> None:
+    x = images.portrait(32)
+    measured = images.random_mask(32, 32, 0.5).expand(3, 32, 32) > 0
+    given = Problem(Identity(x.shape), x, 0.1, weights=measured).weights
+    assert given is not None
+    assert given.equal(measured.to(x)[None])
