@@ -226,8 +226,8 @@ def _weights(weights: Tensor | None, y: Tensor, operator: LinearOrDifferentiable
     """The given weights, 0 where the operator knows nothing; None where all are 1."""
     known = operator.known
     if weights is not None:
-        if weights.dtype == torch.bool:
-            weights = weights.to(y)
+        if isinstance(weights, Tensor) and weights.dtype == torch.bool:
+            weights = weights.to(y.dtype)
         weights = _batch(weights, operator.out_shape, operator, "weights")
         if len(weights) not in (1, len(y)):
             came = f"weights of {len(weights)} members for {len(y)} measurements"
@@ -252,8 +252,7 @@ def _require_image_units(noise: Noise | None, y: Tensor) -> None:
 
 def _require_counts(noise: Noise | None, y: Tensor) -> None:
     """Refuse negative numbers of photons, of which the data term is NaN."""
-    negative = int((y < 0).sum())
-    if isinstance(noise, Poisson) and negative:
+    if isinstance(noise, Poisson) and (negative := int((y < 0).sum())):
         came = f"y with {negative} values below 0 for {noise!r}"
         raise BadValue(came, "numbers of photons, of at least 0", "add the background back, or clip y")
 

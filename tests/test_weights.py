@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from dipops import (
     recipes,
     solve,
 )
-from dipops.errors import BadValue
+from dipops.errors import BadType, BadValue
 from dipops.stopping import Discrepancy, HeldOut
 from dipops.tune import SURE, tune
 from dipops.tune import Discrepancy as DiscrepancyWeight
@@ -180,3 +181,10 @@ def test_boolean_weights_are_those_of_zeros_and_ones() -> None:
     given = Problem(Identity(x.shape), x, 0.1, weights=measured).weights
     assert given is not None
     assert given.equal(measured.to(x)[None])
+
+
+@pytest.mark.parametrize("weights", [[[1.0]], np.ones((3, 32, 32)), 1.0])
+def test_weights_that_are_no_tensor_are_refused_in_one_line(weights: Any) -> None:
+    x = images.portrait(32)
+    with pytest.raises(BadType, match="weights is a .*expected a tensor"):
+        Problem(Identity(x.shape), x, 0.1, weights=weights)
