@@ -14,7 +14,7 @@ from dipops._tools.defaults import usual_defaults
 from dipops.errors import require_choice, require_integer
 from dipops.methods import ADAM, Descent, MakeOptimizer, Method, MuonThenAdam, PrimalDual, project
 from dipops.noise import ClippedGaussian, Gaussian
-from dipops.operators import Activation, LinearOperator, is_identity, is_mask
+from dipops.operators import Activation, LinearOperator, measures_pixels
 from dipops.priors import DeepImagePrior, PixelPrior, Prior
 from dipops.priors.generators import Generator, Hourglass, ResNet, UNet
 from dipops.priors.generators.layers import Upsampling
@@ -98,7 +98,7 @@ def debiased(problem: Problem, result: Result) -> Result:
     ``data_psnr`` stay those of the image before: they are measured against the clipped y.
     """
     noise, operator = problem.with_clipped_noise().noise, problem.operator
-    if not isinstance(noise, ClippedGaussian) or not (is_identity(operator) or is_mask(operator)):
+    if not isinstance(noise, ClippedGaussian) or not measures_pixels(operator):
         return result
     return replace(result, image=noise.debias(result.image), debiased=True)
 

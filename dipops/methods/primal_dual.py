@@ -13,7 +13,7 @@ from dipops.errors import BadType, BadValue, require_positive, safe_repr
 from dipops.methods.convergence import CHANGE, GAP, RESIDUAL, Convergence, by_change
 from dipops.methods.interface import Iteration, require_steps
 from dipops.noise import LEAST_SQUARES, is_least_squares
-from dipops.operators import LinearOperator, is_identity, is_mask
+from dipops.operators import LinearOperator, measures_pixels
 from dipops.priors import NoPrior, Prior, ProximalPrior
 from dipops.problem import Problem
 
@@ -76,10 +76,9 @@ class PrimalDual:
             raise BadType(
                 f"PrimalDual with {safe_repr(prior)}", "a prior with a prox, such as TotalVariation or Tikhonov", advice
             )
-        measures_pixels = is_identity(problem.operator) or is_mask(problem.operator)
-        if measures_pixels and self.exact and prior.box:
+        if measures_pixels(problem.operator) and self.exact and prior.box:
             _require_in_box(problem.y)
-        if not measures_pixels or not is_least_squares(problem.noise):
+        if not measures_pixels(problem.operator) or not is_least_squares(problem.noise):
             return DualisedIteration(self, problem, prior)
         start = None if problem.weights is None and prior.initial is None else prior().detach()
         return SeparableIteration(prior, problem.y, problem.weights, start, exact=self.exact, tolerance=self.tolerance)

@@ -7,7 +7,7 @@ from dipops._tools.defaults import usual_defaults
 from dipops.errors import BadValue, NotLinear, safe_repr
 from dipops.methods.conjugate_gradient import ConjugateGradientIteration
 from dipops.noise import require_least_squares
-from dipops.operators import LinearOperator, is_identity, is_mask
+from dipops.operators import LinearOperator, measures_pixels
 from dipops.operators.checks import require_batch
 from dipops.priors import NoPrior
 from dipops.problem import Problem
@@ -45,7 +45,7 @@ def project(problem: Problem, x: Tensor) -> Tensor:
     if len(x) != len(problem.y):
         raise BadValue(f"{len(x)} images for {len(problem.y)} measurements", "one each", "repeat the one")
     with torch.no_grad():
-        if is_identity(operator) or is_mask(operator):
+        if measures_pixels(operator):
             return problem.y.clone() if problem.weights is None else torch.where(problem.weights > 0, problem.y, x)
         return _by_conjugate_gradients(problem, x)
 

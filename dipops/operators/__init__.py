@@ -1,7 +1,7 @@
 """Maps from images to measurements, their adjoints and derivatives, and the algebra that combines them."""
 
 from dipops.operators.differences import FiniteDifferences
-from dipops.operators.elementary import GuidedInput, Identity, Mask, is_identity, is_mask
+from dipops.operators.elementary import GuidedInput, Identity, Mask, is_identity, is_mask, measures_pixels
 from dipops.operators.features import Activation, FeatureMap, Normalise
 from dipops.operators.interface import DifferentiableOperator, LinearOperator, LinearOrDifferentiableOperator, stack
 from dipops.operators.resampling import LanczosDownsampler
@@ -10,5 +10,5 @@ from dipops.operators.sensor import ExpectedClip
 __all__ = [
     "Activation", "DifferentiableOperator", "ExpectedClip", "FeatureMap", "FiniteDifferences", "GuidedInput", "Identity",
     "LanczosDownsampler", "LinearOperator", "LinearOrDifferentiableOperator", "Mask", "Normalise", "is_identity",
-    "is_mask", "stack",
+    "is_mask", "measures_pixels", "stack",
 ]  # fmt: skip

@@ -73,6 +73,11 @@ def is_mask(operator: LinearOrDifferentiableOperator) -> TypeGuard[Mask]:
     return isinstance(operator, Mask) and type(operator).forward is Mask.forward
 
 
+def measures_pixels(operator: LinearOrDifferentiableOperator) -> bool:
+    """Whether y is the image itself, or its known pixels."""
+    return is_identity(operator) or is_mask(operator)
+
+
 class GuidedInput(Identity):
     """The identity, with a second image of the same scene as its guide: the flash photograph of a flash / no-flash pair.
 

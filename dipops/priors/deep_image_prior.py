@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from dipops._tools.seeds import stream
 from dipops.errors import BadValue, require_number, safe_repr
 from dipops.noise import Poisson
-from dipops.operators import is_identity, is_mask
+from dipops.operators import measures_pixels
 from dipops.priors.generators.hourglass import Hourglass
 from dipops.priors.generators.interface import Generator, grouped_copies
 from dipops.priors.generators.layers import ToImage
@@ -118,7 +118,7 @@ def _warn_out_of_reach(problem: Problem) -> None:
 
     Only where y measures the pixels: what another operator makes of images in [0, 1] is not known.
     """
-    if not (is_identity(problem.operator) or is_mask(problem.operator)):
+    if not measures_pixels(problem.operator):
         return
     background = problem.noise.background if isinstance(problem.noise, Poisson) else 0.0
     y = problem.y if problem.weights is None else torch.where(problem.weights > 0, problem.y, torch.nan)
