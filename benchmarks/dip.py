@@ -82,9 +82,9 @@ class PastPeak:
         return "past its peak" if average < self.best - self.fallen else None
 
 
-def noisy(name: str, seed: int, size: int = SIZE) -> Problem:
+def noisy(name: str, seed: int, size: int = SIZE, sigma: float = SIGMA) -> Problem:
     x = crop(name, size)
-    return Problem.simulate(Identity(x.shape), x, ClippedGaussian(SIGMA), seed=100 + seed)
+    return Problem.simulate(Identity(x.shape), x, ClippedGaussian(sigma), seed=100 + seed)
 
 
 def curves(settings: dict[str, Any]) -> dict[str, Any]:
@@ -115,15 +115,14 @@ def curves(settings: dict[str, Any]) -> dict[str, Any]:
 
 def answer(settings: dict[str, Any]) -> dict[str, Any]:
     """The light recipe's answer before and after debiasing, with or without the average's warm-up."""
-    x, recipe = crop(settings["image"]), recipes.denoise()
-    noise = ClippedGaussian(settings["sigma"] / 255)
-    problem = Problem.simulate(Identity(x.shape), x, noise, seed=100)
+    problem, recipe = noisy(settings["image"], 0, sigma=settings["sigma"] / 255), recipes.denoise()
     assert isinstance(recipe.method, Descent)
+    assert problem.truth is not None
     recipe = replace(recipe, debiases=False, method=replace(recipe.method, warm_up=settings["warm_up"]))
     result = recipe.solve(problem, progress=False)
-    answers = result.image, noise.debias(result.image)
+    answers = result, recipes.debiased(problem, result)
     return {
-        "psnr": [float(metrics.psnr(image, x)) for image in answers],
+        "psnr": [float(metrics.psnr(given.image, problem.truth)) for given in answers],
         "step": int(result.image_steps),
         "steps": result.steps,
     }

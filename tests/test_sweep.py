@@ -44,6 +44,7 @@ from tests.combinations import (
     combination,
     drawn,
 )
+from tests.reference import data_term
 
 QUADRATIC = ("none", "none from an image", "Tikhonov", "Tikhonov of weight 0", "smooth")
 ENDING = ("discrepancy", "exponential variance", "windowed variance", "held out", "two rules")
@@ -368,13 +369,10 @@ def minimum(case: Case, member: int, exact: bool) -> float | None:
         if np.linalg.norm(A @ np.linalg.lstsq(A, y, rcond=None)[0] - y) > 1e-6 * max(1e-9, np.linalg.norm(y)):
             return None
         limits.append(A @ x == y)
-    elif isinstance(case.noise, Laplace):
-        cost += w @ cvxpy.abs(A @ x - y)
-    elif isinstance(case.noise, Poisson):
-        data, domain = photons(A @ x + case.noise.background, y, w, _descends(case))
-        cost, limits = cost + data, limits + domain
+    elif isinstance(case.noise, Poisson) and _descends(case):
+        cost += continued_photons(A @ x + case.noise.background, y, w)
     else:
-        cost += 0.5 * w @ cvxpy.square(A @ x - y)
+        cost += data_term(case.problem, A @ x, y, w)
     problem = cvxpy.Problem(cvxpy.Minimize(cost), limits)
     tight = {"tol_gap_abs": 1e-10, "tol_gap_rel": 1e-10, "tol_feas": 1e-10}
     with warnings.catch_warnings():
@@ -386,19 +384,17 @@ def minimum(case: Case, member: int, exact: bool) -> float | None:
     return float(value)  # pyright: ignore[reportArgumentType]
 
 
-def photons(z: Any, y: np.ndarray, w: np.ndarray, continued: bool) -> tuple[Any, list[Any]]:
-    """The Kullback-Leibler divergence, and its domain; ``continued`` beyond it as descent sees it."""
+def continued_photons(z: Any, y: np.ndarray, w: np.ndarray) -> Any:
+    """The Kullback-Leibler divergence, continued beyond its domain as descent sees it."""
     some, none = np.flatnonzero(y > 0), np.flatnonzero(y == 0)
     total: Any = 0
-    domain: list[Any] = []
     if len(some):
-        inner = cvxpy.Variable(len(some)) if continued else z[some]
+        inner = cvxpy.Variable(len(some))
         total += w[some] @ inner - (w * y)[some] @ cvxpy.log(inner) + float(w[some] @ (y[some] * np.log(y[some]) - y[some]))
-        total += 999 * w[some] @ cvxpy.pos(inner - z[some]) if continued else 0
+        total += 999 * w[some] @ cvxpy.pos(inner - z[some])
     if len(none):
-        total += w[none] @ (cvxpy.abs(z[none]) if continued else z[none])
-        domain = [] if continued else [z[none] >= 0]
-    return total, domain
+        total += w[none] @ cvxpy.abs(z[none])
+    return total
 
 
 def judged(index: int) -> Verdict:
