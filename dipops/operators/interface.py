@@ -52,13 +52,11 @@ class LinearOrDifferentiableOperator(nn.Module):
     in_shape: Shape = _Required()  # pyright: ignore[reportAssignmentType]
     guide: Tensor | None
     _like: Tensor
-    _known: Tensor | None
 
     def __init__(self, in_shape: Sequence[int]) -> None:
         super().__init__()
         self.in_shape = checks.image_shape(in_shape)
         self.register_buffer("_like", torch.empty(0), persistent=False)
-        self.register_buffer("_known", None, persistent=False)
         self.register_buffer("guide", None)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -97,8 +95,9 @@ class LinearOrDifferentiableOperator(nn.Module):
     def known(self) -> Tensor | None:
         """Which outputs carry information: a bool tensor of shape out_shape, or None for all.
 
-        A linear operator finds the rows that are zero by itself, with one application where there are none. A nonlinear one
-        says None; a subclass whose outputs are constant somewhere declares it by a property of its own.
+        A linear operator finds the rows that are zero by itself, each time it is asked, with one application where there are
+        none. A composition, stack, sum or multiple takes it from its parts. Any other nonlinear operator says None; a subclass
+        whose outputs are constant somewhere declares it by a property of its own.
         """
         return None
 
@@ -242,10 +241,7 @@ class LinearOperator(LinearOrDifferentiableOperator):
 
     @property
     def known(self) -> Tensor | None:
-        if self._known is None:
-            nonzero = self._outside_transforms(self._nonzero_rows)
-            self._known = nonzero.new_empty(0) if nonzero.all() else nonzero
-        return self._known if self._known.numel() else None
+        return self._reached(None)
 
     def vjp(self, x: Tensor, v: Tensor) -> Tensor:
         return self._pull(v)
@@ -274,6 +270,7 @@ class LinearOperator(LinearOrDifferentiableOperator):
         with torch.no_grad():
             return lanczos_norm(lambda x: self.adjoint(self.forward(x)), start, min(_LANCZOS_STEPS, start.numel()))
 
+    @usual_defaults()
     def matrix(self) -> Tensor:
         """The dense matrix, (prod(out_shape), prod(in_shape)), by applying the operator to every unit image."""
         size = math.prod(self.in_shape)
@@ -315,13 +312,19 @@ class LinearOperator(LinearOrDifferentiableOperator):
         """``adjoint``, which autograd follows also where it leaves PyTorch."""
         return LinearMap.apply(y, self.adjoint, self.forward) if self._adjoint_leaves_torch else self.adjoint(y)
 
+    def _reached(self, pixels: Tensor | None) -> Tensor | None:
+        """Which measurements depend on some of the pixels (in_shape, bool), or on any; None for all."""
+        nonzero = self._outside_transforms(lambda: self._nonzero_rows(pixels))
+        return None if nonzero.all() else nonzero
+
     @torch.no_grad()
-    def _nonzero_rows(self) -> Tensor:
+    def _nonzero_rows(self, pixels: Tensor | None) -> Tensor:
         """Where the measurements of random images are not 0, of as many images as show something new."""
         generator = torch.Generator().manual_seed(0)
         nonzero = torch.zeros(self.out_shape, dtype=torch.bool, device=self._like.device)
         while not nonzero.all():
-            image = torch.randn(1, *self.in_shape, generator=generator).to(self._like)
+            image = torch.randn(1, *self.in_shape, generator=generator, dtype=torch.float32).to(self._like)
+            image = image if pixels is None else image * pixels.to(image)
             more = nonzero | (self.forward(image)[0] != 0)
             if torch.equal(more, nonzero):
                 break
@@ -440,6 +443,11 @@ class LinearComposition(_Composition, LinearOperator):
 class DifferentiableComposition(_Composition, DifferentiableOperator):
     """A @ B where one of them is not linear."""
 
+    @property
+    def known(self) -> Tensor | None:
+        outer, known = self.outer, self.inner.known
+        return outer.known if known is None or not isinstance(outer, LinearOperator) else outer._reached(known)
+
     def vjp(self, x: Tensor, v: Tensor) -> Tensor:
         return self.inner.vjp(x, self.outer.vjp(self.inner(x), v))
 
@@ -480,6 +488,11 @@ class LinearSum(_Sum, LinearOperator):
 class DifferentiableSum(_Sum, DifferentiableOperator):
     """A + B where one of them is not linear."""
 
+    @property
+    def known(self) -> Tensor | None:
+        first, second = self.first.known, self.second.known
+        return None if first is None or second is None or (first | second).all() else first | second
+
     def vjp(self, x: Tensor, v: Tensor) -> Tensor:
         return self.first.vjp(x, v) + self.second.vjp(x, v)
 
@@ -514,6 +527,10 @@ class LinearScaling(_Scaling, LinearOperator):
 
 class DifferentiableScaling(_Scaling, DifferentiableOperator):
     """c * A where A is not linear."""
+
+    @property
+    def known(self) -> Tensor | None:
+        return self.operator.known if self.scalar else _all_of(self.operator, False)
 
     def vjp(self, x: Tensor, v: Tensor) -> Tensor:
         return self.scalar * self.operator.vjp(x, v)
@@ -557,6 +574,13 @@ class LinearStack(_Stack, LinearOperator):
 
 class DifferentiableStack(_Stack, DifferentiableOperator):
     """A stack where one operator is not linear."""
+
+    @property
+    def known(self) -> Tensor | None:
+        parts = [(part, part.known) for part in self.operators]
+        if all(known is None for _, known in parts):
+            return None
+        return torch.cat([(_all_of(part, True) if known is None else known).flatten() for part, known in parts])
 
     def vjp(self, x: Tensor, v: Tensor) -> Tensor:
         pairs = zip(self.operators, self.split(v), strict=True)
@@ -604,6 +628,11 @@ def _refuse_to_hide(operator: LinearOrDifferentiableOperator, name: str, value: 
 def _not_initialised(operator: LinearOrDifferentiableOperator) -> BadType:
     came = f"{type(operator).__name__} before super().__init__"
     return BadType(came, "the shape of one image first", "begin __init__ with super().__init__(in_shape)")
+
+
+def _all_of(operator: LinearOrDifferentiableOperator, value: bool) -> Tensor:
+    """One value for every measurement of an operator."""
+    return torch.full(operator.out_shape, value, dtype=torch.bool, device=operator._like.device)
 
 
 def _bracketed(operator: LinearOrDifferentiableOperator, *looser: type) -> str:

@@ -17,7 +17,7 @@ _MOVED_PIXELS = 1000
 _ALL_COLUMNS = 4096
 _COLUMNS = 64
 _COLUMNS_AT_ONCE = 256
-FOUND = ("_out_shape", "_reason", "_adjoint_reason", "_known")
+FOUND = ("_out_shape", "_reason", "_adjoint_reason")
 _WITHOUT_STATE = (FunctionType, MethodType, BuiltinFunctionType, ModuleType, type, torch.Generator)
 
 
