@@ -125,6 +125,7 @@ class Problem:
         """Whether the noise is known to be zero."""
         return self.noise is not None and self.noise.temperature == 0
 
+    @usual_defaults()
     def data_term(self, x: Tensor) -> Tensor:
         """D(A(x), y) of each image, ½ ‖A(x) - y‖² for normal noise: (N, *in_shape) gives (N,)."""
         return (self.noise or LEAST_SQUARES).data_term(self.operator(x), self.y, self.weights)
@@ -138,6 +139,7 @@ class Problem:
         expected = self.weighted(self.noise.expected(ax)).flatten(1).sum(1)
         return self.noise.data_term(ax, self.y, self.weights), expected
 
+    @usual_defaults()
     def rms_residual(self, x: Tensor) -> Tensor:
         """Root of the weighted mean square of A(x) - y, of each image: (N, *in_shape) gives (N,), in image units.
 
@@ -145,6 +147,7 @@ class Problem:
         """
         return self.mean_measured((self.operator(x) - self.y).square()).sqrt()
 
+    @usual_defaults()
     def data_psnr(self, x: Tensor) -> Tensor:
         """PSNR in dB between A(x) and y for a range of 1, of each image: (N, *in_shape) gives (N,).
 
