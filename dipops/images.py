@@ -127,7 +127,7 @@ def random_mask(height: int, width: int, keep: float, seed: int = 0) -> Tensor:
     """
     if not 0 < keep <= 1:
         raise BadValue(f"keep = {keep}", "a probability above 0 and at most 1", "0.5 keeps half of the pixels")
-    return (torch.rand(height, width, generator=stream(seed, "mask")) < keep).float()
+    return (torch.rand(height, width, generator=stream(seed, "mask"), dtype=torch.float32) < keep).float()
 
 
 def noise_level(image: Tensor) -> float:

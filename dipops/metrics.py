@@ -7,12 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dipops._tools.defaults import usual_defaults
 from dipops.errors import BadType, BadValue, require_integer
 
 _LUMA = (65.481, 128.553, 24.966)
 _WINDOW, _SPREAD, _K1, _K2 = 11, 1.5, 0.01, 0.03
 
 
+@usual_defaults()
 def psnr(image: Tensor, truth: Tensor, *, image_dims: int = 3) -> Tensor:
     """Peak signal-to-noise ratio in dB for values in [0, 1], over all pixels and channels.
 
@@ -37,6 +39,7 @@ def psnr_of_error_(error: Tensor, dims: tuple[int, ...]) -> Tensor:
     return -10 * error.square_().mean(dims).log10()
 
 
+@usual_defaults()
 def psnr_y(image: Tensor, truth: Tensor, border: int = 4) -> Tensor:
     """PSNR in dB of the luma alone (ITU-R BT.601, 16 to 235, not rounded), ``border`` pixels cut on each side.
 
@@ -63,6 +66,7 @@ def luma(image: Tensor) -> Tensor:
     return ((image * weights[:, None, None]).sum(dim=-3, keepdim=True) + 16) / 255
 
 
+@usual_defaults()
 def ssim(image: Tensor, truth: Tensor, *, image_dims: int = 3) -> Tensor:
     """Structural similarity for values in [0, 1], the mean over pixels and channels, and of a volume over its slices.
 

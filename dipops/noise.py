@@ -93,7 +93,7 @@ class Gaussian(Noise):
         return moved / (1 + step) if weights is None else weights * moved / (weights + step)
 
     def draw(self, ax: Tensor, generator: torch.Generator) -> Tensor:
-        return ax + self.sigma * torch.randn(ax.shape, generator=generator).to(ax)
+        return ax + self.sigma * torch.randn(ax.shape, generator=generator, dtype=torch.float32).to(ax)
 
     def scaled(self, factor: float) -> "Gaussian":
         return Gaussian(self.sigma * factor)
@@ -169,7 +169,7 @@ class Poisson(Noise):
     def distances(self, ax: Tensor, y: Tensor) -> Tensor:
         z, least = ax + self.background, _LEAST_SHARE * y
         inner = torch.maximum(z, least).clamp(min=torch.finfo(y.dtype).tiny)
-        slope = torch.where(y > 0, 1 / _LEAST_SHARE - 1, 1.0)
+        slope = torch.ones_like(y).masked_fill(y > 0, 1 / _LEAST_SHARE - 1)
         return inner - y + torch.xlogy(y, y) - torch.xlogy(y, inner) + slope * (least - z).clamp(min=0)
 
     def expected(self, ax: Tensor) -> Tensor:

@@ -12,8 +12,8 @@ import dipops
 PACKAGE = Path(dipops.__file__).parent
 FLOORS = {
     "errors": 0,
-    "_tools": 1, "metrics": 1,
-    "operators": 2,
+    "_tools": 1,
+    "operators": 2, "metrics": 2,
     "noise": 3,
     "problem": 4, "images": 4,
     "priors": 5, "stopping": 5,

@@ -206,7 +206,7 @@ class LinearOrDifferentiableOperator(nn.Module):
 
         def trace() -> tuple[Any, str]:
             zero = self._like.new_zeros(1, *shape)
-            other = torch.rand(zero.shape, generator=torch.Generator().manual_seed(0)).to(zero)
+            other = torch.rand(zero.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32).to(zero)
             return traced(function, zero, other)
 
         return self._outside_transforms(trace)
@@ -266,7 +266,7 @@ class LinearOperator(LinearOrDifferentiableOperator):
     def norm(self) -> float:
         """The largest singular value, from below, within 1%: 30 Lanczos steps unless the operator knows it exactly."""
         generator = torch.Generator().manual_seed(0)
-        start = torch.randn(1, *self.in_shape, generator=generator).to(self._like)
+        start = torch.randn(1, *self.in_shape, generator=generator, dtype=torch.float32).to(self._like)
         with torch.no_grad():
             return lanczos_norm(lambda x: self.adjoint(self.forward(x)), start, min(_LANCZOS_STEPS, start.numel()))
 

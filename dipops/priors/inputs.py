@@ -44,7 +44,7 @@ class Noise:
 
     def sample(self, problem: Problem, size: tuple[int, int], generator: torch.Generator) -> Tensor:
         draw = torch.rand if self.distribution == "uniform" else torch.randn
-        return self.scale * draw(self.channels, *size, generator=generator)
+        return self.scale * draw(self.channels, *size, generator=generator, dtype=torch.float32)
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Meshgrid:
     """Two channels, the coordinates across and down in [0, 1]: for large holes, where smoothness is wanted."""
 
     def sample(self, problem: Problem, size: tuple[int, int], generator: torch.Generator) -> Tensor:
-        down, across = (torch.linspace(0, 1, side) for side in size)
+        down, across = (torch.linspace(0, 1, side, dtype=torch.float32) for side in size)
         return torch.stack(torch.meshgrid(down, across, indexing="ij")[::-1])
 
 

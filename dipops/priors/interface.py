@@ -89,8 +89,9 @@ class PixelPrior(Prior):
     def start(self, problem: Problem, seeds: Sequence[int]) -> None:
         shape = (len(seeds), *problem.operator.in_shape)
         if self.initial is None:
-            images = [_START * torch.rand(shape[1:], generator=stream(seed, "pixels")) for seed in seeds]
-            start = torch.stack(images)
+            streams = [stream(seed, "pixels") for seed in seeds]
+            images = [torch.rand(shape[1:], generator=generator, dtype=torch.float32) for generator in streams]
+            start = _START * torch.stack(images)
         else:
             start = _expanded(self.initial, shape)
         self.pixels = nn.Parameter(start.to(problem.y).clone())

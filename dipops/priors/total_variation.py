@@ -74,7 +74,7 @@ class TotalVariation(ProximalPrior):
     def conjugate(self, p: Tensor) -> Tensor:
         """0 inside the ball of radius λ, infinite outside: (N, axes, *in_shape) to (N,)."""
         outside = (self._lengths(p) > self.weight * (1 + _EDGE)).flatten(1).any(1)
-        return torch.where(outside, float("inf"), 0.0).to(p)
+        return p.new_zeros(len(p)).masked_fill(outside, torch.inf)
 
     def conjugate_of_prox(self, p: Tensor) -> Tensor:
         return p.new_zeros(len(p))

@@ -50,7 +50,7 @@ class HeldOut(LowestRule):
         shape = problem.operator.out_shape
         if len(shape) != 3:
             raise BadValue(f"HeldOut on measurements of shape {shape}", "(C, H, W)", "use another stopping rule")
-        chosen = torch.rand(1, *shape[1:], generator=stream(0, "held out")) < self.fraction
+        chosen = torch.rand(1, *shape[1:], generator=stream(0, "held out"), dtype=torch.float32) < self.fraction
         chosen = chosen.to(problem.y.device)
         known = torch.ones_like(problem.y[:1], dtype=torch.bool) if problem.weights is None else problem.weights > 0
         for member in known:

@@ -25,13 +25,13 @@ Example = Callable[[tuple[int, int, int], torch.Generator], LinearOrDifferentiab
 
 
 def _mask(in_shape: tuple[int, int, int], generator: torch.Generator) -> Mask:
-    known = torch.rand(in_shape, generator=generator) < 0.6
+    known = torch.rand(in_shape, generator=generator, dtype=torch.float32) < 0.6
     known[0, 0, 0] = True
     return Mask(known, channels=in_shape[0])
 
 
 def _shared_mask(in_shape: tuple[int, int, int], generator: torch.Generator) -> Mask:
-    known = torch.rand(in_shape[1:], generator=generator) < 0.6
+    known = torch.rand(in_shape[1:], generator=generator, dtype=torch.float32) < 0.6
     known[0, 0] = True
     return Mask(known, channels=in_shape[0])
 

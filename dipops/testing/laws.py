@@ -192,8 +192,8 @@ def autograd(operator: LinearOrDifferentiableOperator, generator: torch.Generato
 
 
 def dtype(operator: LinearOrDifferentiableOperator, generator: torch.Generator) -> Verdict:
-    """float32 in, float32 out; float64 in, float64 out: forward, adjoint and derivatives."""
-    for expected in dict.fromkeys((torch.float32, operator._like.dtype)):
+    """The default dtype in, the default dtype out; float64 in, float64 out: forward, adjoint and derivatives."""
+    for expected in dict.fromkeys((torch.get_default_dtype(), operator._like.dtype)):
         for name, function, _ in _maps(operator.to(expected), generator):
             try:
                 out = function()
@@ -240,7 +240,7 @@ def _purity(operator: LinearOrDifferentiableOperator, generator: torch.Generator
         calls.append(("adjoint", operator.adjoint, probes.measurements(operator, generator)))
     worst = 0.0
     for name, function, x in calls:
-        original, other = x.clone(), torch.randn(x.shape, generator=generator).to(x)
+        original, other = x.clone(), torch.randn(x.shape, generator=generator, dtype=torch.float32).to(x)
         with torch.no_grad():
             once = function(x).clone()
             function(other)
@@ -376,7 +376,7 @@ def _missed_rise(operator: LinearOrDifferentiableOperator, generator: torch.Gene
         errors = _path_errors(operator, start, change)
         if errors[-1] <= _path_tolerance(operator) or min(errors) <= 0.6 * max(errors):
             return 0.0
-        low, high = (torch.rand(2, generator=generator) / 4).tolist()
+        low, high = (torch.rand(2, generator=generator, dtype=torch.float32) / 4).tolist()
         start, change = start + low * change, (1 - low - high) * change
     return errors[-1]
 

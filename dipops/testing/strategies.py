@@ -17,7 +17,7 @@ _SCALARS = (-2.0, -0.5, 0.25, 3.0)
 @st.composite
 def images(draw: st.DrawFn, in_shape: tuple[int, ...], count: int = 1) -> Tensor:
     """A float32 batch (count, *in_shape) with values in [0, 1], from a small seed."""
-    return torch.rand(count, *in_shape, generator=draw(generators()))
+    return torch.rand(count, *in_shape, generator=draw(generators()), dtype=torch.float32)
 
 
 def generators() -> st.SearchStrategy[torch.Generator]:

@@ -22,12 +22,13 @@ def convolution(
         groups=copies,
         padding_mode=padding if border else "zeros",  # nn.Conv2d would copy the map to reflect nothing
         bias=bias,
+        dtype=torch.float32,
     )
 
 
 def normalisation(channels: int, copies: int) -> nn.BatchNorm2d:
     """Batch statistics always: with one image a copy, each channel is normalised over its own pixels."""
-    return nn.BatchNorm2d(copies * channels, track_running_stats=False)
+    return nn.BatchNorm2d(copies * channels, track_running_stats=False, dtype=torch.float32)
 
 
 def leaky() -> nn.LeakyReLU:

@@ -51,7 +51,8 @@ class _Level(nn.Module):
         self.copies = copies
         self.entry = _pair(in_channels, width, copies)
         if deeper:
-            up = nn.ConvTranspose2d(copies * deeper[0], copies * width, 4, stride=2, padding=1, groups=copies)
+            widths = (copies * deeper[0], copies * width)
+            up = nn.ConvTranspose2d(*widths, 4, stride=2, padding=1, groups=copies, dtype=torch.float32)
             self.inner = nn.Sequential(nn.AvgPool2d(2), _Level(width, tuple(deeper), copies), up)
             self.joined = _pair(2 * width, width, copies)
         else:
