@@ -36,8 +36,8 @@ from dipops import (
     recipes,
     solve,
 )
-from dipops.metrics import psnr, psnr_y, ssim
 from dipops.methods import Method, MuonThenAdam
+from dipops.metrics import psnr, psnr_y, ssim
 from dipops.noise import Noise
 from dipops.priors.generators import DeepDecoder, Generator, ResNet, UNet, encoder_decoder
 from dipops.priors.inputs import Input
@@ -57,7 +57,9 @@ HOLES = Mask(images.random_mask(16, 16, keep=0.5), channels=1)
 ADAM, LINE_SEARCH = Descent(precision="full"), Descent(torch.optim.LBFGS, precision="full")
 
 
-def _solved(prior: Prior, method: Method, noise: Noise | float = 0.05, operator: LinearOperator = BLUR, count: int = 1) -> Action:
+def _solved(
+    prior: Prior, method: Method, noise: Noise | float = 0.05, operator: LinearOperator = BLUR, count: int = 1
+) -> Action:
     """A solve of a problem drawn with the noise, in two steps."""
 
     def solved() -> torch.Tensor:

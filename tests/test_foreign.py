@@ -348,7 +348,7 @@ def test_what_only_looks_foreign_is_differentiated_by_autograd(operator: type) -
     assert a.vjp(x, v).equal(expected)
 
 
-def test_forward_is_applied_once_to_find_what_it_is() -> None:
+def test_forward_is_applied_a_few_times_to_find_what_it_is() -> None:
     class Counts(Detaching):
         calls = 0
 
@@ -366,5 +366,166 @@ def test_forward_is_applied_once_to_find_what_it_is() -> None:
     foreign, twin, x = Counts(), CountsInTorch(), torch.rand(1, *SHAPE)
     for _ in range(3):
         _ = foreign(x), twin(x), foreign.out_shape, twin.out_shape
-    assert CountsInTorch.calls == 3 + 1
+    assert CountsInTorch.calls == 3 + 3
     assert Counts.calls <= 3 + 4
+
+
+class Fades(LinearOperator):
+    """Weights along the last axis."""
+
+    def __init__(self, in_shape: tuple[int, ...] = SHAPE) -> None:
+        super().__init__(in_shape)
+        self.weights = torch.linspace(0.5, 1.5, in_shape[-1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weights
+
+
+class HalfDetached(Fades):
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weights + 0.5 * x.detach()
+
+
+class PartlyNumPy(Fades):
+    def forward(self, x: Tensor) -> Tensor:
+        return x + torch.from_numpy(np.flip(x.detach().numpy(), -1).copy())
+
+
+class DetachedBorder(Fades):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x[..., :1].detach(), x[..., 1:]], -1)
+
+
+class DetachedDifferences(Fades):
+    """With a part of the other sign, so that ⟨Ax, y⟩ may come out right by chance."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x - x.detach().roll(1, -1)
+
+
+class WaveAndNumPy(DifferentiableOperator):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.sin() + torch.from_numpy(np.sin(x.detach().numpy()))
+
+
+class OnHeldTensor(Fades):
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weights.mul_(2).div_(2)
+
+
+@pytest.mark.parametrize("derivative", ["backward", "vjp", "solve"])
+@pytest.mark.parametrize(
+    "partial", [HalfDetached, PartlyNumPy, DetachedBorder, DetachedDifferences, WaveAndNumPy, OnHeldTensor]
+)
+def test_a_forward_that_leaves_pytorch_in_part_is_refused(partial: type, derivative: str) -> None:
+    method = "vjp" if partial is WaveAndNumPy else "adjoint"
+    with pytest.raises(BadType, match=rf"{partial.__name__}.forward leaves PyTorch \(in part.*; write {method}\(self"):
+        DERIVATIVES[derivative](partial(SHAPE), torch.rand(1, *SHAPE))
+    (fault,) = [verdict for verdict in check(partial(SHAPE), strict=False).verdicts if verdict.fault]
+    assert fault.law == "autograd"
+    assert "leaves PyTorch (in part" in fault.fault
+
+
+@pytest.mark.parametrize("partial", [HalfDetached, PartlyNumPy, DetachedBorder])
+@pytest.mark.parametrize("shape", [(1,), (1, 1, 2), (3, 40, 41), (1, 200, 300)])
+def test_it_is_found_at_every_size_and_scale(partial: type, shape: tuple[int, ...]) -> None:
+    for scale in (1e-12, 1.0, 1e12):
+
+        class Scaled(partial):
+            def forward(self, x: Tensor, scale: float = scale) -> Tensor:
+                return scale * super().forward(x)
+
+        assert Scaled(shape)._leaves_torch.startswith("in part")
+        assert Scaled(shape).double()._leaves_torch.startswith("in part")
+
+
+def test_its_own_adjoint_makes_it_right() -> None:
+    class Own(HalfDetached):
+        def adjoint(self, y: Tensor) -> Tensor:
+            return y * (self.weights + 0.5)
+
+    operator, (x, v) = Own().double(), _inputs()
+    leaf = x.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(operator(leaf), leaf, v)
+    _same(gradient, operator.adjoint(v))
+    assert check(operator).passed
+
+
+class Once(torch.autograd.Function):
+    """2x, which can be differentiated once."""
+
+    @staticmethod
+    def forward(ctx, x):  # pyright: ignore[reportIncompatibleMethodOverride]
+        return 2 * x
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, v):  # pyright: ignore[reportIncompatibleMethodOverride]
+        return 2 * v
+
+
+def _kernel(x: Tensor) -> Tensor:
+    return torch.linspace(-1, 2, 27).view(3, 1, 3, 3).to(x)
+
+
+RIGHT: dict[str, Callable[[Tensor], Tensor]] = {
+    "large": lambda x: 1e30 * x,
+    "small": lambda x: 1e-30 * x,
+    "too small for float32": lambda x: 1e-25 * (1e-20 * x),
+    "zero": lambda x: 0 * x,
+    "nothing but rounding": lambda x: x + x / 3 - 4 * x / 3,
+    "rounding of a sum": lambda x: (
+        x.cumsum(-1) - x.flip(-1).cumsum(-1).flip(-1) - 2 * x.cumsum(-1) + x.sum(-1, keepdim=True) + x
+    ),
+    "without its mean": lambda x: x - x.mean((-2, -1), keepdim=True),
+    "curvature": lambda x: x.diff(n=4).diff(n=4, dim=-2),
+    "sums of sums": lambda x: x.cumsum(-1).cumsum(-2).cumsum(-1).cumsum(-2),
+    "convolution": lambda x: F.conv2d(x, _kernel(x), groups=3),
+    "Fourier": lambda x: torch.view_as_real(torch.fft.rfft2(x)),
+    "single precision inside": lambda x: F.conv2d(x.float(), _kernel(x).float(), groups=3).to(x),
+    "bfloat16 inside": lambda x: (x.bfloat16() * 0.3).to(x),
+    "interpolation": lambda x: F.interpolate(x, scale_factor=0.37, mode="bilinear"),
+    "old style": lambda x: Once.apply(x),  # pyright: ignore[reportReturnType]
+    "one pixel": lambda x: x[:, :1, :1, :1],
+    "not finite": lambda x: x / 0,
+    "affine": lambda x: x + 1,
+}
+
+
+class Given(LinearOperator):
+    def __init__(self, in_shape: tuple[int, ...], name: str) -> None:
+        super().__init__(in_shape)
+        self.name = name
+
+    def forward(self, x: Tensor) -> Tensor:
+        return RIGHT[self.name](x)
+
+
+@pytest.mark.parametrize("shape", [(3, 12, 13), (3, 100, 130)])
+@pytest.mark.parametrize("name", RIGHT)
+def test_what_autograd_differentiates_is_not_refused(name: str, shape: tuple[int, ...], device: torch.device) -> None:
+    for kind in (torch.float32, torch.float64):
+        operator = Given(shape, name).to(device, kind)
+        assert not operator._leaves_torch
+        x = torch.rand(2, *shape, dtype=kind, device=device)
+        assert operator.adjoint(operator(x)).shape == x.shape
+    if "old" not in name:
+        given = Given(shape, name).to(device)
+        _ = vmap(given)(torch.rand(2, 1, *shape, device=device))
+        assert not given._leaves_torch
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_low_precision_is_not_refused(kind: torch.dtype) -> None:
+    assert not Twin().to(kind)._leaves_torch
+    assert not Given((3, 30, 40), "sums of sums").to(kind)._leaves_torch
+
+
+@pytest.mark.parametrize("function", [torch.relu, torch.sin, torch.square, torch.round, torch.abs, torch.exp])
+def test_what_is_not_linear_is_told_so(function: Callable[[Tensor], Tensor]) -> None:
+    class NotLinear(LinearOperator):
+        def forward(self, x: Tensor) -> Tensor:
+            return function(3 * x - 1)
+
+    (fault,) = [verdict.law for verdict in check(NotLinear(SHAPE), strict=False).verdicts if verdict.fault]
+    assert fault == "linearity"

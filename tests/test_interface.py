@@ -1,8 +1,10 @@
 """The interface and its algebra, compared with SciPy and torch."""
 
 import pickle
+from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -249,13 +251,13 @@ def test_known_follows_copies_and_dtypes_in_few_applications(numpy: bool) -> Non
         assert known.equal(torch.from_numpy(KEPT))
 
 
-CHANGES = {
+CHANGES: dict[str, Callable[[Any], object]] = {
     "assigned": lambda mask: setattr(mask, "mask", 1 - mask.mask),
     "in place": lambda mask: mask.mask.mul_(-1).add_(1),
     "its data": lambda mask: setattr(mask.mask, "data", 1 - mask.mask),
     "loaded": lambda mask: mask.load_state_dict({"mask": 1 - mask.mask}, strict=False),
 }
-AROUND = {
+AROUND: dict[str, Callable[[Any], Any]] = {
     "A": lambda a: a,
     "nested": lambda a: 2 * a @ a + stack(a).T @ stack(a),
     "of a nonlinear one": lambda a: 2 * a @ MOVES,
@@ -316,7 +318,13 @@ class Declares(Sine):
 ROWS = (torch.arange(6) > 0)[None, :, None].expand(1, 6, 8)
 MOST, ALL, NONE = torch.from_numpy(KEPT), torch.ones(1, 6, 8, dtype=torch.bool), torch.zeros(1, 6, 8, dtype=torch.bool)
 NONLINEAR = [
-    *((MOVES, None), (MASK @ MOVES, MOST), (MOVES @ MASK, None), (MASK @ (PIXELS @ MOVES), MOST), (PIXELS @ (MASK @ MOVES), MOST)),
+    *(
+        (MOVES, None),
+        (MASK @ MOVES, MOST),
+        (MOVES @ MASK, None),
+        (MASK @ (PIXELS @ MOVES), MOST),
+        (PIXELS @ (MASK @ MOVES), MOST),
+    ),
     *((3 * (MASK @ MOVES), MOST), (MASK @ MOVES / 2 - MASK, MOST), (MASK @ MOVES + OTHER, None), (MASK @ MOVES + MOVES, None)),
     *((0 * MOVES, NONE), (0 * MOVES + MASK, MOST), (stack(MOVES, MOVES), None)),
     (stack(MASK, MOVES, OTHER @ MOVES), torch.stack([MOST, ALL, ~MOST]).flatten()),
@@ -324,7 +332,9 @@ NONLINEAR = [
 ]
 
 
-@pytest.mark.parametrize(("operator", "expected"), NONLINEAR, ids=lambda value: repr(value) if isinstance(value, nn.Module) else "")
+@pytest.mark.parametrize(
+    ("operator", "expected"), NONLINEAR, ids=lambda value: repr(value) if isinstance(value, nn.Module) else ""
+)
 def test_known_of_a_nonlinear_operator_is_that_of_its_parts(operator: DifferentiableOperator, expected: Tensor | None) -> None:
     assert (operator.known is None) == (expected is None)
     if expected is not None:

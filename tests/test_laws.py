@@ -253,14 +253,29 @@ class WrongBackward(LinearOperator):
         return Doubled.apply(x)
 
 
-class RightAdjoint(WrongBackward):
-    def adjoint(self, y: torch.Tensor) -> torch.Tensor:
-        return 3 * y
+class RightDerivatives(DifferentiableOperator):
+    """WrongBackward with derivatives of its own."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return Doubled.apply(x)
+
+    def vjp(self, x: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        return 3 * v
+
+    def jvp(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+        return 3 * u
 
 
 class HalfDetached(LinearOperator):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + x.detach().flip(-1)
+
+
+class BarelyDetached(LinearOperator):
+    """A detached part so small that it passes for rounding until it is tried in double precision."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + 1e-4 * x.detach().flip(-1)
 
 
 class FromNumPy(LinearOperator):
@@ -318,7 +333,7 @@ ONE_FAULT = {
     Unrepeatable: ("purity", "remembers or is random"),
     NoRepr: ("repr", "repr.A. raises AttributeError.*title"),
     WronglyKnown: ("known", r"known is False at \(0, 0, 0\), where the output depends on the image"),
-    RightAdjoint: ("gradient", "autograd does not give the derivative of forward.*scaled by 2"),
+    RightDerivatives: ("gradient", "autograd does not give the derivative of forward.*scaled by 2"),
 }
 
 
@@ -332,12 +347,57 @@ def test_each_of_these_mistakes_gets_one_right_line(wrong: type) -> None:
 
 @pytest.mark.parametrize("shape", [(3, 5, 7), (3, 64, 64)])
 def test_a_wrong_backward_and_a_cut_graph_are_found_by_the_dense_matrix(shape: tuple[int, int, int]) -> None:
-    words = r"autograd does not give the transpose|the adjoint is wrong: .* instead of"
     for wrong in (WrongBackward, HalfDetached):
-        with pytest.raises(LawError, match=words):
+        with pytest.raises(
+            LawError, match="breaks autograd: forward leaves PyTorch .in part: autograd gives another transpose"
+        ):
             check(wrong(shape))
-    with pytest.raises(LawError, match="detach.*; it looks scaled by 2"):
-        check(WrongBackward((3, 5, 7)))
+    with pytest.raises(LawError, match=r"autograd does not give the transpose|the adjoint is wrong: .* instead of"):
+        check(BarelyDetached(shape))
+
+
+IN_PLACE = {
+    "on x": (lambda x, held: x.mul_(held), "forward changes its input"),
+    "on a part of x": (lambda x, held: x[..., 0].zero_() + 0 * x.sum(-1), "forward changes its input"),
+    "on what it holds": (lambda x, held: x * held.add_(1), "forward gives another output for the same input"),
+    "copied into what it holds": (lambda x, held: held.copy_(x), "applying it changes held"),
+    "written by index": (lambda x, held: held.__setitem__(slice(None), x) or 2 * held, "applying it changes held"),
+    "out=": (lambda x, held: torch.mul(x, 3, out=held), "applying it changes held"),
+    "there and back": (lambda x, held: x * held.mul_(2).div_(2), "forward leaves PyTorch .in part: it works in place"),
+}
+
+
+@pytest.mark.parametrize("linear", [LinearOperator, DifferentiableOperator])
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_a_forward_in_place_gets_one_line(name: str, linear: type) -> None:
+    function, words = IN_PLACE[name]
+
+    class InPlace(linear):
+        def __init__(self) -> None:
+            super().__init__((1, 4, 5))
+            self.held = torch.full((1, 1, 4, 5), 2.0)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return function(x, self.held)
+
+    report = check(InPlace(), strict=False)
+    (fault,) = [verdict.fault for verdict in report.verdicts if verdict.fault]
+    assert re.match(words, fault)
+
+
+@pytest.mark.filterwarnings("error")
+def test_check_does_not_warn_of_parameters() -> None:
+    class Gain(LinearOperator):
+        def __init__(self) -> None:
+            super().__init__((1, 4, 5))
+            self.gain = torch.nn.Parameter(torch.tensor(2.0))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.gain * x
+
+    operator = Gain()
+    assert check(operator).passed
+    assert operator.gain.requires_grad
 
 
 def test_a_shift_on_two_axes_is_named() -> None:

@@ -8,22 +8,25 @@ from torch import Tensor
 from torch.autograd import Function
 
 from dipops.errors import BadType, first_line
+from dipops.operators.autodiff import pullback
 
 Map = Callable[[Tensor], Tensor]
 MapAt = Callable[[Tensor, Tensor], Tensor]
+_MUCH = 10.0
 
 
-def traced(forward: Map, zero: Tensor, other: Tensor) -> tuple[Any, str]:
+def traced(forward: Map, zero: Tensor, other: Tensor, linear: bool) -> tuple[Any, str]:
     """``forward(zero)``, and why autograd does not follow ``forward``: empty where it does, or where forward is constant.
 
     Args:
         forward: any function of one tensor.
         zero, other: two inputs, of which the second is used where the first shows no graph.
+        linear: whether forward is, so that its transpose by autograd can be compared with it.
     """
     try:
         out, followed = _recorded(forward, zero)
         if followed or _recorded(forward, other)[1]:
-            return out.detach(), ""
+            return out.detach(), _left_in_part(forward, out.detach(), other, linear)
         reason = "its output has no graph, as after detach() or no_grad()"
     except Exception as error:  # where forward fails without gradients too, the error comes from the line below
         of_inference = "nference tensor" in str(error)  # tensors made in inference mode, which torch.func does follow
@@ -48,6 +51,41 @@ def _recorded(forward: Map, x: Tensor) -> tuple[Any, bool]:
             seen.add(node)
             nodes += [following for following, _ in node.next_functions]
     return out, False
+
+
+@torch.no_grad()
+def _left_in_part(forward: Map, offset: Tensor, x: Tensor, linear: bool) -> str:
+    """Why autograd follows only a part of ``forward``, of which ``offset`` is the value at 0; empty where it follows all.
+
+    Where forward is linear, ⟨Ax, Ax⟩ is compared with ⟨x, Aᵀ Ax⟩. What is no more than rounding, which is as large where
+    forward is applied to a sum, and what is not linear after all, is for ``check`` to see.
+    """
+
+    def applied(x: Tensor) -> Tensor:
+        return forward(x.clone()) - offset
+
+    image = applied(x)
+    v = image / image.abs().max().clamp(min=torch.finfo(image.dtype).tiny)
+    try:
+        back = pullback(applied, x, v)
+    except Exception as error:  # whatever NumPy or a kernel raises where there are no values
+        in_place = "in-place" in str(error)
+        return f"in part: {'it works in place on a tensor that it holds' if in_place else first_line(error)[:80]}"
+    if not linear or image.is_complex():
+        return ""
+    size = _inner(image, v)
+    missed = abs(size - _inner(x, back))
+    if not missed > size * max(torch.finfo(dtype).eps for dtype in (torch.float32, image.dtype)) ** 0.5:
+        return ""
+    other = x.flatten(1).flip(1).view_as(x)
+    rounding = (applied(x - other) - image + applied(other)).norm() / image.norm()
+    if not missed > _MUCH * size * rounding:
+        return ""
+    return "in part: autograd gives another transpose, as after detach(), NumPy or a wrong backward"
+
+
+def _inner(a: Tensor, b: Tensor) -> float:
+    return float(a.cpu().double().flatten() @ b.cpu().double().flatten())
 
 
 class LinearMap(Function):

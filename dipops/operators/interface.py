@@ -207,7 +207,7 @@ class LinearOrDifferentiableOperator(nn.Module):
         def trace() -> tuple[Any, str]:
             zero = self._like.new_zeros(1, *shape)
             other = torch.rand(zero.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32).to(zero)
-            return traced(function, zero, other)
+            return traced(function, zero, other, isinstance(self, LinearOperator))
 
         return self._outside_transforms(trace)
 

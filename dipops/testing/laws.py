@@ -129,7 +129,8 @@ def _name(operator: LinearOrDifferentiableOperator) -> tuple[str, tuple[Verdict,
 
 def _verdicts(operator: LinearOrDifferentiableOperator, laws: Sequence[Law], to: torch.dtype) -> Iterator[Verdict]:
     for law in laws:
-        yield (verdict := _judge(law, probes.copied(operator) if law is movable else probes.copied(operator).to(to)))
+        copy = probes.copied(operator).requires_grad_(False)
+        yield (verdict := _judge(law, copy if law in (movable, purity) else copy.to(to)))
         if verdict.ends:
             return
         if law is movable:  # on a copy: tracing would hide from purity what the first call changes
@@ -235,8 +236,10 @@ def purity(operator: LinearOrDifferentiableOperator, generator: torch.Generator)
 
 def _purity(operator: LinearOrDifferentiableOperator, generator: torch.Generator) -> Verdict:
     before, random_state = probes.state(operator), torch.get_rng_state()
-    calls: list[tuple[str, Callable[[Tensor], Tensor], Tensor]] = [("forward", operator, probes.images(operator, generator))]
-    if isinstance(operator, LinearOperator):
+    calls: list[tuple[str, Callable[[Tensor], Tensor], Tensor]] = [
+        ("forward", operator.forward, probes.images(operator, generator, 1))
+    ]
+    if isinstance(operator, LinearOperator) and type(operator).adjoint is not LinearOperator.adjoint:
         calls.append(("adjoint", operator.adjoint, probes.measurements(operator, generator)))
     worst = 0.0
     for name, function, x in calls:
@@ -256,7 +259,8 @@ def _purity(operator: LinearOrDifferentiableOperator, generator: torch.Generator
     after = probes.state(operator)
     changed = [name for name, value in after.items() if name not in before or not probes.same(before[name], value)]
     if changed:
-        return Verdict("purity", fault=f"applying it changes {', '.join(changed)}: it remembers; keep nothing between calls")
+        fault = f"applying it changes {', '.join(changed)}: it remembers; keep nothing between calls"
+        return Verdict("purity", fault=fault, ends=any(isinstance(after[name], Tensor) for name in changed))
     return Verdict("purity", worst)
 
 
@@ -539,6 +543,6 @@ def _why_not_pickled(operator: LinearOrDifferentiableOperator, error: Exception)
     return f"{hidden[0]} cannot be imported by its name" if hidden else first_line(error)
 
 
-FIRST_LAWS = (movable, autograd, dtype, purity, shape, layout, batch, known)
+FIRST_LAWS = (movable, purity, autograd, dtype, shape, layout, batch, known)
 LINEAR_LAWS = (linearity, adjoint, dense, norm)
 DERIVATIVE_LAWS = (gradient, taylor, copies)
