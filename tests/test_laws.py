@@ -253,6 +253,11 @@ class WrongBackward(LinearOperator):
         return Doubled.apply(x)
 
 
+class RightAdjoint(WrongBackward):
+    def adjoint(self, y: torch.Tensor) -> torch.Tensor:
+        return 3 * y
+
+
 class RightDerivatives(DifferentiableOperator):
     """WrongBackward with derivatives of its own."""
 
@@ -333,6 +338,7 @@ ONE_FAULT = {
     Unrepeatable: ("purity", "remembers or is random"),
     NoRepr: ("repr", "repr.A. raises AttributeError.*title"),
     WronglyKnown: ("known", r"known is False at \(0, 0, 0\), where the output depends on the image"),
+    RightAdjoint: ("gradient", "autograd does not give the derivative of forward.*scaled by 2"),
     RightDerivatives: ("gradient", "autograd does not give the derivative of forward.*scaled by 2"),
 }
 

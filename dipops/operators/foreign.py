@@ -8,7 +8,6 @@ from torch import Tensor
 from torch.autograd import Function
 
 from dipops.errors import BadType, first_line
-from dipops.operators.autodiff import pullback
 
 Map = Callable[[Tensor], Tensor]
 MapAt = Callable[[Tensor, Tensor], Tensor]
@@ -21,12 +20,12 @@ def traced(forward: Map, zero: Tensor, other: Tensor, linear: bool) -> tuple[Any
     Args:
         forward: any function of one tensor.
         zero, other: two inputs, of which the second is used where the first shows no graph.
-        linear: whether forward is, so that its transpose by autograd can be compared with it.
+        linear: whether forward is, and its transpose by autograd is to be compared with it.
     """
     try:
         out, followed = _recorded(forward, zero)
         if followed or _recorded(forward, other)[1]:
-            return out.detach(), _left_in_part(forward, out.detach(), other, linear)
+            return out.detach(), _left_in_part(forward, out.detach(), other) if linear and not out.is_complex() else ""
         reason = "its output has no graph, as after detach() or no_grad()"
     except Exception as error:  # where forward fails without gradients too, the error comes from the line below
         of_inference = "nference tensor" in str(error)  # tensors made in inference mode, which torch.func does follow
@@ -53,32 +52,29 @@ def _recorded(forward: Map, x: Tensor) -> tuple[Any, bool]:
     return out, False
 
 
-@torch.no_grad()
-def _left_in_part(forward: Map, offset: Tensor, x: Tensor, linear: bool) -> str:
-    """Why autograd follows only a part of ``forward``, of which ``offset`` is the value at 0; empty where it follows all.
+def _left_in_part(forward: Map, offset: Tensor, x: Tensor) -> str:
+    """Why autograd follows only a part of a linear ``forward``, whose value at 0 is ``offset``; empty where it follows all.
 
-    Where forward is linear, ⟨Ax, Ax⟩ is compared with ⟨x, Aᵀ Ax⟩. What is no more than rounding, which is as large where
-    forward is applied to a sum, and what is not linear after all, is for ``check`` to see.
+    ⟨Ax, Ax⟩ is compared with ⟨x, Aᵀ Ax⟩. What is no more than rounding, which is as large where forward is applied to a sum,
+    and what is not linear after all, is for ``check`` to see.
     """
 
     def applied(x: Tensor) -> Tensor:
         return forward(x.clone()) - offset
 
-    image = applied(x)
+    leaf = x.detach().requires_grad_()
+    with torch.enable_grad():
+        out = applied(leaf)
+    image = out.detach()
     v = image / image.abs().max().clamp(min=torch.finfo(image.dtype).tiny)
-    try:
-        back = pullback(applied, x, v)
-    except Exception as error:  # whatever NumPy or a kernel raises where there are no values
-        in_place = "in-place" in str(error)
-        return f"in part: {'it works in place on a tensor that it holds' if in_place else first_line(error)[:80]}"
-    if not linear or image.is_complex():
-        return ""
+    (back,) = torch.autograd.grad(out, leaf, v, materialize_grads=True)
     size = _inner(image, v)
     missed = abs(size - _inner(x, back))
     if not missed > size * max(torch.finfo(dtype).eps for dtype in (torch.float32, image.dtype)) ** 0.5:
         return ""
     other = x.flatten(1).flip(1).view_as(x)
-    rounding = (applied(x - other) - image + applied(other)).norm() / image.norm()
+    with torch.no_grad():
+        rounding = float((applied(x - other) - image + applied(other)).norm() / image.norm())
     if not missed > _MUCH * size * rounding:
         return ""
     return "in part: autograd gives another transpose, as after detach(), NumPy or a wrong backward"

@@ -1,7 +1,8 @@
 """What an operator is, and the algebra that combines operators into new ones."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from numbers import Real
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 _LANCZOS_STEPS = 30
 _COLUMNS_AT_ONCE = 256
+_IN_PART = {"data pointer": "in part: it reads the values of x, as NumPy does", "in-place": "in part: it works in place"}
 
 
 class _Required:
@@ -103,13 +105,13 @@ class LinearOrDifferentiableOperator(nn.Module):
 
     def vjp(self, x: Tensor, v: Tensor) -> Tensor:
         """Jᵀv, with J the Jacobian at x: x of shape (N, *in_shape) and v of (N, *out_shape) give (N, *in_shape)."""
-        self._require_torch("vjp and jvp", "vjp(self, x, v) and jvp(self, x, u)")
-        return pullback(self.forward, x, v)
+        with self._in_torch("vjp and jvp", "vjp(self, x, v) and jvp(self, x, u)"):
+            return pullback(self.forward, x, v)
 
     def jvp(self, x: Tensor, u: Tensor) -> Tensor:
         """Ju, with J the Jacobian at x: x and u of shape (N, *in_shape) give (N, *out_shape)."""
-        self._require_torch("vjp and jvp", "vjp(self, x, v) and jvp(self, x, u)")
-        return pushforward(self.forward, x, u)
+        with self._in_torch("vjp and jvp", "vjp(self, x, v) and jvp(self, x, u)"):
+            return pushforward(self.forward, x, u)
 
     def linearize(self, x: Tensor) -> "LinearOperator":
         """The Jacobian at one image x of shape in_shape or (1, *in_shape), as a linear operator."""
@@ -191,7 +193,8 @@ class LinearOrDifferentiableOperator(nn.Module):
 
     def _trace(self) -> tuple[Shape, str]:
         """out_shape, and why autograd does not follow forward."""
-        out, reason = self._traced(self.forward, self.in_shape)
+        automatic = getattr(type(self), "adjoint", None) is LinearOperator.adjoint
+        out, reason = self._traced(self.forward, self.in_shape, linear=automatic)
         if not isinstance(out, Tensor) or out.ndim < 2 or len(out) != 1:
             result = f"shape {tuple(out.shape)}" if isinstance(out, Tensor) else f"a {type(out).__name__}"
             advice = "keep the batch dimension, and one more: keepdim=True"
@@ -201,13 +204,13 @@ class LinearOrDifferentiableOperator(nn.Module):
             raise BadType(f"{type(self).__name__}.forward gives {out.dtype}", "real measurements", advice)
         return tuple(out.shape[1:]), reason
 
-    def _traced(self, function: Map, shape: Shape) -> tuple[Any, str]:
+    def _traced(self, function: Map, shape: Shape, linear: bool = False) -> tuple[Any, str]:
         """The same for any function of the operator, with its output for a zero tensor (1, *shape)."""
 
         def trace() -> tuple[Any, str]:
             zero = self._like.new_zeros(1, *shape)
             other = torch.rand(zero.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32).to(zero)
-            return traced(function, zero, other, isinstance(self, LinearOperator))
+            return traced(function, zero, other, linear)
 
         return self._outside_transforms(trace)
 
@@ -221,10 +224,20 @@ class LinearOrDifferentiableOperator(nn.Module):
         except AttributeError as error:  # nn.Module.__getattr__ would hide it behind "no attribute out_shape"
             raise RuntimeError(f"{type(self).__name__}.forward failed: {error}") from error
 
-    def _require_torch(self, methods: str, signatures: str) -> None:
-        if self._leaves_torch:
-            came = f"{type(self).__name__}.forward leaves PyTorch ({self._leaves_torch})"
-            raise BadType(came, f"torch operations, or {methods} of its own", f"write {signatures}")
+    @contextmanager
+    def _in_torch(self, methods: str, signatures: str) -> Iterator[None]:
+        """Refuse a derivative of forward where it leaves PyTorch, also where only torch.func sees that."""
+        reason, error = self._leaves_torch, None
+        if not reason:
+            try:
+                yield
+                return
+            except RuntimeError as caught:
+                reason, error = next((words for sign, words in _IN_PART.items() if sign in str(caught)), ""), caught
+                if not reason:
+                    raise
+        came = f"{type(self).__name__}.forward leaves PyTorch ({reason})"
+        raise BadType(came, f"torch operations, or {methods} of its own", f"write {signatures}") from error
 
 
 class LinearOperator(LinearOrDifferentiableOperator):
@@ -235,9 +248,9 @@ class LinearOperator(LinearOrDifferentiableOperator):
 
         An override need not check its input: ``A.T(y)`` does.
         """
-        self._require_torch("an adjoint", "adjoint(self, y), with the library of forward")
-        zero = torch.zeros(len(y), *self.in_shape, dtype=y.dtype, device=y.device)
-        return pullback(self.forward, zero, y)
+        with self._in_torch("an adjoint", "adjoint(self, y), with the library of forward"):
+            zero = torch.zeros(len(y), *self.in_shape, dtype=y.dtype, device=y.device)
+            return pullback(self.forward, zero, y)
 
     @property
     def known(self) -> Tensor | None:

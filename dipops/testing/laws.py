@@ -187,9 +187,19 @@ def autograd(operator: LinearOrDifferentiableOperator, generator: torch.Generato
     base = LinearOperator if linear else LinearOrDifferentiableOperator
     methods = ("adjoint",) if linear else ("vjp", "jvp")
     if not operator._leaves_torch or all(getattr(type(operator), name) is not getattr(base, name) for name in methods):
-        return Verdict("autograd")
+        return _differentiates(operator, generator)
     advice = f"write it in torch operations, or write {' and '.join(methods)} too"
     return Verdict("autograd", fault=f"forward leaves PyTorch ({operator._leaves_torch}): {advice}", ends=True)
+
+
+def _differentiates(operator: LinearOrDifferentiableOperator, generator: torch.Generator) -> Verdict:
+    try:
+        operator.vjp(probes.images(operator, generator, 1), probes.measurements(operator, generator, 1))
+    except BadType as error:
+        return Verdict("autograd", fault=first_line(error).partition(".")[2], ends=True)
+    except Exception:  # the laws that follow say more
+        pass
+    return Verdict("autograd")
 
 
 def dtype(operator: LinearOrDifferentiableOperator, generator: torch.Generator) -> Verdict:

@@ -75,13 +75,13 @@ def transposed(operator: LinearOperator, y: Tensor, pixels: Tensor) -> Tensor:
 
 def distance(a: Tensor, b: Tensor) -> float:
     """‖a - b‖ relative to the larger norm."""
-    return float((a - b).norm() / max(a.norm(), b.norm()).clamp(min=torch.finfo(a.dtype).tiny))
+    return float(((a - b).norm() / max(a.norm(), b.norm()).clamp(min=torch.finfo(a.dtype).tiny)).detach())
 
 
 def mismatch(image: Tensor, y: Tensor, x: Tensor, back: Tensor) -> float:
     """|⟨Ax, y⟩ - ⟨x, Aᵀy⟩| relative to ‖Ax‖ ‖y‖: relative to the inner product a correct operator fails by chance."""
     scale = max(image.norm() * y.norm(), x.norm() * back.norm()).clamp(min=torch.finfo(y.dtype).tiny)
-    return float(((image * y).sum() - (x * back).sum()).abs() / scale)
+    return float((((image * y).sum() - (x * back).sum()).abs() / scale).detach())
 
 
 def holds_tensor(value: Any) -> bool:
