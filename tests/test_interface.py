@@ -259,7 +259,7 @@ CHANGES: dict[str, Callable[[Any], object]] = {
 }
 AROUND: dict[str, Callable[[Any], Any]] = {
     "A": lambda a: a,
-    "nested": lambda a: 2 * a @ a + stack(a).T @ stack(a),
+    "nested": lambda a: 2 * a @ a + a.T @ a,
     "of a nonlinear one": lambda a: 2 * a @ MOVES,
 }
 
