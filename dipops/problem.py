@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -157,21 +158,20 @@ class Problem:
         The noise must be known.
         """
         assert self.noise is not None
-        values = function(self.noise)
-        if type(self.noise) is not Gaussian or not self.noise.sigma:
-            return values
-        return torch.where(per_image(self.is_clipped, values), function(ClippedGaussian(self.noise.sigma)), values)
+        if type(self.noise) is not Gaussian or not any(self.is_clipped):
+            return function(self.noise)
+        values, of_clipped = function(self.noise), function(ClippedGaussian(self.noise.sigma))
+        return torch.where(per_image(torch.tensor(self.is_clipped, device=values.device), values), of_clipped, values)
 
-    @property
-    def is_clipped(self) -> Tensor:
-        """Which members have clipped noise, (N,): ClippedGaussian, or normal noise and all of y in [0, 1], as in 8-bit files.
+    @cached_property
+    def is_clipped(self) -> tuple[bool, ...]:
+        """Of each member, whether its noise is clipped: ClippedGaussian, or normal with all of y in [0, 1], as in 8-bit files.
 
         Where no value comes near the ends, the two do not differ.
         """
-        given = isinstance(self.noise, ClippedGaussian)
-        if given or not isinstance(self.noise, Gaussian) or not self.noise.sigma:
-            return torch.full((len(self.y),), given, device=self.y.device)
-        return ((self.y >= 0) & (self.y <= 1)).flatten(1).all(1)
+        if not self.is_noisy or not isinstance(self.noise, Gaussian) or isinstance(self.noise, ClippedGaussian):
+            return (isinstance(self.noise, ClippedGaussian),) * len(self.y)
+        return tuple(((self.y >= 0) & (self.y <= 1)).flatten(1).all(1).tolist())
 
     def rms_residual(self, x: Tensor) -> Tensor:
         """Root of the weighted mean square of A(x) - y, of each image: (N, *in_shape) gives (N,), in image units.

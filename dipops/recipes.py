@@ -102,11 +102,10 @@ def debiased(problem: Problem, result: Result) -> Result:
     It applies where y measures the pixels, to the members of :attr:`dipops.Problem.is_clipped`, once. The objective and
     ``data_psnr`` stay those of the image before: they are measured against the clipped y.
     """
-    due = problem.is_clipped & ~result.debiased.to(problem.y.device)
-    if not measures_pixels(problem.operator) or not bool(due.any()):
+    clipped = torch.tensor(problem.is_clipped)
+    if not measures_pixels(problem.operator) or bool((result.debiased >= clipped).all()):
         return result
-    image = torch.where(per_image(due, result.image), problem.by_noise(lambda noise: noise.debias(result.image)), result.image)
-    return replace(result, image=image, debiased=due.cpu() | result.debiased)
+    return replace(result, image=problem.by_noise(lambda noise: noise.debias(result.image)), debiased=clipped)
 
 
 def _projected(problem: Problem, prior: Prior, result: Result) -> Result:

@@ -240,3 +240,5 @@ def test_the_noise_level_is_estimated() -> None:
     for sigma in (0.02, 0.1):
         noisy = Problem.simulate(Identity(x.shape), x, sigma).y
         assert images.noise_level(noisy) == pytest.approx(sigma, abs=0.005)
+        with pytest.raises(BadValue, match="a batch of 2; expected one image"):
+            images.noise_level(torch.cat([noisy, noisy]))
