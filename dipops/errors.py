@@ -98,7 +98,8 @@ def require_instance(value: object, kind: type | tuple[type, ...], role: str, ex
     if isinstance(value, type):
         raise BadType(f"the class {value.__name__} for the {role}", expected, "make an instance of it")
     if not isinstance(value, kind):
-        raise BadType(f"a {type(value).__name__} for the {role}", expected, advice)
+        module = "" if type(value).__module__ == "builtins" else f"{type(value).__module__}."
+        raise BadType(f"a {module}{type(value).__name__} for the {role}", expected, advice)
 
 
 def require_choice(name: str, value: Any, literal: Any) -> None:

@@ -64,11 +64,7 @@ class Recipe:
         """The settings for one problem: those of ``adapt``, without the discrepancy where its noise is not known or zero."""
         require_problem(problem)
         recipe = self.adapt(self, problem) if self.adapt else self
-        return recipe if problem.is_noisy else recipe.without(Discrepancy)
-
-    def without(self, kind: type[StopRule]) -> "Recipe":
-        """The same settings without the stopping rules of a kind."""
-        return replace(self, callbacks=tuple(rule for rule in self.callbacks if not isinstance(rule, kind)))
+        return recipe if problem.is_noisy else _without(recipe, Discrepancy)
 
     @usual_defaults()
     def solve(
@@ -146,9 +142,14 @@ def restore(settings: Settings = "light") -> Recipe:
     return replace(recipe, steps=2000, adapt=_without_noise) if _is_light(settings) else recipe
 
 
+def _without(recipe: Recipe, kind: type[StopRule]) -> Recipe:
+    """The same settings without the stopping rules of a kind."""
+    return replace(recipe, callbacks=tuple(rule for rule in recipe.callbacks if not isinstance(rule, kind)))
+
+
 def _without_noise(recipe: Recipe, problem: Problem) -> Recipe:
     """Without noise nothing is overfitted: no rule is needed."""
-    return recipe.without(ExponentialVariance) if problem.is_noise_free else recipe
+    return _without(recipe, ExponentialVariance) if problem.is_noise_free else recipe
 
 
 def jpeg(settings: Settings = "light") -> Recipe:

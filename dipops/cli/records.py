@@ -47,10 +47,10 @@ def result_record(problem: Problem, result: Result) -> dict[str, Any]:
         "runs": len(result.image),
         "image_steps": result.image_steps.tolist(),
         "objective": float(result.objective.mean()),
-        "data_psnr_db": float(result.data_psnr.mean() if result.debiased.any() else problem.data_psnr(image)[0]),
+        "data_psnr_db": float(result.data_psnr.mean() if result.debiased.all() else problem.data_psnr(image)[0]),
         "noise": safe_repr(problem.noise),
-        "projected": result.projected.tolist(),
-        "debiased": result.debiased.tolist(),
+        "projected": bool(result.projected.all()),
+        "debiased": bool(result.debiased.all()),
         "device": str(problem.y.device),
     }
     if std is not None:
