@@ -8,11 +8,11 @@ from torch import Tensor
 
 from dipops import plot
 from dipops._tools.tables import markdown
-from dipops.errors import BadValue
+from dipops.errors import BadType, BadValue, require_instance
 from dipops.metrics import psnr, ssim
 from dipops.priors import Prior
-from dipops.problem import Problem
-from dipops.recipes import Recipe
+from dipops.problem import Problem, require_problem
+from dipops.recipes import Recipe, debiased
 from dipops.solver import Result
 from dipops.solver.solve import solve
 
@@ -86,6 +86,8 @@ class Comparison:
 def compare(problem: Problem, priors: Mapping[str, Prior | Recipe], seed: int = 0, progress: bool = True) -> Comparison:
     """Solve one problem with several priors.
 
+    Every answer is corrected for clipped noise where ``recipes.debiased`` applies, also that of a plain prior.
+
     Args:
         problem: what to solve.
         priors: name to a prior, solved by its default method, or to a recipe: ``recipes.denoise()``, say, or the
@@ -94,8 +96,15 @@ def compare(problem: Problem, priors: Mapping[str, Prior | Recipe], seed: int = 
         progress: whether to show bars.
 
     Raises:
+        BadType: something is not what it is called, such as the class of a prior instead of its instance.
         BadValue: there is no prior.
     """
+    require_problem(problem)
+    if not isinstance(priors, Mapping):
+        raise BadType(f"a {type(priors).__name__} for the priors", "a dict of names", 'write {"TV": TotalVariation(0.1)}')
+    for name, prior in priors.items():
+        advice = 'write {"TV": TotalVariation(0.1)}, say'
+        require_instance(prior, (Prior, Recipe), f"prior {name!r}", "a prior or a recipe", advice)
     if not priors:
         raise BadValue("no priors", "at least one", 'pass {"TV": TotalVariation(0.1)}')
     results = {
@@ -104,7 +113,7 @@ def compare(problem: Problem, priors: Mapping[str, Prior | Recipe], seed: int = 
         else prior.solve(problem, seed, progress=progress)
         for name, prior in priors.items()
     }
-    return Comparison(problem, results)
+    return Comparison(problem, {name: debiased(problem, result) for name, result in results.items()})
 
 
 def _planes(image: Tensor) -> Tensor:

@@ -93,6 +93,15 @@ def require_integer(name: str, value: Any, least: int, advice: str) -> int:
     return int(value)
 
 
+def require_instance(value: object, kind: type | tuple[type, ...], role: str, expected: str, advice: str) -> None:
+    """Refuse what is no instance of ``kind``, and so a class, with BadType."""
+    if isinstance(value, type):
+        raise BadType(f"the class {value.__name__} for the {role}", expected, "make an instance of it")
+    if not isinstance(value, kind):
+        module = "" if type(value).__module__ == "builtins" else f"{type(value).__module__}."
+        raise BadType(f"a {module}{type(value).__name__} for the {role}", expected, advice)
+
+
 def require_choice(name: str, value: Any, literal: Any) -> None:
     """Refuse a value that is none of a Literal's strings, with BadValue."""
     choices = get_args(literal)

@@ -1,7 +1,7 @@
 """How measurements are drawn around A(x), and the data term that follows from it."""
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import torch
 from torch import Tensor
@@ -13,7 +13,8 @@ __all__ = ["LEAST_SQUARES", "ClippedGaussian", "Gaussian", "Laplace", "Noise", "
 
 _IMAGE_UNITS = "give it in image units: 25 / 255"
 _LEAST_SHARE = 1e-3
-_NODES = 4097
+_NODES = 2049
+_REACH = 8.0  # of clipping, in σ: farther from 0 and 1 the mean of clipped noise is the value itself
 
 
 class Noise:
@@ -57,8 +58,28 @@ class Noise:
         return image
 
 
+class _LeastSquares(Noise):
+    """D = ½ ‖A(x) - y‖², which depends on no σ."""
+
+    def distances(self, ax: Tensor, y: Tensor) -> Tensor:
+        return 0.5 * (ax - y).square()
+
+    def data_term(self, ax: Tensor, y: Tensor, weights: Tensor | None = None) -> Tensor:
+        squares = (ax - y).square()
+        summed = (squares if weights is None else weights * squares).flatten(1).sum(1)
+        return 0.5 * summed  # halved once, not term by term: a third less time with the gradient
+
+    def prox_conjugate(self, u: Tensor, step: float | Tensor, y: Tensor, weights: Tensor | None = None) -> Tensor:
+        moved = u - step * y
+        return moved / (1 + step) if weights is None else weights * moved / (weights + step)
+
+
+LEAST_SQUARES = _LeastSquares()
+"""The data term where the noise is not known."""
+
+
 @dataclass(frozen=True)
-class Gaussian(Noise):
+class Gaussian(_LeastSquares):
     """y = A(x) + n with n normal of standard deviation σ: least squares, D = ½ ‖A(x) - y‖².
 
     Attributes:
@@ -72,35 +93,25 @@ class Gaussian(Noise):
 
     def __post_init__(self) -> None:
         wanted = ("a standard deviation of at least 0", _IMAGE_UNITS)
-        require_number("sigma", self.sigma, lambda sigma: 0 <= sigma < float("inf"), *wanted)
+        sigma = require_number("sigma", self.sigma, lambda sigma: 0 <= sigma < float("inf"), *wanted)
+        object.__setattr__(self, "sigma", sigma)
 
     @property
     def temperature(self) -> float:
         return self.sigma**2
 
-    def distances(self, ax: Tensor, y: Tensor) -> Tensor:
-        return 0.5 * (ax - y).square()
-
-    def data_term(self, ax: Tensor, y: Tensor, weights: Tensor | None = None) -> Tensor:
-        squares = (ax - y).square()
-        return 0.5 * (squares if weights is None else weights * squares).flatten(1).sum(1)
-
     def expected(self, ax: Tensor) -> Tensor:
         return torch.full_like(ax, 0.5 * self.sigma**2)
 
-    def prox_conjugate(self, u: Tensor, step: float | Tensor, y: Tensor, weights: Tensor | None = None) -> Tensor:
-        moved = u - step * y
-        return moved / (1 + step) if weights is None else weights * moved / (weights + step)
+    def variances(self, y: Tensor) -> Tensor:
+        """An estimate of the variance of y from y alone, of its shape, whose mean over many draws is right."""
+        return torch.full_like(y, self.sigma**2)
 
     def draw(self, ax: Tensor, generator: torch.Generator) -> Tensor:
         return ax + self.sigma * torch.randn(ax.shape, generator=generator, dtype=torch.float32).to(ax)
 
     def scaled(self, factor: float) -> "Gaussian":
         return Gaussian(self.sigma * factor)
-
-
-LEAST_SQUARES = Gaussian(0.0)
-"""What stands for noise that is not known."""
 
 
 @dataclass(frozen=True)
@@ -118,12 +129,18 @@ class ClippedGaussian(Gaussian):
     """
 
     def __post_init__(self) -> None:
-        require_positive("sigma", self.sigma, "a positive standard deviation", _IMAGE_UNITS)
+        sigma = require_positive("sigma", self.sigma, "a positive standard deviation", _IMAGE_UNITS)
+        object.__setattr__(self, "sigma", sigma)
 
     def expected(self, ax: Tensor) -> Tensor:
-        """Half the variance of clipped noise where ax is its mean; beyond the means there are, that of black or white."""
+        """Half the variance of clipped measurements whose mean is ax. Where ax is no such mean, that of black or white."""
         _, means, variances = _clipped_table(self.sigma)
         return 0.5 * _interpolated(ax, means, variances)
+
+    def variances(self, y: Tensor) -> Tensor:
+        """One value for y in (0, 1) and another for 0 and 1: on average right to 5% of σ² for every A(x) in [0, 1]."""
+        inside, at_ends = _clipped_variances(self.sigma)
+        return torch.where((y > 0) & (y < 1), inside, at_ends).to(y)
 
     def draw(self, ax: Tensor, generator: torch.Generator) -> Tensor:
         return super().draw(ax, generator).clamp(0, 1)
@@ -158,9 +175,11 @@ class Poisson(Noise):
     background: float = 0.0
 
     def __post_init__(self) -> None:
-        require_positive("peak", self.peak, "a positive number of photons", "it is the count for a value of 1")
+        peak = require_positive("peak", self.peak, "a positive number of photons", "it is the count for a value of 1")
         wanted = ("a number of at least 0", "give it in image units")
-        require_number("background", self.background, lambda value: 0 <= value < float("inf"), *wanted)
+        background = require_number("background", self.background, lambda value: 0 <= value < float("inf"), *wanted)
+        object.__setattr__(self, "peak", peak)
+        object.__setattr__(self, "background", background)
 
     @property
     def temperature(self) -> float:
@@ -169,8 +188,7 @@ class Poisson(Noise):
     def distances(self, ax: Tensor, y: Tensor) -> Tensor:
         z, least = ax + self.background, _LEAST_SHARE * y
         inner = torch.maximum(z, least).clamp(min=torch.finfo(y.dtype).tiny)
-        slope = torch.ones_like(y).masked_fill(y > 0, 1 / _LEAST_SHARE - 1)
-        return inner - y + torch.xlogy(y, y) - torch.xlogy(y, inner) + slope * (least - z).clamp(min=0)
+        return inner - y + torch.xlogy(y, y) - torch.xlogy(y, inner) + self._steepest(y) * (least - z).clamp(min=0)
 
     def expected(self, ax: Tensor) -> Tensor:
         """The mean over y, from a table of the exact sums."""
@@ -181,7 +199,8 @@ class Poisson(Noise):
     def prox_conjugate(self, u: Tensor, step: float | Tensor, y: Tensor, weights: Tensor | None = None) -> Tensor:
         w = torch.ones_like(y) if weights is None else weights
         v = u + step * self.background
-        return torch.where(w > 0, 0.5 * (v + w - ((v - w).square() + 4 * step * w * y).sqrt()), 0)
+        v = 0.5 * (v + w - ((v - w).square() + 4 * step * w * y).sqrt())
+        return torch.where(w > 0, torch.maximum(v, -w * self._steepest(y)), 0)
 
     def draw(self, ax: Tensor, generator: torch.Generator) -> Tensor:
         """Raises BadValue where A(x) + background is negative."""
@@ -192,6 +211,11 @@ class Poisson(Noise):
 
     def scaled(self, factor: float) -> "Poisson":
         return Poisson(self.peak / factor, self.background * factor)
+
+    @staticmethod
+    def _steepest(y: Tensor) -> Tensor:
+        """How fast the distance falls at the left, where it is straight."""
+        return torch.where(y > 0, 1 / _LEAST_SHARE - 1, 1.0).to(y)
 
 
 @dataclass(frozen=True)
@@ -208,7 +232,7 @@ class Laplace(Noise):
     scale: float
 
     def __post_init__(self) -> None:
-        require_positive("scale", self.scale, "a positive number", _IMAGE_UNITS)
+        object.__setattr__(self, "scale", require_positive("scale", self.scale, "a positive number", _IMAGE_UNITS))
 
     @property
     def temperature(self) -> float:
@@ -235,7 +259,7 @@ class Laplace(Noise):
 
 def is_least_squares(noise: Noise | None) -> bool:
     """Whether the data term is ½ ‖A(x) - y‖²: of normal noise, clipped or not, and of unknown noise."""
-    return noise is None or isinstance(noise, Gaussian)
+    return noise is None or isinstance(noise, _LeastSquares)
 
 
 def require_noise(noise: Noise | None, user: str) -> Noise:
@@ -249,7 +273,7 @@ def require_noise(noise: Noise | None, user: str) -> Noise:
 def require_least_squares(noise: Noise | None, user: str, instead: str) -> None:
     """Refuse a noise whose data term is no sum of squares, with BadValue."""
     if not is_least_squares(noise):
-        raise BadValue(f"{user} for {safe_repr(noise)}", "Gaussian noise: it solves least squares", instead)
+        raise BadValue(f"{user} for {safe_repr(noise)}", "Gaussian noise, whose data term is least squares", instead)
 
 
 def require_sigma(noise: Noise | None, user: str, instead: str) -> float:
@@ -267,11 +291,21 @@ def _interpolated(x: Tensor, places: Tensor, values: Tensor) -> Tensor:
     return torch.lerp(values[above - 1], values[above], part)
 
 
-@cache
+@lru_cache(16)
 def _clipped_table(sigma: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Values in [0, 1], and mean and variance of clipped noise around them."""
-    values = torch.linspace(0, 1, _NODES, dtype=torch.float64)
+    """Values in [0, 1], dense where noise is clipped, and mean and variance of clipped noise around them."""
+    dark = torch.linspace(0, min(_REACH * sigma, 0.5), _NODES, dtype=torch.float64)
+    values = torch.cat([dark, 1 - dark[:-1].flip(0)])
     return values, *clipped_noise_moments(values, sigma)
+
+
+@lru_cache(16)
+def _clipped_variances(sigma: float) -> tuple[float, float]:
+    """Two values for y inside (0, 1) and at its ends, whose expectation comes nearest to the variance of y over all values."""
+    values, _, variances = _clipped_table(sigma)
+    at_ends = torch.special.ndtr(-values / sigma) + torch.special.ndtr((values - 1) / sigma)
+    inside, end = torch.linalg.lstsq(torch.stack([1 - at_ends, at_ends], 1), variances[:, None]).solution.flatten().tolist()
+    return inside, end
 
 
 @cache

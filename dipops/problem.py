@@ -1,15 +1,18 @@
 """What is to be solved: an operator, its measurements, and what is known about them."""
 
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from dipops._tools.batches import per_image
 from dipops._tools.defaults import usual_defaults
 from dipops._tools.seeds import stream
-from dipops.errors import BadType, BadValue, require_integer, safe_repr
+from dipops.errors import BadType, BadValue, require_instance, require_integer, safe_repr
 from dipops.noise import LEAST_SQUARES, ClippedGaussian, Gaussian, Noise, Poisson
 from dipops.operators import LinearOrDifferentiableOperator
 from dipops.operators.checks import dtype_and_device, require_batch
@@ -28,9 +31,10 @@ class Problem:
         noise: how y was drawn, such as ``Poisson(peak=50)``. A number is the standard deviation of normal noise, in image
             units, such as 25 / 255; 0 is free of noise. None is not known: least squares, and nothing that needs the noise is
             guessed.
-        weights: of the entries of y, out_shape or (N, *out_shape), finite and at least 0, or boolean; 0 for what was not
-            measured, and then neither the data term nor any residual, rule or estimate counts it. Others multiply the data
-            term. By default what ``operator.known`` says; what the operator does not know has weight 0 in any case.
+        weights: of the entries of y, finite and at least 0, or boolean; 0 for what was not measured, and then neither the data
+            term nor any residual, rule or estimate counts it. Others multiply the data term. They broadcast to out_shape, such
+            as (H, W) to the channels of (C, H, W); with one dimension more than out_shape, the first is the batch, of 1 or N.
+            By default what ``operator.known`` says; what the operator does not know has weight 0 in any case.
         truth: the ground-truth images, in_shape or (N, *in_shape), to score results; never used to find them.
 
     Attributes:
@@ -38,7 +42,8 @@ class Problem:
         weights: (1 or N, *out_shape), copied, or None where all of them are 1.
 
     Raises:
-        BadType: y, weights or truth are no real floating-point tensors, or the noise is no noise.
+        BadType: the operator is none of dipops, y, weights or truth are no real floating-point tensors, or the noise is no
+            noise.
         BadValue: their shapes, dtypes or devices do not fit, they are in half precision, y is not finite where it counts, the
             weights are negative, all of them are 0 for a member, σ is larger than every measured value, or numbers of photons
             are negative.
@@ -59,8 +64,8 @@ class Problem:
         weights: Tensor | None = None,
         truth: Tensor | None = None,
     ) -> None:
-        _require_one_dtype_and_device(operator)
-        y = _batch(y, operator.out_shape, operator, "y")
+        _require_operator(operator)
+        y = _batch(y, operator.out_shape, operator, "y").clone()
         if len(y) == 0:
             raise BadValue("an empty batch", "at least one measurement", "look at y.shape")
         if y.dtype not in (torch.float32, torch.float64):
@@ -69,12 +74,12 @@ class Problem:
         weights = _weights(weights, y, operator)
         if weights is not None:
             y = torch.where(weights > 0, y, 0)
-        _require_finite(y, "y")
+        _require_finite(y, "y", "give weights that are 0 there")
         if truth is not None:
-            truth = _batch(truth, operator.in_shape, operator, "truth")
+            truth = _batch(truth, operator.in_shape, operator, "truth").clone()
             if len(truth) != len(y):
                 raise BadValue(f"truth of {len(truth)} images for {len(y)} measurements", "one each", "repeat the one")
-            _require_finite(truth, "truth")
+            _require_finite(truth, "truth", "leave the truth out, or repair it")
         noise = _noise(noise)
         _require_image_units(noise, y)
         _require_counts(noise, y)
@@ -102,15 +107,24 @@ class Problem:
             weights: as for the class; nothing is drawn where they are 0.
 
         Raises:
-            BadType, BadValue: as for the class.
+            BadType, BadValue: as for the class; x is not finite, or A(x) not where it is measured, or not of the dtype of x.
         """
+        _require_operator(operator)
         x = _batch(x, operator.in_shape, operator, "x")
+        _require_finite(x, "x", "repair it, or crop it away")
         model = _noise(noise)
         if model is None:
             raise BadType("noise = None", "a noise model or σ", "write 0 for measurements without noise")
         require_integer("seed", seed, 0, "leave it out for 0")
         with torch.no_grad():
             clean = operator(x)
+        if dtype_and_device(clean) != dtype_and_device(x):
+            came = f"{safe_repr(operator)} gives {dtype_and_device(clean)} for x in {dtype_and_device(x)}"
+            raise BadValue(came, "the same for both", "make the tensors of its forward like x: torch.ones(3).to(x)")
+        measured = _weights(weights, clean, operator)
+        if measured is not None:
+            clean = torch.where(measured > 0, clean, 0)
+        _require_finite(clean, f"A(x) of {safe_repr(operator)}", "look at its forward, or give weights that are 0 there")
         _require_image_units(model, clean)
         y = torch.stack([model.draw(image, stream(seed + k, "measurement")) for k, image in enumerate(clean)])
         return cls(operator, y.to(clean), model, weights=weights, truth=x)
@@ -136,8 +150,29 @@ class Problem:
         The noise must be known.
         """
         assert self.noise is not None
-        expected = self.weighted(self.noise.expected(ax)).flatten(1).sum(1)
+        expected = self.weighted(self.by_noise(lambda noise: noise.expected(ax))).flatten(1).sum(1)
         return self.noise.data_term(ax, self.y, self.weights), expected
+
+    def by_noise(self, function: Callable[[Noise], Tensor]) -> Tensor:
+        """What a function gives of the noise, (N, ...): of ClippedGaussian for members of normal noise that is clipped.
+
+        The noise must be known.
+        """
+        assert self.noise is not None
+        if type(self.noise) is not Gaussian or not any(self.is_clipped):
+            return function(self.noise)
+        values, of_clipped = function(self.noise), function(ClippedGaussian(self.noise.sigma))
+        return torch.where(per_image(torch.tensor(self.is_clipped, device=values.device), values), of_clipped, values)
+
+    @cached_property
+    def is_clipped(self) -> tuple[bool, ...]:
+        """Of each member, whether its noise is clipped: ClippedGaussian, or normal with all of y in [0, 1], as in 8-bit files.
+
+        Where no value comes near the ends, the two do not differ.
+        """
+        if not self.is_noisy or not isinstance(self.noise, Gaussian) or isinstance(self.noise, ClippedGaussian):
+            return (isinstance(self.noise, ClippedGaussian),) * len(self.y)
+        return tuple(((self.y >= 0) & (self.y <= 1)).flatten(1).all(1).tolist())
 
     @usual_defaults()
     def rms_residual(self, x: Tensor) -> Tensor:
@@ -164,16 +199,6 @@ class Problem:
     def weighted(self, values: Tensor) -> Tensor:
         """Values (N, *out_shape) times the weights."""
         return values if self.weights is None else self.weights * values
-
-    def with_clipped_noise(self) -> "Problem":
-        """The same problem with its normal noise as ClippedGaussian, where all of y is in [0, 1], as in 8-bit files.
-
-        Where no value comes near the ends, the two do not differ.
-        """
-        clipped = bool(((self.y >= 0) & (self.y <= 1)).all())
-        if type(self.noise) is not Gaussian or not self.noise.sigma or not clipped:
-            return self
-        return replace(self, noise=ClippedGaussian(self.noise.sigma))
 
     def repeat(self, runs: int) -> "Problem":
         """The same problem ``runs`` times as a batch; each member of a solve starts from its own seed.
@@ -213,7 +238,7 @@ def _batch(tensor: Tensor, shape: tuple[int, ...], operator: LinearOrDifferentia
     if isinstance(tensor, Tensor) and tuple(tensor.shape) == shape:
         tensor = tensor[None]
     require_batch(tensor, shape, operator._like, name, operator)
-    return tensor.detach().clone()
+    return tensor.detach()
 
 
 def _noise(noise: Noise | float | None) -> Noise | None:
@@ -231,7 +256,7 @@ def _weights(weights: Tensor | None, y: Tensor, operator: LinearOrDifferentiable
     if weights is not None:
         if isinstance(weights, Tensor) and weights.dtype == torch.bool:
             weights = weights.to(y.dtype)
-        weights = _batch(weights, operator.out_shape, operator, "weights")
+        weights = _batch(_broadcast(weights, operator.out_shape), operator.out_shape, operator, "weights").clone()
         if len(weights) not in (1, len(y)):
             came = f"weights of {len(weights)} members for {len(y)} measurements"
             raise BadValue(came, "one for all, or one each", "leave the batch out")
@@ -246,10 +271,24 @@ def _weights(weights: Tensor | None, y: Tensor, operator: LinearOrDifferentiable
     return weights
 
 
+def _broadcast(weights: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Weights for one measurement or a batch as torch broadcasts them to ``shape``, or as they are where it does not."""
+    if not isinstance(weights, Tensor):
+        return weights
+    whole = (*weights.shape[:1], *shape) if weights.ndim > len(shape) else shape
+    try:
+        return weights.expand(whole)
+    except RuntimeError:
+        return weights
+
+
 def _require_image_units(noise: Noise | None, y: Tensor) -> None:
     """Refuse the σ of pixels from 0 to 255 for measurements from 0 to 1: noise is not larger than all of y."""
-    if isinstance(noise, Gaussian) and y[0].numel() >= _ENOUGH and noise.sigma > max(1.0, float(y.abs().max())):
-        came = f"σ = {noise.sigma:g} for measurements of at most {float(y.abs().max()):.3g}"
+    if not isinstance(noise, Gaussian) or y[0].numel() < _ENOUGH:
+        return
+    largest = float(y.abs().flatten(1).amax(1).min())
+    if noise.sigma > max(1.0, largest):
+        came = f"σ = {noise.sigma:g} for measurements of at most {largest:.3g}"
         raise BadValue(came, "σ in the units of y", f"give {noise.sigma:g} / 255 for pixels from 0 to 1")
 
 
@@ -260,14 +299,22 @@ def _require_counts(noise: Noise | None, y: Tensor) -> None:
         raise BadValue(came, "numbers of photons, of at least 0", "add the background back, or clip y")
 
 
-def _require_finite(tensor: Tensor, name: str) -> None:
+def _require_finite(tensor: Tensor, name: str, advice: str) -> None:
     bad = int((~tensor.isfinite()).sum())
     if bad:
-        came = f"{name} with {bad} of {tensor.numel()} values NaN or infinite"
-        raise BadValue(came, "finite values", "give weights that are 0 there")
+        raise BadValue(f"{name} with {bad} of {tensor.numel()} values NaN or infinite", "finite values", advice)
 
 
-def _require_one_dtype_and_device(operator: LinearOrDifferentiableOperator) -> None:
+def require_problem(problem: Problem) -> None:
+    """Refuse what is no problem, such as the bare measurements, with BadType."""
+    require_instance(problem, Problem, "problem", "a Problem", "write Problem(operator, y, 25 / 255)")
+
+
+def _require_operator(operator: LinearOrDifferentiableOperator) -> None:
+    """Refuse what is no operator, and one whose tensors are not of one dtype and device."""
+    advice = "write its code as the forward of a LinearOperator or DifferentiableOperator"
+    expected = "an operator, such as Identity((3, 64, 64))"
+    require_instance(operator, LinearOrDifferentiableOperator, "operator", expected, advice)
     for name, tensor in (*operator.named_parameters(), *operator.named_buffers()):
         if tensor.is_floating_point() and dtype_and_device(tensor) != dtype_and_device(operator._like):
             raise BadValue(

@@ -2,24 +2,24 @@
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import torch
 
-from dipops._tools.batches import power
+from dipops._tools.batches import per_image, power
 from dipops._tools.defaults import usual_defaults
 from dipops.errors import require_choice, require_integer
 from dipops.methods import ADAM, Descent, MakeOptimizer, Method, MuonThenAdam, PrimalDual, project
-from dipops.noise import ClippedGaussian, Gaussian
+from dipops.noise import Gaussian
 from dipops.operators import Activation, LinearOperator, measures_pixels
 from dipops.priors import DeepImagePrior, PixelPrior, Prior
 from dipops.priors.generators import Generator, Hourglass, ResNet, UNet
 from dipops.priors.generators.layers import Upsampling
 from dipops.priors.inputs import Input, Meshgrid, Noise
-from dipops.problem import Problem
+from dipops.problem import Problem, require_problem
 from dipops.solver import Result
 from dipops.solver.solve import solve
 from dipops.stopping import Discrepancy, ExponentialVariance, StopRule
@@ -45,10 +45,10 @@ class Recipe:
     Attributes:
         prior, method, steps, callbacks: as ``solve`` takes them.
         source: where the settings come from.
-        projects: whether the answer is moved to the nearest image that satisfies Ax = y, where A is linear, the noise is known
-            to be zero, and the move is as small as the residual.
-        debiases: whether the answer is corrected for clipping, by :meth:`dipops.noise.ClippedGaussian.debias`, where y measures
-            the pixels, all of it is in [0, 1], and the σ of its normal noise is known.
+        projects: whether the answer is moved to the nearest image that satisfies Ax = y, where A is linear, the noise is said
+            to be zero, and the move is as small as the residual. Noise that is in y all the same comes back by it.
+        debiases: whether the answer is corrected for clipped noise, see ``debiased``.
+        adapt: makes the settings for one problem of the recipe, where they depend on it.
     """
 
     prior: Prior
@@ -58,12 +58,13 @@ class Recipe:
     source: str
     projects: bool = False
     debiases: bool = False
+    adapt: "Callable[[Recipe, Problem], Recipe] | None" = field(default=None, repr=False)
 
     def at(self, problem: Problem) -> "Recipe":
-        """The same settings for one problem: what depends on its noise is chosen; rules that need the noise go without it."""
-        if problem.is_noisy:
-            return self
-        return replace(self, callbacks=tuple(rule for rule in self.callbacks if not isinstance(rule, Discrepancy)))
+        """The settings for one problem: those of ``adapt``, without the discrepancy where its noise is not known or zero."""
+        require_problem(problem)
+        recipe = self.adapt(self, problem) if self.adapt else self
+        return recipe if problem.is_noisy else _without(recipe, Discrepancy)
 
     @usual_defaults()
     def solve(
@@ -86,46 +87,43 @@ class Recipe:
             checkpoint=checkpoint,
             progress=progress,
         )
-        if self.debiases:
+        if recipe.debiases:
             result = debiased(problem, result)
-        return _projected(problem, recipe.prior, result) if self.projects else result
+        return _projected(problem, recipe.prior, result) if recipe.projects else result
 
 
 def debiased(problem: Problem, result: Result) -> Result:
-    """The result with its image corrected for clipped noise, or the same result where that does not apply.
+    """The result with its images corrected for clipped noise, by :meth:`dipops.noise.ClippedGaussian.debias`.
 
-    It applies where y measures the pixels, all of it is in [0, 1], and the σ of its normal noise is known. The objective and
+    It applies where y measures the pixels, to the members of :attr:`dipops.Problem.is_clipped`, once. The objective and
     ``data_psnr`` stay those of the image before: they are measured against the clipped y.
     """
-    noise, operator = problem.with_clipped_noise().noise, problem.operator
-    if not isinstance(noise, ClippedGaussian) or not measures_pixels(operator):
+    clipped = torch.tensor(problem.is_clipped)
+    if not measures_pixels(problem.operator) or bool((result.debiased >= clipped).all()):
         return result
-    return replace(result, image=noise.debias(result.image), debiased=True)
+    return replace(result, image=problem.by_noise(lambda noise: noise.debias(result.image)), debiased=clipped)
 
 
 def _projected(problem: Problem, prior: Prior, result: Result) -> Result:
-    """The result with its image moved to where Ax = y, if y is free of noise and the move amplifies no error."""
+    """The result with its images moved to where Ax = y, if y is free of noise, and where the move amplifies no error."""
     operator = problem.operator
     if not problem.is_noise_free or not isinstance(operator, LinearOperator):
         return result
     image = project(problem, result.image)
     residual = power(problem.weighted(operator(result.image) - problem.y)).sqrt()
-    if bool((operator.norm() * power(image - result.image).sqrt() > _AMPLIFICATION * residual).any()):
-        return result
+    near = operator.norm() * power(image - result.image).sqrt() <= _AMPLIFICATION * residual
+    image = torch.where(per_image(near, image), image, result.image)
     with torch.no_grad():
         objective = (problem.data_term(image) + deepcopy(prior).to(image).value(image)).cpu()
-        return replace(result, image=image, projected=True, objective=objective, data_psnr=problem.data_psnr(image).cpu())
+        return replace(result, image=image, projected=near.cpu(), objective=objective, data_psnr=problem.data_psnr(image).cpu())
 
 
-class _PaperDenoising(Recipe):
-    """The noise on z follows that of y."""
-
-    def at(self, problem: Problem) -> Recipe:
-        strong = isinstance(problem.noise, Gaussian) and problem.noise.sigma > 37.5 / 255
-        prior = deepcopy(self.prior)
-        if strong and isinstance(prior, DeepImagePrior):
-            prior.perturbation = 1 / 20
-        return replace(self, prior=prior)
+def _for_strong_noise(recipe: Recipe, problem: Problem) -> Recipe:
+    """The paper's noise on z follows that of y."""
+    prior = deepcopy(recipe.prior)
+    if isinstance(prior, DeepImagePrior) and isinstance(problem.noise, Gaussian) and problem.noise.sigma > 37.5 / 255:
+        prior.perturbation = 1 / 20
+    return replace(recipe, prior=prior)
 
 
 def denoise(settings: Settings = "light") -> Recipe:
@@ -135,24 +133,23 @@ def denoise(settings: Settings = "light") -> Recipe:
     """
     if _is_light(settings):
         return _light(4000, upsampling="nearest", optimizer=MuonThenAdam, stops=(Discrepancy(), VARIANCE))
-    paper = _paper("section 3.1", 3000, averaging_is_ours=False)
-    return _PaperDenoising(**vars(paper))
+    return replace(_paper("section 3.1", 3000, averaging_is_ours=False), adapt=_for_strong_noise)
 
 
 def restore(settings: Settings = "light") -> Recipe:
     """Any operator: the network of ``denoise``. The light one stops as it does, unless the noise is known to be zero."""
     recipe = denoise(settings)
-    return _LightRestoration(**vars(replace(recipe, steps=2000))) if _is_light(settings) else recipe
+    return replace(recipe, steps=2000, adapt=_without_noise) if _is_light(settings) else recipe
 
 
-class _LightRestoration(Recipe):
+def _without(recipe: Recipe, kind: type[StopRule]) -> Recipe:
+    """The same settings without the stopping rules of a kind."""
+    return replace(recipe, callbacks=tuple(rule for rule in recipe.callbacks if not isinstance(rule, kind)))
+
+
+def _without_noise(recipe: Recipe, problem: Problem) -> Recipe:
     """Without noise nothing is overfitted: no rule is needed."""
-
-    def at(self, problem: Problem) -> Recipe:
-        recipe = super().at(problem)
-        if not problem.is_noise_free:
-            return recipe
-        return replace(recipe, callbacks=tuple(rule for rule in recipe.callbacks if not isinstance(rule, ExponentialVariance)))
+    return _without(recipe, ExponentialVariance) if problem.is_noise_free else recipe
 
 
 def jpeg(settings: Settings = "light") -> Recipe:

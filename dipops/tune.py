@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import log10
 from typing import Any
 
@@ -13,13 +14,14 @@ from torch import Tensor
 from dipops._tools.defaults import usual_defaults
 from dipops._tools.progress import progress_bar
 from dipops._tools.seeds import stream
-from dipops.errors import BadType, BadValue, safe_repr
+from dipops.errors import BadType, BadValue, require_instance, safe_repr
 from dipops.methods import Method, PrimalDual, default_method
+from dipops.methods.interface import require_method
 from dipops.metrics import psnr
-from dipops.noise import require_noise, require_sigma
+from dipops.noise import Gaussian, Noise, require_noise, require_sigma
 from dipops.operators import is_identity
 from dipops.priors import PixelPrior, Prior
-from dipops.problem import Problem
+from dipops.problem import Problem, require_problem
 from dipops.recipes import Recipe, debiased
 from dipops.solver import Result
 from dipops.solver.solve import solve
@@ -42,7 +44,7 @@ class Trial:
         rms_residual: root mean square of A(x) - y over what was measured, in image units.
         penalty: R(x) over the weight, the mean over the batch.
         estimate: what the rule computes of it: SURE's estimate of the mean squared error, Discrepancy's ratio; else NaN.
-        psnr: in dB, where the ground truth is known; only Oracle uses it.
+        psnr: in dB, of the image corrected for clipped noise, where the ground truth is known; only Oracle uses it.
     """
 
     weight: float
@@ -94,6 +96,10 @@ class SURE(Rule):
     Ramani, Blu and Unser, "Monte-Carlo SURE: a black-box optimization of regularization parameters", IEEE TIP 2008,
     equation 11. It needs the σ of normal noise and no ground truth, and solves each weight twice, in one batch.
 
+    For members with clipped noise, see :attr:`dipops.Problem.is_clipped`, it estimates the distance to the mean of y, to which
+    least squares lead, with the variance of clipped noise instead of σ². That is exact where Ax is linear in each value of y
+    over the range of its noise: Stein's lemma holds for normal noise alone.
+
     Raises:
         BadValue: on use, the noise is not known, zero, or not Gaussian.
     """
@@ -118,13 +124,12 @@ class SURE(Rule):
         return method
 
     def estimate(self, problem: Problem, images: Tensor) -> float:
-        """(‖Ax - y‖² + 2 σ² div) / m - σ² over the m values that were measured: an estimate of the mean squared error of Ax."""
+        """The mean of (Ax - y)² + v (2 ∂(Ax)/∂y - 1) over what was measured, v = σ²: an estimate of the mean squared error."""
         first, second = problem.operator(images).chunk(2)
-        sigma, probe = self._sigma(problem), self._probe(problem)
-        measured = torch.ones_like(problem.y) if problem.weights is None else (problem.weights > 0).to(problem.y)
-        divergence = float((measured * probe * (second - first)).sum()) / (sigma / _PROBE) ** 2
-        residual = float((measured * (first - problem.y).square()).sum())
-        return (residual + 2 * sigma**2 * divergence) / float(measured.expand_as(problem.y).sum()) - sigma**2
+        derivatives = (second - first) / self._probe(problem)
+        variances = problem.by_noise(partial(_variances, problem.y))
+        errors = (first - problem.y).square() + variances * (2 * derivatives - 1)
+        return float((errors if problem.weights is None else errors[(problem.weights > 0).expand_as(errors)]).mean())
 
     def scores(self, trials: Sequence[Trial]) -> list[float]:
         return [trial.estimate for trial in trials]
@@ -145,7 +150,7 @@ class SURE(Rule):
 class Discrepancy(Rule):
     """Morozov's principle: the data term is what the noise leaves on average. It tends to smooth too much.
 
-    Normal noise is taken to be clipped where all of y lies in [0, 1], as by :class:`dipops.stopping.Discrepancy`.
+    Normal noise is taken to be clipped as by :class:`dipops.stopping.Discrepancy`.
 
     Raises:
         BadValue: on use, the noise is not known or zero.
@@ -155,7 +160,6 @@ class Discrepancy(Rule):
 
     def estimate(self, problem: Problem, images: Tensor) -> float:
         """The data term over its expectation, both summed over the batch."""
-        problem = problem.with_clipped_noise()
         require_noise(problem.noise, "Discrepancy()")
         reached, expected = problem.data_terms(problem.operator(images))
         return float(reached.sum() / expected.sum())
@@ -252,6 +256,12 @@ def tune(
         BadValue: the weights are not positive and rising, or the rule needs a ground truth that is not there.
         BadType: SURE with a prior that is not on pixels.
     """
+    require_problem(problem)
+    require_instance(rule, Rule, "rule", "a rule of dipops.tune, such as SURE()", "look at dipops.tune")
+    require_method(method)
+    if isinstance(prior_of_weight, Prior) or not callable(prior_of_weight):
+        came = f"a {type(prior_of_weight).__name__} for prior_of_weight"
+        raise BadType(came, "a function from a weight to a prior", "write TotalVariation, the class itself, say")
     low, high = weights
     if not 0 < low < high < float("inf"):
         raise BadValue(f"weights = {weights}", "two positive numbers, rising", "the default is (1e-3, 1)")
@@ -283,6 +293,7 @@ class _Sweep:
     def visit(self, weight: float) -> None:
         """Solve at one weight, from the solution at the nearest one."""
         prior, problem = self.prior_of_weight(weight), self.rule.problem(self.problem)
+        require_instance(prior, Prior, "prior of a weight", "a prior, such as TotalVariation(weight)", "return one")
         if self.rule.needs_pixels and not prior.on_pixels:
             raise BadType(
                 f"{safe_repr(self.rule)} with {safe_repr(prior)}", "a prior on pixels", "use Discrepancy() for a generator"
@@ -321,8 +332,7 @@ class _Sweep:
         end = "" if 0 < best < len(trials) - 1 else ", at the end of the trials: a better weight may lie beyond"
         source = f"weight {weight:.4g} by {safe_repr(self.rule)}, residual {trials[best].rms_residual:.4g}{end}"
         recipe = Recipe(prior, method, method.steps, (), source, debiases=True)
-        result = debiased(self.problem, _members(self.results[weight], len(self.problem.y)))
-        return Tuned(weight, result, tuple(trials), self.rule, recipe)
+        return Tuned(weight, _answer(self.problem, self.results[weight]), tuple(trials), self.rule, recipe)
 
     def _ranked(self) -> tuple[list[Trial], int]:
         trials = [self.trials[weight] for weight in sorted(self.trials)]
@@ -331,7 +341,7 @@ class _Sweep:
 
 def _trial(problem: Problem, prior: Prior, weight: float, result: Result, rule: Rule) -> Trial:
     members = len(problem.y)
-    image = result.image[:members]
+    image, answer = result.image[:members], _answer(problem, result).image
     with torch.no_grad():
         penalty = deepcopy(prior).to(image).value(image)
         return Trial(
@@ -340,14 +350,20 @@ def _trial(problem: Problem, prior: Prior, weight: float, result: Result, rule: 
             rms_residual=float(problem.rms_residual(image).square().mean().sqrt()),
             penalty=float(penalty.mean()) / weight,
             estimate=rule.estimate(problem, result.image),
-            psnr=None if problem.truth is None else float(psnr(image, problem.truth, image_dims=image.ndim - 1).mean()),
+            psnr=None if problem.truth is None else float(psnr(answer, problem.truth, image_dims=answer.ndim - 1).mean()),
         )
 
 
-def _members(result: Result, count: int) -> Result:
-    """The first members of a batch."""
-    if len(result.image) == count:
-        return result
-    tensors = {name: value[:count] for name, value in vars(result).items() if isinstance(value, Tensor)}
-    curves = {name: curve[:, :count] for name, curve in result.trace.items()}
-    return replace(result, **tensors, source=result.source[:count], trace=curves)
+def _answer(problem: Problem, result: Result) -> Result:
+    """The members of the problem, which are the first of those that were solved, corrected for clipped noise."""
+    count = len(problem.y)
+    if len(result.image) > count:
+        tensors = {name: value[:count] for name, value in vars(result).items() if isinstance(value, Tensor)}
+        curves = {name: curve[:, :count] for name, curve in result.trace.items()}
+        result = replace(result, **tensors, source=result.source[:count], trace=curves)
+    return debiased(problem, result)
+
+
+def _variances(y: Tensor, noise: Noise) -> Tensor:
+    assert isinstance(noise, Gaussian)  # or the probe was refused
+    return noise.variances(y)

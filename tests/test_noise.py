@@ -1,9 +1,9 @@
 """Noise models: their moments, their data terms, their proxes, and what every method and rule makes of them."""
 
-import math
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 
@@ -36,6 +36,7 @@ from dipops import (
 from dipops.errors import BadType, BadValue
 from dipops.noise import Noise
 from dipops.operators import ExpectedClip
+from dipops.operators.sensor import clipped_noise_moments
 from dipops.stopping import Discrepancy
 from dipops.tune import SURE, tune
 from dipops.tune import Discrepancy as DiscrepancyWeight
@@ -87,20 +88,21 @@ def test_the_distance_is_the_negative_log_likelihood(name: str) -> None:
 @pytest.mark.parametrize("weights", [None, torch.tensor([1.0, 0.0, 0.5, 3.0], dtype=torch.float64)])
 @pytest.mark.parametrize("name", NOISES)
 def test_moreaus_identity_gives_the_prox_of_the_data_term(name: str, weights: torch.Tensor | None) -> None:
-    """u - σ prox of D* is where the gradient of D + (σ/2) (z - u/σ)² changes its sign, found by bisection."""
+    """u - σ prox of D* is where the gradient of D + (σ/2) (z - u/σ)² changes its sign, found by bisection.
+
+    The most negative u lead below 0, and below y / 1000, where a tangent replaces Poisson's D.
+    """
     noise, step = NOISES[name], 0.7
     y = torch.tensor([0.5, 0.2, 0.9, 0.0], dtype=torch.float64)
-    u = torch.tensor([0.4, -0.3, 1.2, 0.9], dtype=torch.float64)
-    z = (u - noise.prox_conjugate(u, step, y, weights)) / step
     w = torch.ones_like(y) if weights is None else weights
-    grid = torch.linspace(-3, 3, 600_001, dtype=torch.float64)[:, None]
-    if isinstance(noise, Poisson):
-        allowed = (grid + noise.background > 0) | (w == 0)
-    else:
-        allowed = torch.ones_like(grid, dtype=torch.bool)
-    values = w * noise.distances(grid.expand(-1, 4), y.expand(len(grid), 4)) + 0.5 * step * (grid - u / step).square()
-    best = grid[torch.where(allowed, values, math.inf).argmin(0), 0]
-    torch.testing.assert_close(z, best, atol=2e-5, rtol=0)
+    for u in torch.tensor([-5000.0, -5.0, -0.3, 0.4, 1.2], dtype=torch.float64):
+        low, high = torch.full_like(y, -1e4), torch.full_like(y, 1e4)
+        for _ in range(60):
+            z = ((low + high) / 2).requires_grad_()
+            (slope,) = torch.autograd.grad((w * noise.distances(z, y) + 0.5 * step * (z - u / step).square()).sum(), z)
+            low, high = torch.where(slope < 0, z.detach(), low), torch.where(slope < 0, high, z.detach())
+        ours = (u - noise.prox_conjugate(u.expand(4), step, y, weights)) / step
+        torch.testing.assert_close(ours, low, atol=1e-8, rtol=1e-8)
 
 
 @pytest.mark.parametrize("name", NOISES)
@@ -231,6 +233,32 @@ def test_debias_inverts_the_expected_clip_and_the_recipe_uses_it() -> None:
     assert float(metrics.psnr(tuned.result.image, x)) > float(metrics.psnr(plain.image, x)) + 2
     as_gaussian = tune(replace(noisy, noise=Gaussian(50 / 255)), TotalVariation, SURE(), progress=False)
     assert as_gaussian.result.image.equal(tuned.result.image), "y in [0, 1] says that the noise was clipped"
+
+
+@pytest.mark.parametrize("sigma", [1e-6, 1e-4, 1e-2, 0.3])
+def test_clipped_noise_is_as_exact_for_small_sigma(sigma: float) -> None:
+    near = torch.linspace(0, min(10 * sigma, 1), 1001, dtype=torch.float64)
+    for values in (near, 1 - near):
+        means, variances = clipped_noise_moments(values, sigma)
+        torch.testing.assert_close(ClippedGaussian(sigma).debias(means), values, atol=1e-5 * sigma, rtol=0)
+        torch.testing.assert_close(2 * ClippedGaussian(sigma).expected(means), variances, atol=0, rtol=1e-5)
+
+
+@pytest.mark.parametrize("sigma", [1e-3, 0.1, 0.3, 0.5])
+def test_the_variance_of_clipped_noise_is_estimated_from_what_it_leaves(sigma: float) -> None:
+    noise = ClippedGaussian(sigma)
+    for clean in (0.0, 0.5 * sigma, sigma, 3 * sigma, 0.5, 1 - sigma):
+        y = noise.draw(torch.full((400_000,), min(clean, 1.0), dtype=torch.float64), torch.Generator().manual_seed(0))
+        assert float(noise.variances(y).mean()) == pytest.approx(float(y.var()), abs=0.06 * sigma**2)
+        assert float(Gaussian(sigma).variances(y).mean()) == pytest.approx(sigma**2)
+
+
+def test_parameters_of_noise_are_plain_numbers() -> None:
+    tenth = np.float32(0.1)
+    noises = Gaussian(tenth), ClippedGaussian(tenth), Poisson(tenth, tenth), Laplace(tenth), Gaussian(0)
+    for noise in noises:
+        assert {type(value) for value in vars(noise).values()} == {float}
+        assert "np." not in repr(noise)
 
 
 def test_the_expected_clip_obeys_the_laws_and_is_a_mean() -> None:

@@ -9,16 +9,21 @@ import torch
 from dipops import (
     ClippedGaussian,
     ConjugateGradient,
+    DifferentiableOperator,
     Identity,
     LanczosDownsampler,
     LinearOperator,
     Mask,
+    NoPrior,
     Poisson,
+    PrimalDual,
     Problem,
     TotalVariation,
+    estimate,
     images,
     metrics,
     project,
+    recipes,
     solve,
     stack,
 )
@@ -30,12 +35,20 @@ Y = torch.rand(1, 3, 8, 8)
 
 
 class TwoKinds(LinearOperator):
-    def __init__(self) -> None:
+    """With a tensor in float64, or with outputs in it."""
+
+    def __init__(self, doubles: bool = False) -> None:
         super().__init__((1, 4, 4))
-        self.kernel = torch.ones(1, dtype=torch.float64)
+        self.kernel = torch.ones(1, dtype=torch.float32 if doubles else torch.float64)
+        self.doubles = doubles
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x * self.kernel.to(x)
+        return x.double() if self.doubles else x * self.kernel.to(x)
+
+
+class Reciprocal(DifferentiableOperator):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 1 / x
 
 
 @pytest.mark.parametrize(
@@ -63,6 +76,27 @@ class TwoKinds(LinearOperator):
         (lambda: Problem(Identity(Y.shape[1:]).bfloat16(), Y.bfloat16()), BadValue, "y in bfloat16"),
         (lambda: Problem(IDENTITY, Y - 2, Poisson(5)), BadValue, "192 values below 0.*Poisson"),
         (lambda: Problem(IDENTITY, Y).repeat(0), BadValue, "runs = 0"),
+        (lambda: Problem(lambda x: x, Y), BadType, "a function for the operator; expected an operator, such as"),
+        (lambda: Problem(torch.nn.Identity(), Y), BadType, r"a torch.nn.*\.Identity for the operator"),
+        (lambda: Problem(Identity, Y), BadType, "the class Identity for the operator.*make an instance"),
+        (lambda: Problem.simulate(Identity, Y, 0), BadType, "the class Identity for the operator"),
+        (lambda: Problem.simulate(IDENTITY, Y * math.nan, 0), BadValue, "^x with 192 of 192 values NaN"),
+        (lambda: Problem.simulate(TwoKinds(doubles=True), Y[:, :1, :4, :4], 0), BadValue, "TwoKinds.* gives float64"),
+        (lambda: Problem.simulate(Reciprocal((1, 8, 8)), 0 * Y[:, :1], 0), BadValue, r"A\(x\) of Reciprocal.* with 64 of 64"),
+        (lambda: Problem(IDENTITY, torch.stack([Y[0], 9 * Y[0]]), 4), BadValue, "σ = 4"),
+        (lambda: solve(Y, NoPrior()), BadType, "a torch.Tensor for the problem; expected a Problem; write Problem"),
+        (lambda: estimate(Y, NoPrior()), BadType, "a torch.Tensor for the problem"),
+        (lambda: project(Y, Y), BadType, "a torch.Tensor for the problem"),
+        (lambda: recipes.denoise().solve(Y), BadType, "a torch.Tensor for the problem"),
+        (lambda: solve(Problem(IDENTITY, Y), NoPrior), BadType, "the class NoPrior for the prior"),
+        (
+            lambda: solve(Problem(IDENTITY, Y), recipes.denoise()),
+            BadType,
+            "a dipops.recipes.Recipe for the prior.*recipe.solve",
+        ),
+        (lambda: solve(Problem(IDENTITY, Y), NoPrior(), PrimalDual), BadType, "the class PrimalDual for the method"),
+        (lambda: solve(Problem(IDENTITY, Y), NoPrior(), "Adam"), BadType, "a str for the method.*leave it out"),
+        (lambda: estimate(Problem(IDENTITY, Y), NoPrior(), 3), BadType, "a int for the method"),
     ],
 )
 def test_a_problem_refuses(make, kind: type, words: str) -> None:
@@ -184,3 +218,34 @@ def test_simulate_compares_sigma_with_what_is_measured_and_not_with_its_noise(si
     x = images.portrait(32)
     with pytest.raises(BadValue, match="in the units of y"):
         Problem.simulate(Identity(x.shape), x, sigma)
+
+
+def test_each_member_has_clipped_noise_by_itself() -> None:
+    x = 0.1 * images.portrait(32)
+    noisy = Problem.simulate(Identity(x.shape), x, 0.1)
+    batch = Problem(noisy.operator, torch.cat([noisy.y.clamp(0, 1), noisy.y]), 0.1)
+    assert batch.is_clipped == (True, False)
+    both = batch.data_terms(x.repeat(2, 1, 1, 1))
+    for member, y in enumerate(batch.y):
+        alone = Problem(batch.operator, y, 0.1).data_terms(x[None])
+        torch.testing.assert_close([term[member] for term in both], [term[0] for term in alone], rtol=1e-6, atol=0)
+    result = solve(batch, TotalVariation(0.1), progress=False)
+    debiased = recipes.debiased(batch, result)
+    assert debiased.debiased.tolist() == [True, False]
+    assert recipes.debiased(batch, debiased).image.equal(debiased.image)
+    assert debiased.image.equal(torch.stack([ClippedGaussian(0.1).debias(result.image[0]), result.image[1]]))
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 4), (1, 4, 4), (3, 1, 1), (3, 4, 4), (1, 3, 4, 4), (3, 1, 4, 4), (3, 3, 4, 1)])
+def test_weights_broadcast_to_a_measurement(shape: tuple[int, ...]) -> None:
+    """Three images of three channels: with three dimensions the first are channels, with four the batch."""
+    weights = torch.rand(shape, generator=torch.Generator().manual_seed(0)) + 0.5
+    problem = Problem(Identity((3, 4, 4)), torch.rand(3, 3, 4, 4), weights=weights)
+    assert problem.weights is not None
+    assert problem.weights.expand(3, 3, 4, 4).equal(weights.expand(3, 3, 4, 4))
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 4, 4), (2, 3, 4, 4), (1, 3, 3, 4, 4), (1, 1, 1, 4, 4)])
+def test_weights_that_do_not_broadcast_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(BadValue, match="weights has shape|weights of 2 members"):
+        Problem(Identity((3, 4, 4)), torch.rand(3, 3, 4, 4), weights=torch.ones(shape))

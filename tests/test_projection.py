@@ -1,9 +1,12 @@
 """Data consistency: the nearest image that satisfies Ax = y."""
 
+from functools import partial
+
 import pytest
 import torch
 
 from dipops import (
+    Descent,
     FiniteDifferences,
     Identity,
     LanczosDownsampler,
@@ -20,6 +23,7 @@ from dipops import (
 )
 from dipops.errors import BadValue, NotLinear
 from dipops.operators.interface import DifferentiableOperator, LinearOperator
+from dipops.recipes import Recipe
 from dipops.testing.examples import EXAMPLES
 
 SHAPE = (2, 9, 12)
@@ -97,6 +101,27 @@ def test_a_recipe_projects_where_there_is_no_noise(name: str) -> None:
     assert float(clean.objective) < 1e-4
     assert not noisy.projected
     assert float(noisy.data_psnr) < 40
+
+
+class Faint(LinearOperator):
+    """Two pixels, of which the second is measured a thousand times weaker."""
+
+    def __init__(self) -> None:
+        super().__init__((2,))
+        self.gains = torch.tensor([1.0, 1e-3])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.gains * x
+
+
+def test_a_recipe_projects_each_member_by_itself() -> None:
+    y = torch.tensor([[0.1, 0.0], [0.0, 0.1]])
+    recipe = Recipe(NoPrior(initial=torch.zeros(2)), Descent(partial(torch.optim.Adam, lr=1e-6)), 1, (), "", projects=True)
+    result = recipe.solve(Problem(Faint(), y, 0), progress=False)
+    assert result.projected.tolist() == [True, False]
+    for member in range(2):
+        alone = recipe.solve(Problem(Faint(), y[member], 0), progress=False)
+        torch.testing.assert_close(result.image[member], alone.image[0])
 
 
 def test_projection_brings_an_image_nearer_to_the_ground_truth() -> None:

@@ -165,6 +165,31 @@ def test_held_out_pixels_of_a_mask_are_known_ones() -> None:
     assert (fitted.weights > 0).equal(((mask > 0) & ~held_out).expand(1, 3, 16, 16))
 
 
+@pytest.mark.parametrize("shape", [(40,), (12, 12), (2, 12, 12), (2, 6, 6, 6)])
+def test_measurements_of_any_shape_can_be_held_out(shape: tuple[int, ...]) -> None:
+    given = Problem(Identity(shape), torch.rand(2, *shape, generator=torch.Generator().manual_seed(0)))
+    chosen, fitted = HeldOut(0.3).chosen(given), HeldOut(0.3).fitted(given)
+    assert chosen.shape == ((1, *shape[1:]) if len(shape) > 2 else shape)
+    assert fitted.weights is not None
+    assert (fitted.weights[0] == 0).equal(chosen.expand(shape))
+    result = solve(given, NoPrior(), steps=20, callbacks=[HeldOut(0.3, 20)], progress=False)
+    assert result.source == ("kept", "kept")
+
+
+def test_the_discrepancy_stops_each_member_by_its_own_noise() -> None:
+    """Only the residual of the first member is clipped: far below σ where the other's is σ."""
+    dark = torch.full((1, 32, 32), 0.02)
+    noisy = Problem.simulate(Identity(dark.shape), dark, 0.1)
+    batch = Problem(noisy.operator, torch.cat([noisy.y.clamp(0, 1), noisy.y]), 0.1)
+    for size in torch.linspace(0.03, 0.12, 10):
+        image = batch.y + size
+        rule = Discrepancy()
+        rule.start(batch)
+        rule.update(1, image, image)
+        alone = [_stops(Discrepancy(), Problem(batch.operator, y, 0.1), image[k : k + 1]) for k, y in enumerate(batch.y)]
+        assert rule.done.tolist() == alone
+
+
 @pytest.mark.parametrize("rule", [ExponentialVariance(0.05, patience=100), WindowedVariance(90, patience=100)])
 def test_a_variance_stops_a_recorded_run_near_its_best(rule) -> None:
     """The settings are those that the benchmarks chose on other images."""
@@ -208,7 +233,7 @@ def test_a_downsampled_measurement_can_be_held_out() -> None:
         (lambda: WindowedVariance(1), "window = 1"),
         (lambda: ExponentialVariance(1.0), "alpha = 1.0"),
         (lambda: ExponentialVariance(patience=-1), "patience = -1"),
-        (lambda: HeldOut().fitted(Problem(Identity((5,)), torch.rand(1, 5))), "another stopping rule"),
+        (lambda: HeldOut().fitted(Problem(Identity((1,)), torch.rand(1, 1))), "of 1 measured values held out"),
     ],
 )
 def test_rules_refuse(make, words: str) -> None:

@@ -203,8 +203,8 @@ def _nothing_measured(case: Case) -> bool:
 
 
 def _too_few_to_hold_out(case: Case) -> bool:
-    """Whether a pixel in a few is none, or all, of those that were measured."""
-    return len(case.operator.out_shape) != 3 or int((case.problem or case).y[0].numel()) < 150
+    """Whether a value in a few is none, or all, of those that were measured."""
+    return int((case.problem or case).y[0].numel()) < 150
 
 
 def _network_does_not_fit(case: Case) -> bool:
@@ -300,9 +300,11 @@ REFUSALS = (
         "held-out pixels are pixels",
         lambda case, c: c.rule == "held out" and _too_few_to_hold_out(case),
         BadValue,
-        "HeldOut on|pixels held out",
+        "values held out",
     ),
-    Refusal("held-out pixels cannot be watched", lambda case, c: c.rule == "observed held out", BadValue, "Observe|HeldOut on"),
+    Refusal(
+        "held-out pixels cannot be watched", lambda case, c: c.rule == "observed held out", BadValue, "Observe|values held out"
+    ),
     Refusal(
         "the oracle needs the truth", lambda case, c: c.rule in ("oracle", "looks on") and not c.truth, BadValue, "ground truth"
     ),

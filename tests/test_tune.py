@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from dipops import (
+    ClippedGaussian,
     DeepImagePrior,
     Descent,
     DifferentiableOperator,
@@ -33,8 +34,10 @@ from dipops import (
     plot,
     recipes,
     solve,
+    stopping,
 )
 from dipops.errors import BadType, BadValue
+from dipops.operators.sensor import clipped_noise_moments
 from dipops.recipes import Recipe
 from dipops.tune import SURE, Discrepancy, LCurve, Oracle, Rule, Tuned, tune
 
@@ -165,6 +168,16 @@ class Gamma(DifferentiableOperator):
         (lambda p: tune(replace(p, noise=Laplace(0.1)), TotalVariation, SURE()), BadValue, "use Discrepancy"),
         (lambda p: TotalVariation("a"), BadType, "weight = 'a'"),
         (lambda p: compare(p, {}), BadValue, "at least one"),
+        (lambda p: compare(p.y, {"TV": TotalVariation(0.1)}), BadType, "a torch.Tensor for the problem"),
+        (lambda p: compare(p, [TotalVariation(0.1)]), BadType, "a list for the priors; expected a dict"),
+        (lambda p: compare(p, {"TV": TotalVariation}), BadType, "the class TotalVariation for the prior 'TV'"),
+        (lambda p: compare(p, {"TV": 0.1}), BadType, "a float for the prior 'TV'"),
+        (lambda p: tune(p.y, TotalVariation, SURE()), BadType, "a torch.Tensor for the problem"),
+        (lambda p: tune(p, TotalVariation, SURE), BadType, "the class SURE for the rule"),
+        (lambda p: tune(p, TotalVariation, stopping.Discrepancy()), BadType, r"a dipops.stopping.*\.Discrepancy for the rule"),
+        (lambda p: tune(p, TotalVariation(0.1), SURE()), BadType, "a TotalVariation for prior_of_weight"),
+        (lambda p: tune(p, lambda w: w, SURE()), BadType, "a float for the prior of a weight"),
+        (lambda p: tune(p, TotalVariation, SURE(), method=PrimalDual), BadType, "the class PrimalDual for the method"),
     ],
 )
 def test_tuning_and_comparing_refuse(call, kind: type, words: str, problem: Problem) -> None:
@@ -197,8 +210,35 @@ def test_sure_holds_for_a_sum_of_penalties_on_pixels() -> None:
     assert all(trial.psnr is not None for trial in both.trials)
 
 
+@pytest.mark.parametrize("noise", [ClippedGaussian(0.3), Gaussian(0.3)], ids=repr)
+def test_sure_holds_for_clipped_noise(noise: Gaussian) -> None:
+    """Every estimate is near the distance to the mean of y, where Stein's lemma for normal noise gives -0.02."""
+    x = images.portrait(64)[:1]
+    problem = replace(Problem.simulate(Identity(x.shape), x, ClippedGaussian(0.3)), noise=noise)
+    tuned = tune(problem, TotalVariation, SURE(), weights=(0.03, 1.0), progress=False)
+    mean = clipped_noise_moments(x.double(), 0.3)[0].float()
+    for trial in tuned.trials:
+        error = (solve(problem, TotalVariation(trial.weight), progress=False).image - mean).square().mean()
+        assert trial.estimate == pytest.approx(float(error), rel=0.3)
+    best = tune(problem, TotalVariation, Oracle(), weights=(0.03, 1.0), progress=False)
+    scores = [float(metrics.psnr(found.result.image, x[None])) for found in (tuned, best)]
+    assert scores[0] > scores[1] - 0.5
+    assert max(trial.psnr for trial in best.trials) == pytest.approx(scores[1], abs=1e-4)
+
+
+def test_a_comparison_corrects_every_answer_for_clipped_noise() -> None:
+    x = 0.2 * images.portrait(32)
+    problem = Problem.simulate(Identity(x.shape), x, ClippedGaussian(0.2))
+    recipe = Recipe(TotalVariation(0.1), PrimalDual(), PrimalDual().steps, (), "", debiases=True)
+    results = compare(problem, {"prior": TotalVariation(0.1), "recipe": recipe}, progress=False).results
+    assert results["prior"].image.equal(results["recipe"].image)
+    assert all(bool(result.debiased) for result in results.values())
+
+
 def test_the_noise_level_is_estimated() -> None:
     x = images.photograph()
     for sigma in (0.02, 0.1):
         noisy = Problem.simulate(Identity(x.shape), x, sigma).y
         assert images.noise_level(noisy) == pytest.approx(sigma, abs=0.005)
+        with pytest.raises(BadValue, match="a batch of 2; expected one image"):
+            images.noise_level(torch.cat([noisy, noisy]))

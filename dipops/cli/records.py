@@ -14,7 +14,7 @@ from dipops.problem import Problem
 from dipops.recipes import Recipe
 from dipops.solver import Result
 
-_AS_THEY_ARE = ("seed", "steps", "seconds", "message", "source", "projected", "rollbacks", "precision")
+_AS_THEY_ARE = ("seed", "steps", "seconds", "message", "source", "rollbacks", "precision")
 
 
 def write_record(output: Path, record: dict[str, Any]) -> None:
@@ -47,9 +47,10 @@ def result_record(problem: Problem, result: Result) -> dict[str, Any]:
         "runs": len(result.image),
         "image_steps": result.image_steps.tolist(),
         "objective": float(result.objective.mean()),
-        "data_psnr_db": float(result.data_psnr.mean() if result.debiased else problem.data_psnr(image)[0]),
+        "data_psnr_db": float(result.data_psnr.mean() if result.debiased.all() else problem.data_psnr(image)[0]),
         "noise": safe_repr(problem.noise),
-        "debiased": result.debiased,
+        "projected": bool(result.projected.all()),
+        "debiased": bool(result.debiased.all()),
         "device": str(problem.y.device),
     }
     if std is not None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from dipops._tools.precision import Precision
-from dipops.errors import require_integer
+from dipops.errors import require_instance, require_integer
 from dipops.priors import Prior
 from dipops.problem import Problem
 from dipops.stopping import Mean, StopRule
@@ -52,7 +52,8 @@ class Slowing(Protocol):
     It gives the objective in every step.
 
     Attributes:
-        reference_level: the objective up to which a rise is normal: for a sampler that of the ground truth, for a descent 0.
+        reference_level: an objective below which rises are normal and do not count: for a sampler what the noise leaves of the
+            data term, for a descent 0.
     """
 
     reference_level: float
@@ -62,8 +63,9 @@ class Slowing(Protocol):
         ...
 
 
+@runtime_checkable
 class Method(Protocol):
-    """A way to solve min over θ of ½ ‖A(g(θ)) - y‖² + R(g(θ)).
+    """A way to solve min over θ of D(A(g(θ)), y) + R(g(θ)).
 
     Attributes:
         steps: number of steps where ``solve`` is not given one.
@@ -78,6 +80,12 @@ class Method(Protocol):
     def start(self, problem: Problem, prior: Prior, generators: Sequence[torch.Generator]) -> Iteration:
         """Begin on a prior that has been started for the problem; the generators are one for each member of the batch."""
         ...
+
+
+def require_method(method: Method | None) -> None:
+    """Refuse what is neither None nor a method, such as its class, with BadType."""
+    if method is not None:
+        require_instance(method, Method, "method", "a method, such as Descent()", "leave it out for the default")
 
 
 def require_steps(method: Method) -> None:

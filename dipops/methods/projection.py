@@ -10,7 +10,7 @@ from dipops.noise import require_least_squares
 from dipops.operators import LinearOperator, measures_pixels
 from dipops.operators.checks import require_batch
 from dipops.priors import NoPrior
-from dipops.problem import Problem
+from dipops.problem import Problem, require_problem
 
 _STEPS = 200
 
@@ -35,6 +35,7 @@ def project(problem: Problem, x: Tensor) -> Tensor:
         BadType, BadValue: x is not what the operator takes, there are not as many images as measurements, or the noise is
             not Gaussian.
     """
+    require_problem(problem)
     operator = problem.operator
     require_least_squares(problem.noise, "project", "leave the answer as it is")
     if not isinstance(operator, LinearOperator):

@@ -58,7 +58,7 @@ def estimate(problem: Problem, prior: Prior, method: Method | None = None, steps
     Raises:
         as ``solve`` before its first step.
     """
-    require_solvable(prior, (), steps)
+    require_solvable(problem, prior, method, (), steps)
     method = method or default_method(problem, prior)
     problem = own_problem(problem, method)
     prior, iteration = start(problem, prior, method)

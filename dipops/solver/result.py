@@ -33,8 +33,8 @@ class Result:
         message: why the solve ended, in words.
         source: which image the answer of each member is: "stopped" for the image of a rule that stopped, "kept" for the image
             that a rule keeps so far, "average" for the average of the outputs, "last" for the last output.
-        projected: whether the answer was then moved to the nearest image that satisfies Ax = y.
-        debiased: whether the answer was then corrected for clipped noise; objective and data_psnr are those before.
+        projected: whether the answer was then moved to the nearest image that satisfies Ax = y, (N,).
+        debiased: whether the answer was then corrected for clipped noise, (N,); objective and data_psnr are those before.
         image_steps: the steps that the members of ``image`` are from, (N,).
         last: the last output.
         average: the average at the end, or None where there was none.
@@ -56,6 +56,8 @@ class Result:
     status: Status
     message: str
     source: tuple[Source, ...]
+    projected: Tensor
+    debiased: Tensor
     image_steps: Tensor = field(repr=False)
     last: Tensor = field(repr=False)
     average: Tensor | None = field(repr=False)
@@ -70,8 +72,6 @@ class Result:
     precision: Precision
     seconds: float
     seed: int
-    projected: bool = False
-    debiased: bool = False
 
     def ensemble(self, runs: int | None = None) -> "Ensemble":
         """Mean and standard deviation of the runs of ``problem.repeat(runs)``; by default all members are runs of one image.

@@ -12,11 +12,12 @@ from dipops._tools.allocator import reused_memory
 from dipops._tools.batches import per_image
 from dipops._tools.defaults import usual_defaults
 from dipops._tools.progress import progress_bar
-from dipops.errors import BadType, require_integer, safe_repr
+from dipops.errors import BadType, require_instance, require_integer, safe_repr
 from dipops.methods import Descent, Method, default_method
+from dipops.methods.interface import require_method
 from dipops.operators import LinearOrDifferentiableOperator
 from dipops.priors import Prior
-from dipops.problem import Problem
+from dipops.problem import Problem, require_problem
 from dipops.solver.checkpoint import Checkpoint, fingerprint
 from dipops.solver.divergence import Health
 from dipops.solver.result import Result, Source, Status
@@ -69,11 +70,12 @@ def solve(
         progress: whether to show a bar.
 
     Raises:
+        BadType: something is not what it is called, such as a class instead of its instance.
         BadValue: steps is not positive, or prior and problem do not fit.
         BadFile: the checkpoint cannot be written, or is damaged or of another solve; it is then left as it was.
         Diverged: the objective was not finite before a first good state, at five ever lower learning rates.
     """
-    require_solvable(prior, callbacks or (), steps)
+    require_solvable(problem, prior, method, callbacks or (), steps)
     require_integer("seed", seed, 0, "leave it out for 0")
     method, given = method or default_method(problem, prior), problem
     problem = own_problem(problem, method)
@@ -119,11 +121,14 @@ def _default_callbacks(problem: Problem, prior: Prior, method: Method) -> Sequen
     return [Discrepancy()] if problem.is_noisy and not prior.on_pixels and isinstance(method, Descent) else []
 
 
-def require_solvable(prior: Prior, callbacks: Sequence[object], steps: int | None) -> None:
-    """Refuse what newcomers write instead of a prior, callbacks or steps; raises as ``solve``."""
-    if not isinstance(prior, Prior):
-        advice = "write recipe.solve(problem)" if hasattr(prior, "prior") else "make an instance of the class"
-        raise BadType(f"a {type(prior).__name__} for a prior", "one such as DeepImagePrior()", advice)
+def require_solvable(
+    problem: Problem, prior: Prior, method: Method | None, callbacks: Sequence[object], steps: int | None
+) -> None:
+    """Refuse what newcomers write instead of the arguments of ``solve``; raises as it does."""
+    require_problem(problem)
+    advice = "write recipe.solve(problem)" if hasattr(prior, "prior") else "write TotalVariation(0.1), say"
+    require_instance(prior, Prior, "prior", "a prior, such as DeepImagePrior()", advice)
+    require_method(method)
     for callback in callbacks:
         if isinstance(callback, type) or not (isinstance(callback, StopRule | Observe) or callable(callback)):
             expected = "a stopping rule, Observe(rule) or a function of a Step"
@@ -181,6 +186,8 @@ def _result(run: Run, prior: Prior, seed: int, operator: LinearOrDifferentiableO
         data_psnr=data_psnr.cpu(),
         observed=tuple(Observed(rule.image, rule.image_steps.cpu(), rule.done.cpu()) for rule in run.observed),
         operator=operator,
+        projected=torch.zeros(len(image), dtype=torch.bool),
+        debiased=torch.zeros(len(image), dtype=torch.bool),
         trace=run.trace.window(0, run.index),
         steps=run.index,
         rollbacks=run.guard.rollbacks if run.guard else 0,

@@ -17,8 +17,8 @@ class Discrepancy(StopRule):
     """The discrepancy principle: stop once the data term of the output is what the noise leaves on average.
 
     For normal noise the root mean square of the residual is then σ (Morozov 1966). An average lags behind: the one that is kept
-    is the first whose outputs centre on that step. Normal noise is taken to be clipped where all of y lies in [0, 1], see
-    :meth:`dipops.Problem.with_clipped_noise`: near black and white it is weaker than σ and no longer of mean zero.
+    is the first whose outputs centre on that step. Normal noise is taken to be clipped for members whose y lies in [0, 1], see
+    :attr:`dipops.Problem.is_clipped`: near black and white it is weaker than σ and no longer of mean zero.
 
     Raises:
         BadValue: on start, the noise is not known or zero.
@@ -28,8 +28,8 @@ class Discrepancy(StopRule):
 
     def start(self, problem: Problem, mean: Mean | None = None) -> None:
         super().start(problem, mean)
-        self._problem, self._mean = problem.with_clipped_noise(), mean
-        self._noise = require_noise(self._problem.noise, "Discrepancy()")
+        self._problem, self._mean = problem, mean
+        self._noise = require_noise(problem.noise, "Discrepancy()")
         self._reached = torch.zeros_like(self.image_steps)
 
     def update(self, index: int, image: Tensor, answer: Tensor) -> None:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from dipops._tools.seeds import stream
 from dipops.errors import BadValue, require_number
+from dipops.operators.differences import has_channels
 from dipops.problem import Problem
 from dipops.stopping.averages import Mean
 from dipops.stopping.interface import LowestRule, require_patience
@@ -20,12 +21,13 @@ class HeldOut(LowestRule):
     is independent from pixel to pixel.
 
     Attributes:
-        fraction: of the measured pixels, all channels of a pixel together.
+        fraction: of what was measured: of the pixels of (C, H, W) and more dimensions, all channels of a pixel together, or
+            else of the values.
         patience: stop when the error on them has not fallen for so many steps.
 
     Raises:
-        BadValue: the fraction is not between 0 and 1, or the patience not positive; on start, measurements that are not
-            (C, H, W).
+        BadValue: the fraction is not between 0 and 1, or the patience not positive; on start, nothing or all of a measurement
+            is held out.
     """
 
     fraction: float = 0.1
@@ -46,16 +48,15 @@ class HeldOut(LowestRule):
         self._held_out = self._parted(problem, self.chosen(problem))
 
     def chosen(self, problem: Problem) -> Tensor:
-        """Which pixels are held out, (1, H, W); the same for the same size."""
+        """What is held out, of the shape of a measurement, or with one channel for all; the same for the same size."""
         shape = problem.operator.out_shape
-        if len(shape) != 3:
-            raise BadValue(f"HeldOut on measurements of shape {shape}", "(C, H, W)", "use another stopping rule")
-        chosen = torch.rand(1, *shape[1:], generator=stream(0, "held out"), dtype=torch.float32) < self.fraction
+        pixels = (1, *shape[1:]) if has_channels(shape) else shape
+        chosen = torch.rand(pixels, generator=stream(0, "held out"), dtype=torch.float32) < self.fraction
         chosen = chosen.to(problem.y.device)
         known = torch.ones_like(problem.y[:1], dtype=torch.bool) if problem.weights is None else problem.weights > 0
         for member in known:
             if not (chosen & member).any() or not (~chosen & member).any():
-                came = f"{int((chosen & member).any(0).sum())} of {int(member.any(0).sum())} measured pixels held out"
+                came = f"{int((chosen & member).sum())} of {int(member.sum())} measured values held out"
                 raise BadValue(came, "some, and not all", "choose another fraction")
         return chosen
 
