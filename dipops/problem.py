@@ -1,6 +1,6 @@
 """What is to be solved: an operator, its measurements, and what is known about them."""
 
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -161,6 +161,16 @@ class Problem:
     def weighted(self, values: Tensor) -> Tensor:
         """Values (N, *out_shape) times the weights."""
         return values if self.weights is None else self.weights * values
+
+    def where_measured(self, values: Tensor) -> Tensor:
+        """Values (N, *out_shape), and 0 where the weights are 0."""
+        return values if self.weights is None else torch.where(self.weights > 0, values, 0)
+
+    def without(self, image: Tensor) -> "Problem":
+        """The problem whose images are x - image, for a linear operator; its truth stays that of x."""
+        rest = copy(self)
+        object.__setattr__(rest, "y", self.where_measured(self.y - self.operator(image)))
+        return rest
 
     def with_clipped_noise(self) -> "Problem":
         """The same problem with its normal noise as ClippedGaussian, where all of y is in [0, 1], as in 8-bit files.
