@@ -1,7 +1,7 @@
 """What is to be solved: an operator, its measurements, and what is known about them."""
 
 from collections.abc import Callable
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -199,6 +199,16 @@ class Problem:
     def weighted(self, values: Tensor) -> Tensor:
         """Values (N, *out_shape) times the weights."""
         return values if self.weights is None else self.weights * values
+
+    def where_measured(self, values: Tensor) -> Tensor:
+        """Values (N, *out_shape), and 0 where the weights are 0."""
+        return values if self.weights is None else torch.where(self.weights > 0, values, 0)
+
+    def without(self, image: Tensor) -> "Problem":
+        """The problem whose images are x - image, for a linear operator; its truth stays that of x."""
+        rest = copy(self)
+        object.__setattr__(rest, "y", self.where_measured(self.y - self.operator(image)))
+        return rest
 
     def repeat(self, runs: int) -> "Problem":
         """The same problem ``runs`` times as a batch; each member of a solve starts from its own seed.

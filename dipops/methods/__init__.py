@@ -6,10 +6,10 @@ from dipops.methods.descent import ADAM, Descent, MakeOptimizer
 from dipops.methods.interface import Iteration, Method, Slowing
 from dipops.methods.langevin import Langevin
 from dipops.methods.muon import MuonThenAdam
-from dipops.methods.primal_dual import PrimalDual, SeparableIteration
+from dipops.methods.primal_dual import PrimalDual
 from dipops.methods.projection import project
 
 __all__ = [
     "ADAM", "ConjugateGradient", "Descent", "Iteration", "Langevin", "MakeOptimizer", "Method",
-    "MuonThenAdam", "PrimalDual", "SeparableIteration", "Slowing", "default_method", "project",
+    "MuonThenAdam", "PrimalDual", "Slowing", "default_method", "project",
 ]  # fmt: skip

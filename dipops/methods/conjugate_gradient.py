@@ -11,12 +11,14 @@ from dipops._tools.batches import per_image, power
 from dipops._tools.precision import Precision
 from dipops._tools.state import Stateful
 from dipops.errors import BadType, require_positive, safe_repr
-from dipops.methods.convergence import CHANGE, by_change
+from dipops.methods.convergence import ERROR, Convergence, contrast
 from dipops.methods.interface import require_steps
 from dipops.noise import require_least_squares
 from dipops.operators import LinearOperator, stack
 from dipops.priors import NoPrior, Prior, Tikhonov
 from dipops.problem import Problem
+
+_MEMORY = 0.8  # the lengths of single steps differ by up to 1e5 where A is ill-conditioned
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ class ConjugateGradient:
     rounding alone is left as it is.
 
     Attributes:
-        tolerance: stop where the relative change ‖x_k - x_(k-1)‖ / ‖x_k - mean(x_k)‖ falls to it.
+        tolerance: where to stop: k m / ‖x - mean(x)‖ after k steps, an estimate of the relative error, where m is how far the
+            latest steps moved x.
         steps: number of steps at most where ``solve`` is not given one.
         every: number of steps between two reads of values from the device.
 
@@ -36,7 +39,7 @@ class ConjugateGradient:
         BadValue: one is not positive.
     """
 
-    tolerance: float = CHANGE
+    tolerance: float = ERROR
     steps: int = 500
     every: int = 25
 
@@ -68,11 +71,11 @@ class ConjugateGradient:
 class ConjugateGradientIteration(Stateful):
     """CGLS on the stack of √w A and √μ L, each image of the batch with its own step lengths."""
 
-    state = ("x", "residual", "slope", "direction", "power", "largest")
+    state = ("x", "residual", "slope", "direction", "power", "largest", "moved", "index")
     mean = None
     precision: Precision = "full"
 
-    def __init__(self, problem: Problem, prior: NoPrior | Tikhonov, tolerance: float = CHANGE) -> None:
+    def __init__(self, problem: Problem, prior: NoPrior | Tikhonov, tolerance: float = ERROR) -> None:
         assert isinstance(problem.operator, LinearOperator)
         parts, y = [problem.operator], problem.y.flatten(1)
         root = None if problem.weights is None else problem.weights.flatten(1).sqrt()
@@ -85,27 +88,33 @@ class ConjugateGradientIteration(Stateful):
         self._operator, self._root = stack(*parts), root
         with torch.no_grad():
             self.x = prior().detach()
-            self.old = self.x
             self.residual = (y if root is None else root * y) - self._weighted(self.x)
             self.slope = self._pulled(self.residual)
             self.direction = self.slope.clone()
             self.power = power(self.slope)
-            self.largest = torch.zeros_like(self.power)
-        self.convergence = by_change(self, tolerance)
+            self.largest, self.moved, self.index = torch.zeros_like(self.power), torch.zeros_like(self.power), 0
+        self.convergence = Convergence(self._error, tolerance, "estimated relative error", costly=False)
 
     def step(self, measure: bool) -> tuple[Tensor, Tensor | None]:
         """One step, whose objective costs nothing."""
+        self.index += 1
         with torch.no_grad():
             image = self._weighted(self.direction)
-            self.largest = torch.maximum(self.largest, _ratio(power(image), power(self.direction)))
-            length = _ratio(self.power, power(image)) * self._above_rounding()
-            self.old, self.x = self.x, self.x + per_image(length, self.x) * self.direction
+            steep, far = power(image), power(self.direction)
+            self.largest = torch.maximum(self.largest, _ratio(steep, far))
+            length = _ratio(self.power, steep) * self._above_rounding()
+            self.moved = torch.maximum(length * far.sqrt(), _MEMORY * self.moved)
+            self.x = self.x + per_image(length, self.x) * self.direction
             self.residual = self.residual - length[:, None] * image
             self.slope = self._pulled(self.residual)
             steepness = power(self.slope)
             self.direction = self.slope + per_image(_ratio(steepness, self.power), self.x) * self.direction
             self.power = steepness
             return self.x, 0.5 * power(self.residual)
+
+    def _error(self) -> Tensor:
+        """An estimate of the relative error of each image (N,): that of an error that falls as a power of the steps."""
+        return self.index * self.moved / contrast(self.x)
 
     def _above_rounding(self) -> Tensor:
         """1 for each member whose gradient is more than rounding, and 0 for the others: their steps would be noise."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from math import isfinite
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,7 +9,7 @@ from torch import Tensor
 from dipops.problem import Problem
 from dipops.stopping import Mean, StopRule
 
-GAP, RESIDUAL, CHANGE = 1e-4, 5e-5, 4e-6
+GAP = ERROR = 1e-4
 _LEAST_SHARE = 1e-4
 _FIRST_CHECK = 10
 _LONGEST_WAIT = 100
@@ -63,13 +62,8 @@ class Convergence(StopRule):
         return min(max(round(self._index * ((measured / self._tolerance) ** (1 / 3) - 1)), 2), _LONGEST_WAIT)
 
 
-def by_change(iteration: Any, tolerance: float) -> Convergence:
-    """Stops where an iteration, which has its images as ``x`` and those of the step before as ``old``, hardly moves them."""
-    return Convergence(lambda: relative_change(iteration.x, iteration.old), tolerance, "relative change", costly=False)
-
-
-def relative_change(x: Tensor, old: Tensor) -> Tensor:
-    """‖x - old‖ / ‖x - mean(x)‖ of each image (N,), with a divisor of at least 1e-4 ‖x‖."""
+def contrast(x: Tensor) -> Tensor:
+    """‖x - mean(x)‖ of each image (N,), at least 1e-4 ‖x‖."""
     flat = x.flatten(1)
     size = torch.maximum((flat - flat.mean(1, keepdim=True)).norm(dim=1), _LEAST_SHARE * flat.norm(dim=1))
-    return (x - old).flatten(1).norm(dim=1) / size.clamp(min=torch.finfo(x.dtype).tiny)
+    return size.clamp(min=torch.finfo(x.dtype).tiny)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from dipops._tools.defaults import usual_defaults
 from dipops.errors import require_positive, safe_repr
-from dipops.methods.primal_dual import SeparableIteration
+from dipops.methods.accelerated import AcceleratedIteration
 from dipops.priors import ProximalPrior
 
 _STEPS = 2000
@@ -24,7 +24,7 @@ def prox(prior: ProximalPrior, x: Tensor, step: float = 1.0, gap: float = 1e-6) 
         BadValue: ``step`` is not positive.
     """
     require_positive("step", step, "a positive number", "the prox of step 0 is x itself")
-    iteration = SeparableIteration(deepcopy(prior).to(x), x.detach(), scale=step)
+    iteration = AcceleratedIteration(deepcopy(prior).to(x), x.detach(), scale=step)
     for index in range(1, _STEPS + 1):
         iteration.step(False)
         if index % _EVERY == 0 and bool((iteration.gap() <= gap).all()):

@@ -44,7 +44,7 @@ class ProximalPrior(PixelPrior):
 
     def conjugate(self, p: Tensor) -> Tensor:
         """h* of each dual variable where it is finite: (N, *K.out_shape) to (N,)."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define conjugate(self, p), by which PrimalDual stops")
 
     def conjugate_of_prox(self, p: Tensor) -> Tensor:
         """h* of what ``dual_step_`` gave, which is finite: (N, *K.out_shape) to (N,)."""

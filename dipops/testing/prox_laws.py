@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from dipops._tools.batches import power
-from dipops.methods import SeparableIteration
+from dipops.methods.accelerated import AcceleratedIteration
 from dipops.methods.prox import prox
 from dipops.priors import ProximalPrior
 
@@ -20,7 +20,7 @@ def moreau(prior: ProximalPrior, x: Tensor) -> float:
     Moreau, "Proximité et dualité dans un espace hilbertien", 1965. Fenchel's equality is what makes the two parts proxes;
     R*(q) is h*(p) for the dual variable with Kᵀp = q.
     """
-    iteration = SeparableIteration(prior, x)
+    iteration = AcceleratedIteration(prior, x)
     for _ in range(_STEPS):
         iteration.step(False)
     q = torch.zeros_like(x)
