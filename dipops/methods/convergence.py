@@ -20,7 +20,7 @@ class Convergence(StopRule):
 
     Args:
         measure: gives the measure of each member (N,).
-        tolerance: the value to fall to.
+        tolerance: the value at which, or below, the measure ends the solve.
         name: of the measure, for the reason.
         costly: whether the measure costs as much as two steps, as a gap does. The next check is then scheduled from its rate
             of decay: a gap falls about as 1 / k² over the steps, and hardly faster than 1 / k³.

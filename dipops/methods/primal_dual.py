@@ -73,16 +73,14 @@ class PrimalDual:
             _require_in_box(problem.y)
         offset = _offset(problem, prior)
         if offset is None:
-            return self._start(problem, prior, None if prior.initial is None else prior().detach())
-        start = None if prior.initial is None else prior().detach() - offset
-        return OffsetIteration(self._start(problem.without(offset), prior, start), offset)
+            return self._start(problem, prior, prior().detach())
+        return OffsetIteration(self._start(problem.without(offset), prior, prior().detach() - offset), offset)
 
-    def _start(self, problem: Problem, prior: ProximalPrior, start: Tensor | None) -> Iteration:
-        """The algorithm for a problem, from ``start`` or from where it is best."""
+    def _start(self, problem: Problem, prior: ProximalPrior, start: Tensor) -> AcceleratedIteration | BalancedIteration:
+        """The algorithm for a problem; where y measures the pixels and the prior has no initial image, it starts at y."""
         if not measures_pixels(problem.operator) or not is_least_squares(problem.noise):
-            start = prior().detach() if start is None else start
             return DualisedIteration(problem, prior, start, self.exact, self.tolerance)
-        start = _filled(problem) if start is None else start
+        start = _filled(problem) if prior.initial is None else start
         weight = 1.0 if problem.weights is None else float(problem.weights.flatten()[0])
         if self.exact or not (problem.weights is None or bool((problem.weights == weight).all())):
             return PixelIteration(problem, prior, start, self.exact, self.tolerance)
