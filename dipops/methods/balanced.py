@@ -1,5 +1,7 @@
 """Chambolle and Pock's method for any linear operator, noise and weights, with steps that each image balances by itself."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -14,8 +16,7 @@ from dipops.operators import LinearOperator
 from dipops.priors import ProximalPrior
 from dipops.problem import Problem
 
-_EVERY = 10
-_LAST_BALANCE = 1000
+_BALANCED = frozenset((*range(10, 100, 10), *range(100, 1001, 50)))
 _FASTER = 1.5
 _RATIO = (2.0, 8.0)
 _LEAST_SIZE = 1e-3
@@ -54,9 +55,13 @@ class BalancedIteration(Stateful):
         self.x, self.bar, self._old = start.clone(), start.clone(), torch.empty_like(start)
         self.p = start.new_zeros(len(start), *self._analysis.out_shape)
         self._index, self._largest = 0, start.new_zeros(2, len(start))
-        scales = self._scales()
-        self._least_primal = torch.finfo(start.dtype).eps ** 0.5 * (scales[1] if exact else scales[0])
-        self.steps = [self._first_steps(*curvatures) for curvatures in zip(*map(Tensor.tolist, scales[2:]), strict=True)]
+        smallest = torch.finfo(start.dtype).eps
+        self._norms = [max(NORM_MARGIN * operator.norm(), smallest) for operator in (problem.operator, self._analysis)]
+        data, penalty, of_data, of_penalty = self._scales()
+        self._least_primal = smallest**0.5 * (penalty if exact else data)
+        of_penalty = torch.maximum(of_penalty, smallest * of_data)
+        self.steps = list(map(self._first_steps, of_data.tolist(), of_penalty.tolist()))
+        self._prepare()
         self.convergence = Convergence(self.gap, tolerance, "primal-dual gap", costly=True)
 
     def _scales(self) -> tuple[Tensor, ...]:
@@ -67,9 +72,8 @@ class BalancedIteration(Stateful):
         size = (power(y) / count).sqrt()
         size = torch.where(size > 0, size, 1)
         data = self._noise.data_term(y + per_image(size, y), y, problem.weights)
-        norm = max(self._operator.norm(), torch.finfo(y.dtype).eps)
         noise = torch.randn(self.x.shape[1:], generator=stream(0, "PrimalDual"), dtype=torch.float32).to(self.x)
-        image = per_image(size, self.x) / norm * noise
+        image = per_image(size, self.x) / self._norms[0] * noise
         penalty = self._prior.value(image)
         bent = power(self._analysis(image)).clamp(min=torch.finfo(y.dtype).tiny)
         return data, penalty, 2 * data / (count * size**2), 2 * penalty / bent
@@ -78,12 +82,19 @@ class BalancedIteration(Stateful):
         """σ_u, σ_p and τ from the curvatures of D and h."""
         raise NotImplementedError
 
+    def _prepare(self) -> None:
+        """Compute what the steps of x and u need of the step sizes."""
+        raise NotImplementedError
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self._prepare()
+
     @torch.no_grad()
     def step(self, measure: bool) -> tuple[Tensor, Tensor | None]:
         """One ascent of p, and of the dual of D where there is one, and one descent of x."""
         self._index += 1
-        balances = self._index % _EVERY == 0 and self._index <= _LAST_BALANCE
-        old_p = self.p.clone() if balances else None
+        old_p = self.p.clone() if self._index in _BALANCED else None
         for member, (_, sigma, _) in enumerate(self.steps):
             self._prior.dual_step_(self.p[member : member + 1], self.bar[member : member + 1], sigma)
         self._ascend()
@@ -103,11 +114,9 @@ class BalancedIteration(Stateful):
         """x after its step without the box, in the memory of ``out``."""
         raise NotImplementedError
 
-    def _descended(self, out: Tensor, gradient: Tensor | None) -> Tensor:
-        """x - τ (Kᵀp + gradient), in the memory of ``out``."""
+    def _descended(self, out: Tensor) -> Tensor:
+        """x - τ Kᵀp, in the memory of ``out``."""
         out.copy_(self.x)
-        if gradient is not None:
-            out.addcmul_(self._spread(2, out), gradient, value=-1)
         for member, (_, _, tau) in enumerate(self.steps):
             self._prior.add_adjoint_(out[member : member + 1], self.p[member : member + 1], -tau)
         return out
@@ -157,6 +166,7 @@ class BalancedIteration(Stateful):
             factor = _FASTER if primal < low * dual else 1 / _FASTER if primal > high * dual else 1.0
             sigma_u, sigma_p, tau = self.steps[member]
             self.steps[member] = (sigma_u * factor, sigma_p * factor, tau / factor)
+        self._prepare()
 
     def _primal_residual(self, dx: Tensor, dp: Tensor) -> Tensor:
         """The residual of the last step in x, relative to Kᵀp, of each image (N,)."""
@@ -182,23 +192,30 @@ class BalancedIteration(Stateful):
 class PixelIteration(BalancedIteration):
     """Weighted least squares on pixels: the prox of the data term is part of the primal step, and A plays no part."""
 
+    @property
+    def _weights(self) -> Tensor:
+        weights, y = self._problem.weights, self._problem.y
+        return y.new_ones(1, *y.shape[1:]) if weights is None else weights
+
     def _first_steps(self, of_data: float, of_penalty: float) -> tuple[float, float, float]:
-        norm = max(NORM_MARGIN * self._analysis.norm(), torch.finfo(self.x.dtype).eps)
         sigma = of_penalty if self._exact else min(of_penalty, of_data)
-        sigma = max(sigma, torch.finfo(self.x.dtype).eps * of_data)
-        return 0.0, sigma, 1 / (sigma * norm**2)
+        return 0.0, sigma, 1 / (sigma * self._norms[1] ** 2)
+
+    def _prepare(self) -> None:
+        """The prox of the data term moves x to ``part`` x + ``rest``."""
+        weights, y = self._weights, self._problem.y
+        if self._exact:
+            self._part = (weights == 0).to(y).expand_as(y)
+            self._rest = (1 - self._part) * y
+        else:
+            weighted = self._spread(2, y) * weights
+            self._part, self._rest = 1 / (1 + weighted), weighted * y / (1 + weighted)
 
     def _descend(self, out: Tensor) -> Tensor:
-        weights, y = self._problem.weights, self._problem.y
-        if self._exact:
-            return out.copy_(y) if weights is None else out.copy_(torch.where(weights > 0, y, self._descended(out, None)))
-        tau = self._spread(2, out)
-        weighted = tau if weights is None else tau * weights
-        return self._descended(out, None).addcmul_(weighted, y).div_(1 + weighted)
+        return torch.addcmul(self._rest, self._descended(out), self._part, out=out)
 
     def _data_gap(self, pulled: Tensor, low: Tensor, high: Tensor) -> Tensor:
-        weights, y = self._problem.weights, self._problem.y
-        w = torch.ones_like(y) if weights is None else weights
+        w, y = self._weights, self._problem.y
         nearest = y if self._exact else torch.clamp(y - pulled / w, low, high)
         least = torch.where(w > 0, nearest, torch.where(pulled > 0, low, high))
         return -(0.5 * w * (least - y).square() + pulled * least).flatten(1).sum(1)
@@ -216,14 +233,15 @@ class DualisedIteration(BalancedIteration):
         self._size_of_y = torch.maximum(_size(problem.y), _LEAST_SIZE * _size(self._operator(start)))
 
     def _first_steps(self, of_data: float, of_penalty: float) -> tuple[float, float, float]:
-        smallest = torch.finfo(self.x.dtype).eps
-        data, penalty = (max(NORM_MARGIN * operator.norm(), smallest) for operator in (self._operator, self._analysis))
+        data, penalty = self._norms
         sigma = of_penalty * penalty**2 / data**2 if self._exact else of_data
-        sigma = max(sigma, smallest * of_data)
         return sigma, sigma * data**2 / penalty**2, 0.5 / (sigma * data**2)
 
+    def _prepare(self) -> None:
+        self._sigma, self._tau = self._spread(0, self._problem.y), self._spread(2, self.x)
+
     def _ascend(self) -> None:
-        problem, sigma = self._problem, self._spread(0, self.u)
+        problem, sigma = self._problem, self._sigma
         moved = self.u + sigma * self._operator(self.bar)
         self._old_u = self.u
         if self._exact:
@@ -234,7 +252,7 @@ class DualisedIteration(BalancedIteration):
         self._pulled = self._operator.adjoint(self.u)
 
     def _descend(self, out: Tensor) -> Tensor:
-        return self._descended(out, self._pulled)
+        return self._descended(out).addcmul_(self._tau, self._pulled, value=-1)
 
     def _data_gap(self, pulled: Tensor, low: Tensor, high: Tensor) -> Tensor:
         """D*(u) is ⟨u, v⟩ - D(v, y) for the v in whose subdifferential u is, which its prox gives.

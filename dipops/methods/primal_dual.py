@@ -114,7 +114,7 @@ def _offset(problem: Problem, prior: ProximalPrior) -> Tensor | None:
     if prior.box or isinstance(problem.noise, Poisson):
         return None
     constant = problem.y.new_ones(1, *problem.operator.in_shape)
-    if bool(prior.analysis_like(constant)(constant).any()):
+    if bool(prior.analysis_like(constant).forward(constant).any()):
         return None
     measured = problem.operator(constant)
     heights = problem.mean_measured(measured * problem.y) / problem.mean_measured(measured.square().expand_as(problem.y))

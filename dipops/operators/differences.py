@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dipops.operators.checks import Shape
 from dipops.operators.interface import LinearOperator
 
 Index = tuple[Any, ...]
@@ -29,6 +30,10 @@ class FiniteDifferences(LinearOperator):
     def __init__(self, in_shape: Sequence[int]) -> None:
         super().__init__(in_shape)
         self._axes = len(self.in_shape) - has_channels(self.in_shape)
+
+    @property
+    def out_shape(self) -> Shape:
+        return (self._axes, *self.in_shape)
 
     def forward(self, x: Tensor) -> Tensor:
         field = x.new_zeros(len(x), self._axes, *x.shape[1:])
