@@ -16,7 +16,7 @@ from dipops.operators import LinearOperator
 from dipops.priors import ProximalPrior
 from dipops.problem import Problem
 
-_BALANCED = frozenset((*range(10, 100, 10), *range(100, 1001, 50)))
+_BALANCED = frozenset((*range(10, 100, 10), *range(100, 3001, 50)))
 _FASTER = 1.5
 _RATIO = (2.0, 8.0)
 _LEAST_SIZE = 1e-3

@@ -72,9 +72,11 @@ class PrimalDual:
         if self.exact and prior.box and measures_pixels(operator):
             _require_in_box(problem.y)
         offset = _offset(problem, prior)
+        start = prior().detach()
         if offset is None:
-            return self._start(problem, prior, prior().detach())
-        return OffsetIteration(self._start(problem.without(offset), prior, prior().detach() - offset), offset)
+            return self._start(problem, prior, start)
+        start = start if prior.initial is None else start - offset
+        return OffsetIteration(self._start(problem.without(offset), prior, start), offset)
 
     def _start(self, problem: Problem, prior: ProximalPrior, start: Tensor) -> AcceleratedIteration | BalancedIteration:
         """The algorithm for a problem; where y measures the pixels and the prior has no initial image, it starts at y."""
