@@ -69,14 +69,14 @@ BOXED = PROXES | {"in a box": TotalVariation(0.15, box=True)}
 
 
 @pytest.mark.parametrize("name", PROXES)
-@settings(max_examples=4)
+@settings(max_examples=3)
 @given(drawn_images(SHAPE, count=2))
 def test_moreaus_identity(name: str, x: torch.Tensor) -> None:
     assert laws.moreau(PROXES[name], x.double()) < 1e-7
 
 
 @pytest.mark.parametrize("name", BOXED)
-@settings(max_examples=4)
+@settings(max_examples=3)
 @given(drawn_images(SHAPE, count=2), st.sampled_from([0.1, 1.0, 5.0]))
 def test_firm_nonexpansiveness(name: str, x: torch.Tensor, spread: float) -> None:
     x, y = spread * x.double(), spread * x.double().flip(0).sqrt()
@@ -214,7 +214,7 @@ def test_denoising_agrees_with_scikit_image() -> None:
     assert objectives[0] == pytest.approx(objectives[1], rel=1e-5)
 
 
-@pytest.mark.parametrize("size", [1e-4, 1.0, 1e4])
+@pytest.mark.parametrize("size", [1e-4, 1e4])
 @pytest.mark.parametrize("noise", [Gaussian(0.05), Laplace(0.05), Poisson(100)], ids=str)
 @pytest.mark.parametrize("name", OPERATORS)
 def test_the_default_stop_is_near_the_minimum_whatever_the_size_of_the_weights(name: str, noise: Noise, size: float) -> None:
@@ -229,7 +229,7 @@ def test_the_default_stop_is_near_the_minimum_whatever_the_size_of_the_weights(n
     assert float(result.objective) / size == pytest.approx(reference.minimum(unit, TotalVariation(weight))[0], rel=1e-4)
 
 
-@pytest.mark.parametrize(("unit", "offset"), [(255.0, 0.0), (1e-3, 0.0), (1.0, 1000.0), (3000.0, -1000.0)])
+@pytest.mark.parametrize(("unit", "offset"), [(255.0, 0.0), (1e-3, -1.0)])
 @pytest.mark.parametrize("exact", [False, True])
 @pytest.mark.parametrize("name", OPERATORS)
 def test_the_answer_does_not_depend_on_the_unit_or_the_offset(name: str, exact: bool, unit: float, offset: float) -> None:
@@ -269,12 +269,6 @@ class Matrix(LinearOperator):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x @ self.matrix_.T
-
-
-@pytest.mark.parametrize("name", OPERATORS)
-def test_the_default_stop_is_near_the_minimum(name: str) -> None:
-    problem, weight = problem_of(name)
-    assert float(quiet(problem, TotalVariation(weight)).objective) <= 1.001 * minimum(name)
 
 
 @pytest.mark.parametrize("name", ["mask", "blur"])

@@ -371,7 +371,7 @@ def minimum(case: Case, member: int, exact: bool) -> float | None:
         if np.linalg.norm(A @ np.linalg.lstsq(A, y, rcond=None)[0] - y) > 1e-6 * max(1e-9, np.linalg.norm(y)):
             return None
         limits.append(A @ x == y)
-    elif isinstance(case.noise, Poisson) and _descends(case):
+    elif isinstance(case.noise, Poisson):
         cost += continued_photons(A @ x + case.noise.background, y, w)
     else:
         cost += data_term(case.problem, A @ x, y, w)
@@ -387,7 +387,7 @@ def minimum(case: Case, member: int, exact: bool) -> float | None:
 
 
 def continued_photons(z: Any, y: np.ndarray, w: np.ndarray) -> Any:
-    """The Kullback-Leibler divergence, continued beyond its domain as descent sees it."""
+    """The Kullback-Leibler divergence, continued beyond its domain."""
     some, none = np.flatnonzero(y > 0), np.flatnonzero(y == 0)
     total: Any = 0
     if len(some):
@@ -545,7 +545,8 @@ def fault_of_objective(case: Case, member: int, image: Tensor) -> str:
         return f"an objective of {found:.9g} below the least, {least:.9g}"
     if result.status is Status.CONVERGED and found > least * (1 + ACCURACY[c.dtype]) + rounding:
         return f"CONVERGED at {found:.9g}, where the least is {least:.9g} (at 0: {size:.4g})"
-    if _descends(case) and c.method != "Langevin" and c.measurement != "zeros":  # there the start is next to the minimum
+    whole = c.rule != "held out"  # else the answer fits best what was held out
+    if whole and _descends(case) and c.method != "Langevin" and c.measurement != "zeros":  # there it starts near the minimum
         prior = deepcopy(case.prior)
         prior.start(problem, [c.index + k for k in range(c.batch)])
         first = objective(case, member, prior().detach()[member])
@@ -575,7 +576,7 @@ def assert_sound(count: int) -> None:
 
 
 def test_a_few_combinations_are_right_or_refused() -> None:
-    assert_sound(40)
+    assert_sound(30)
 
 
 @pytest.mark.slow

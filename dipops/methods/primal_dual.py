@@ -122,7 +122,8 @@ def _offset(problem: Problem, prior: ProximalPrior) -> Tensor | None:
     heights = problem.mean_measured(measured * problem.y) / problem.mean_measured(measured.square().expand_as(problem.y))
     fitted = per_image(heights, problem.y) * measured
     share = problem.mean_measured((problem.y - fitted).square()) / problem.mean_measured(fitted.square())
-    return per_image(heights, constant) * constant if bool((share < _SMALL_CONTRAST**2).any()) else None
+    large = share < _SMALL_CONTRAST**2
+    return per_image(torch.where(large, heights, 0), constant) * constant if bool(large.any()) else None
 
 
 def _filled(problem: Problem) -> Tensor:
