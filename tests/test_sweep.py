@@ -393,7 +393,7 @@ def continued_photons(z: Any, y: np.ndarray, w: np.ndarray) -> Any:
     if len(some):
         inner = cvxpy.Variable(len(some))
         total += w[some] @ inner - (w * y)[some] @ cvxpy.log(inner) + float(w[some] @ (y[some] * np.log(y[some]) - y[some]))
-        total += 999 * w[some] @ cvxpy.pos(inner - z[some])
+        total += 999 * w[some] @ cvxpy.abs(inner - z[some])
     if len(none):
         total += w[none] @ cvxpy.abs(z[none])
     return total
