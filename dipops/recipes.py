@@ -29,7 +29,7 @@ _LIGHT = "measured on images outside the paper's sets, benchmarks/results/dip.md
 VARIANCE = ExponentialVariance(0.05, patience=100)
 _SIX_SCALES = (16, 32, 64, 128, 128, 128)
 SHORT_MEMORY = partial(ADAM, betas=(0.9, 0.95))
-_LIMIT_WEIGHT = 0.01  # under a constraint its size does not matter; this one makes the dual variables alike in size
+_ANY_WEIGHT = 1.0  # under a constraint its size does not matter
 _AMPLIFICATION = 10.0
 _SMOOTH = partial(MuonThenAdam, muon_steps=100, smooth=True)
 
@@ -275,7 +275,7 @@ def limit(prior_of_weight: Callable[[float], Prior]) -> Recipe:
         prior_of_weight: makes the prior of a weight, such as ``TotalVariation`` itself.
     """
     method = PrimalDual(exact=True)
-    return Recipe(prior_of_weight(_LIMIT_WEIGHT), method, method.steps, (), "the limit of a vanishing weight, Ax = y")
+    return Recipe(prior_of_weight(_ANY_WEIGHT), method, method.steps, (), "the limit of a vanishing weight, Ax = y")
 
 
 def _is_light(settings: Settings) -> bool:
