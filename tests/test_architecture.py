@@ -20,7 +20,7 @@ FLOORS = {
     "methods": 6,
     "testing": 7, "solver": 7,
     "recipes": 8,
-    "tune": 9, "classical": 9,
+    "tune": 9, "classical": 9, "tiling": 9,
     "plot": 10, "study": 10,
     "comparison": 11,
     "paper": 12, "course": 12,
