@@ -1,0 +1,81 @@
+"""What an image file holds."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+Depth = Literal[8, 16]
+Layers = tuple[np.ndarray, np.ndarray | None]  # colours (H, W, 1 or 3) and alpha (H, W, 1), in [0, 1]
+
+ORIENTATION = 0x0112
+EXIF_IFD, GPS_IFD = 0x8769, 0x8825
+_DESCRIPTIVE = (
+    *(0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x013C, 0x8298),  # description, camera, software, date, artist, rights
+    *(0x4746, 0x4749, *range(0x9C9B, 0x9CA0)),  # ratings, and the title and its kin that Windows writes
+)
+_TURNS: dict[int, tuple[tuple[int, ...], bool]] = {
+    2: ((-1,), False),
+    3: ((-2, -1), False),
+    4: ((-2,), False),
+    5: ((), True),
+    6: ((-2,), True),
+    7: ((-2, -1), True),
+    8: ((-1,), True),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An image with what else its file holds, upright.
+
+    Attributes:
+        image: the colours, float32 of shape (1 or 3, H, W), values in [0, 1]; alpha is not applied.
+        alpha: the opacity, float32 of shape (1, H, W), or None.
+        depth: bits a channel that hold it, 8 or 16.
+        icc: the bytes of the ICC profile, or None.
+        exif: the bytes of the EXIF data, with the orientation reset to 1, or None.
+        dpi: pixels per inch across and down, or None.
+    """
+
+    image: Tensor
+    alpha: Tensor | None = None
+    depth: Depth = 8
+    icc: bytes | None = None
+    exif: bytes | None = None
+    dpi: tuple[float, float] | None = None
+
+    def over_white(self) -> Tensor:
+        """The image composited over white."""
+        return self.image if self.alpha is None else self.image * self.alpha + (1 - self.alpha)
+
+
+def upright(values: np.ndarray, orientation: int) -> Tensor:
+    """Values (H, W, C) as a float32 tensor (C, H, W), turned as an EXIF orientation says."""
+    flipped, transposed = _TURNS.get(orientation, ((), False))
+    planes = torch.from_numpy(np.array(values, dtype=np.float32)).movedim(-1, 0).flip(flipped)
+    return (planes.mT if transposed else planes).contiguous()
+
+
+def swaps_sides(orientation: int) -> bool:
+    """Whether an EXIF orientation exchanges width and height."""
+    return _TURNS.get(orientation, ((), False))[1]
+
+
+def carried_exif(tags: Mapping[int, Any], sub_ifd: Callable[[int], Mapping[int, Any]]) -> bytes | None:
+    """EXIF data of the tags that describe the picture, not how its file stores it."""
+    exif = Image.Exif()
+    for tag in _DESCRIPTIVE:
+        if tag in tags:
+            exif[tag] = tags[tag]
+    for tag in (EXIF_IFD, GPS_IFD):
+        if tag in tags and (fields := dict(sub_ifd(tag))):
+            exif[tag] = fields
+    if not len(exif):
+        return None
+    exif[ORIENTATION] = 1
+    return exif.tobytes()

@@ -1,0 +1,132 @@
+"""Reading image files: right, or refused."""
+
+import warnings
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
+from torch import Tensor
+
+from dipops.errors import BadFile, first_line
+from dipops.images import deep, tiff
+from dipops.images.picture import ORIENTATION, Depth, Layers, Picture, carried_exif, swaps_sides, upright
+
+MAX_PIXELS = 64 * 1024 * 1024
+_SIXTEEN_BITS = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+_DEEP_FORMATS = ("PNG", "TIFF", "PPM")
+_CUT_LAYOUTS = ("L;16", "LA;16", "RGB;16", "RGBA;16", "RGBX;16", "RGBa;16", "CMYK;16")
+_GREY_MODES = ("1", "L", "LA", "La")
+_STRAIGHT = {"La": "LA", "RGBa": "RGBA"}
+
+
+def load(path: str | Path) -> Tensor:
+    """Read an image as float32 of shape (1 or 3, H, W), values in [0, 1], transparent pixels composited over white.
+
+    This is ``read(path).over_white()``; see :func:`read`.
+    """
+    return read(path).over_white()
+
+
+def read(path: str | Path) -> Picture:
+    """Read an image with its alpha, depth, colour profile, EXIF data and resolution.
+
+    Grey stays one channel; palettes, CMYK and Lab become RGB; the EXIF rotation is applied. White is 2^bits - 1 for
+    integers of any depth and 1 for floats. Colour of more than 8 bits, and most TIFF files of more than 8 bits, need the
+    extra ``images``. Of several pages or frames the first is read.
+
+    Raises:
+        BadFile: the file is missing, empty, cut off or no image, is of a kind that cannot be read right, or has more than
+            64 million pixels.
+    """
+    try:
+        with warnings.catch_warnings(action="ignore"), Path(path).open("rb") as file:
+            return _read(path, file)
+    except BadFile:
+        raise
+    except Image.DecompressionBombError as error:
+        largest = f"at most {MAX_PIXELS // 2**20} x 2**20 pixels"
+        raise BadFile(f"{path} is too large: {error}", largest, "crop or reduce it first") from error
+    except Exception as error:  # whatever a reader of broken or foreign files raises
+        reason = "cannot identify its format" if isinstance(error, UnidentifiedImageError) else first_line(error)
+        came = f"{path} cannot be read: {reason or type(error).__name__}"
+        advice = "check the path, convert the file or copy it again"
+        raise BadFile(came, "a complete PNG, JPEG, TIFF or WebP file", advice) from error
+
+
+def _read(path: str | Path, file: BinaryIO) -> Picture:
+    tags = tiff.read_tags(file)
+    file.seek(0)
+    if tags is not None and not tiff.pillow_reads(tags, file.read(2) == b"II"):
+        _limit(tags[tiff.WIDTH], tags[tiff.HEIGHT])
+        layers = tiff.decode(path, file, tags)
+        exif = carried_exif(tags, lambda tag: tiff.read_tags(file, tags[tag]) or {})
+        return _picture(layers, tiff.depth(tags), tags.get(ORIENTATION, 1), tags.get(tiff.ICC), exif, tiff.dots_per_inch(tags))
+    file.seek(0)
+    with Image.open(file) as image:
+        _limit(image.width, image.height)
+        depth = 16
+        if (layers := deep.decode(path, image)) is None:
+            _require_all_bits(path, image)
+            image.load()
+            layers = _pillow_layers(path, image)
+            depth = 16 if image.mode in (*_SIXTEEN_BITS, "F") else 8
+        exif = image.getexif()
+        carried = carried_exif(exif, exif.get_ifd)
+        return _picture(layers, depth, exif.get(ORIENTATION, 1), image.info.get("icc_profile"), carried, image.info.get("dpi"))
+
+
+def _picture(
+    layers: Layers, depth: Depth, orientation: int, icc: bytes | None, exif: bytes | None, dpi: tuple[float, float] | None
+) -> Picture:
+    image, alpha = (None if part is None else upright(part, orientation) for part in layers)
+    assert image is not None
+    if dpi is not None:
+        across, down = map(float, dpi[::-1] if swaps_sides(orientation) else dpi)
+        dpi = (across, down) if across > 0 and down > 0 else None
+    return Picture(image, alpha, depth, icc or None, exif, dpi)
+
+
+def _limit(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise Image.DecompressionBombError(f"{width} x {height} pixels")
+
+
+def _require_all_bits(path: str | Path, image: Image.Image) -> None:
+    """Refuse what Pillow would cut to 8 bits, or whose white it does not tell; ``image`` is opened, not loaded."""
+    tiles = image.tile if isinstance(image, ImageFile.ImageFile) else []
+    name, _, _, layout = tiles[0] if tiles else ("", None, 0, "")
+    layout = layout[0] if isinstance(layout, tuple) else layout
+    cut = name == "SGI16" or str(layout).startswith(_CUT_LAYOUTS)
+    cut |= name.startswith("ppm") and image.mode == "RGB" and isinstance(layout, int) and layout > 255
+    if cut or (image.mode in (*_SIXTEEN_BITS, "F") and image.format not in _DEEP_FORMATS):
+        raise BadFile(
+            f"{path} is a {image.format} file of more than 8 bits", "8 bits in this format", "convert it to PNG or TIFF"
+        )
+    if image.mode == "LAB" and image.format != "TIFF":
+        raise BadFile(f"{path} is a {image.format} file of Lab colours", "RGB in this format", "convert it")
+
+
+def _pillow_layers(path: str | Path, image: Image.Image) -> Layers:
+    """Colours and alpha of an image that Pillow has loaded."""
+    if image.mode == "F":
+        return tiff.scaled(path, np.asarray(image), 32)[..., None], None
+    if image.mode in _SIXTEEN_BITS:
+        values = np.asarray(image)[..., None]
+        clear = image.info.get("transparency")
+        alpha = None if clear is None else (values != clear).astype(np.float32)
+        return values.clip(0, 65535).astype(np.float32) / 65535, alpha
+    if image.mode == "LAB":
+        image = _lab_to_rgb(image)
+    grey = image.mode in _GREY_MODES
+    if not image.has_transparency_data:
+        values = np.asarray(image.convert("L" if grey else "RGB"), dtype=np.float32) / 255
+        return values[..., None] if grey else values, None
+    straight = image.convert(_STRAIGHT.get(image.mode, image.mode)).convert("RGBA")
+    values = np.asarray(straight, dtype=np.float32) / 255
+    return values[..., : 1 if grey else 3], values[..., 3:]
+
+
+def _lab_to_rgb(image: Image.Image) -> Image.Image:
+    lab, rgb = (ImageCms.ImageCmsProfile(ImageCms.createProfile(name)) for name in ("LAB", "sRGB"))
+    return ImageCms.ImageCmsTransform(lab, rgb, "LAB", "RGB").apply(image)

@@ -1,0 +1,80 @@
+"""The bundled photograph, crops, masks, and the noise of an image."""
+
+from collections.abc import Sequence
+from importlib.resources import as_file, files
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from dipops._tools.seeds import stream
+from dipops.errors import BadValue
+from dipops.images.reading import load
+
+
+def photograph() -> Tensor:
+    """The bundled photograph: astronaut Eileen Collins, (3, 512, 512), NASA, public domain."""
+    with as_file(files("dipops") / "data" / "astronaut.png") as path:
+        return load(path)
+
+
+def portrait(size: int = 128) -> Tensor:
+    """The face of the bundled photograph, 256 pixels square, reduced to (3, size, size).
+
+    Raises:
+        BadValue: ``size`` is not one of 32, 64, 128, 256.
+    """
+    if size not in (32, 64, 128, 256):
+        raise BadValue(f"size = {size}", "32, 64, 128 or 256", "crop photograph() for other sizes")
+    face = photograph()[:, :256, 96:352]
+    return torch.nn.functional.avg_pool2d(face, 256 // size)
+
+
+def resize(image: Tensor, size: Sequence[int], method: Image.Resampling = Image.Resampling.BICUBIC) -> Tensor:
+    """The image (C, H, W) at ``size`` = (height, width) by Pillow, antialiased when it shrinks, in float."""
+    planes = (Image.fromarray(plane.cpu().numpy()).resize((size[1], size[0]), method) for plane in image.float())
+    return torch.stack([torch.from_numpy(np.array(plane)) for plane in planes]).to(image)
+
+
+def centre_crop(image: Tensor, size: Sequence[int]) -> Tensor:
+    """The middle of (..., H, W) as (..., *size).
+
+    Raises:
+        BadValue: the image is smaller.
+    """
+    height, width = image.shape[-2:]
+    if size[0] > height or size[1] > width:
+        raise BadValue(f"an image of {height} x {width}", f"at least {size[0]} x {size[1]}", "ask for a smaller crop")
+    top, left = (height - size[0]) // 2, (width - size[1]) // 2
+    return image[..., top : top + size[0], left : left + size[1]]
+
+
+def random_mask(height: int, width: int, keep: float, seed: int = 0) -> Tensor:
+    """A mask (H, W) where each pixel is known, 1, with probability ``keep``, and else 0.
+
+    Raises:
+        BadValue: ``keep`` is not in (0, 1].
+    """
+    if not 0 < keep <= 1:
+        raise BadValue(f"keep = {keep}", "a probability above 0 and at most 1", "0.5 keeps half of the pixels")
+    return (torch.rand(height, width, generator=stream(seed, "mask"), dtype=torch.float32) < keep).float()
+
+
+def noise_level(image: Tensor) -> float:
+    """The standard deviation of white noise in one image, from its finest diagonal Haar coefficients.
+
+    Donoho and Johnstone, "Ideal spatial adaptation by wavelet shrinkage", Biometrika 1994: their median over 0.6745.
+
+    Args:
+        image: (H, W), (C, H, W) or (1, C, H, W).
+
+    Raises:
+        BadValue: it is a batch of several images.
+    """
+    if image.ndim > 3 and len(image) > 1:
+        raise BadValue(f"a batch of {len(image)}", "one image", "ask for each image by itself")
+    even_rows, odd_rows = image[..., :-1:2, :], image[..., 1::2, :]
+    rows = even_rows - odd_rows
+    diagonal = (rows[..., :-1:2] - rows[..., 1::2]) / 2
+    return float(diagonal.abs().median()) / 0.6745
