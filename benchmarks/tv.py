@@ -93,7 +93,7 @@ def four(settings: dict[str, Any]) -> dict[str, Any]:
     for name, (operator, sigma, weight) in operators.items():
         problem, prior = Problem.simulate(operator.double(), x, sigma), TotalVariation(weight)
         results = {
-            "PrimalDual": solve(problem, prior, PrimalDual(tolerance=1e-9), steps=20000, progress=False),
+            "PrimalDual": solve(problem, prior, PrimalDual(tolerance=1e-6), steps=20000, progress=False),
             "PrimalDual, default stop": solve(problem, prior, progress=False),
             "Adam, cosine": solve(problem, prior, Descent(adam, cosine), steps=3000, progress=False),
             "L-BFGS": solve(problem, prior, Descent(lbfgs), steps=60, progress=False),

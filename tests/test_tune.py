@@ -242,3 +242,17 @@ def test_the_noise_level_is_estimated() -> None:
         assert images.noise_level(noisy) == pytest.approx(sigma, abs=0.005)
         with pytest.raises(BadValue, match="a batch of 2; expected one image"):
             images.noise_level(torch.cat([noisy, noisy]))
+
+
+@pytest.mark.parametrize("sigma", [0.05, 0.1, 0.3, 0.5])
+def test_the_noise_level_is_that_before_clipping(sigma: float) -> None:
+    x = images.photograph()[:, 100:300, 150:350]
+    noisy = Problem.simulate(Identity(x.shape), x, ClippedGaussian(sigma)).y
+    assert images.noise_level(noisy) == pytest.approx(sigma, rel=0.1)
+
+
+def test_the_noise_level_leaves_out_saturated_areas() -> None:
+    page = torch.ones(1, 120, 120)
+    page[..., 40:] = Problem.simulate(Identity((1, 120, 80)), torch.full((1, 120, 80), 0.5), 0.1).y[0]
+    assert images.noise_level(page) == pytest.approx(0.1, rel=0.1)
+    assert images.noise_level(torch.ones(3, 20, 20)) == images.noise_level(torch.zeros(3, 20, 21)) == 0

@@ -1,4 +1,4 @@
-"""The bundled photograph, crops, masks, and the noise of an image."""
+"""The bundled photograph, crops, and masks."""
 
 from collections.abc import Sequence
 from importlib.resources import as_file, files
@@ -59,22 +59,3 @@ def random_mask(height: int, width: int, keep: float, seed: int = 0) -> Tensor:
     if not 0 < keep <= 1:
         raise BadValue(f"keep = {keep}", "a probability above 0 and at most 1", "0.5 keeps half of the pixels")
     return (torch.rand(height, width, generator=stream(seed, "mask"), dtype=torch.float32) < keep).float()
-
-
-def noise_level(image: Tensor) -> float:
-    """The standard deviation of white noise in one image, from its finest diagonal Haar coefficients.
-
-    Donoho and Johnstone, "Ideal spatial adaptation by wavelet shrinkage", Biometrika 1994: their median over 0.6745.
-
-    Args:
-        image: (H, W), (C, H, W) or (1, C, H, W).
-
-    Raises:
-        BadValue: it is a batch of several images.
-    """
-    if image.ndim > 3 and len(image) > 1:
-        raise BadValue(f"a batch of {len(image)}", "one image", "ask for each image by itself")
-    even_rows, odd_rows = image[..., :-1:2, :], image[..., 1::2, :]
-    rows = even_rows - odd_rows
-    diagonal = (rows[..., :-1:2] - rows[..., 1::2]) / 2
-    return float(diagonal.abs().median()) / 0.6745
