@@ -7,11 +7,10 @@ from typing import Annotated, Literal
 import typer
 from typer import Argument, Option
 
-from dipops import images
-from dipops._tools.files import write_whole
 from dipops.cli.groups import flatten
-from dipops.cli.options import DeviceOption, Quiet, torch_device
-from dipops.cli.output import echo, figure_format, make_folder, require_writable, save_figure
+from dipops.cli.options import DeviceOption, Force, Quiet, torch_device
+from dipops.cli.output import echo, figure_format, make_folder, save_figure, save_image, save_text
+from dipops.cli.outputs import Outputs
 from dipops.errors import BadValue
 from dipops.paper import figures, scoring, tables
 from dipops.paper.config import RunConfig
@@ -122,13 +121,18 @@ def inputs(
     data: Data,
     output: Annotated[Path, Option(help="Folder for them.")] = Path("inputs"),
     crop: Crop = None,
+    force: Force = False,
 ) -> None:
     """Write the images that the systems of an experiment are given, noisy, small or with black holes, for your own system."""
     row = experiment(name)
     require_images(data, row.images)
+    made = {image.name: row.problem_for(image.name, data, crop).y[0] for image in row.images}
     make_folder(output)
-    for image in row.images:
-        images.save(output / f"{image.name}.png", row.problem_for(image.name, data, crop).y[0])
+    first, *others = paths = [output / f"{name}.png" for name in made]
+    outputs = Outputs(first, others, force=force)
+    for path, image in zip(paths, made.values(), strict=True):
+        save_image(path, image)
+    outputs.write_record({"command": "paper inputs", "experiment": name, "crop": crop})
     typer.echo(f"{len(row.images)} images in {output}")
 
 
@@ -157,12 +161,14 @@ def figure(
     output: Annotated[Path, Option(help="File of the figure.")] = Path("figure.png"),
     out: Out = Path("paper"),
     size: ConfigOptions,
+    force: Force = False,
 ) -> None:
     """Draw the figure of an experiment."""
     figure_format(output)
-    require_writable(output)
+    outputs = Outputs(output, force=force)
     row, store = experiment(name), _store(out)
     save_figure(output, figures.figure(row, size.config, finished(row, store), store, data))
+    outputs.write_record({"command": "paper figure", "experiment": name})
     typer.echo(f"Look at {output}")
 
 
@@ -171,10 +177,12 @@ def report(
     data: Data,
     out: Out = Path("paper"),
     output: Annotated[Path, Option(help="File of the page.")] = Path("paper.html"),
+    force: Force = False,
 ) -> None:
     """Write one page with all that was run: tables, figures, images before and after, curves, settings."""
-    require_writable(output)
+    outputs = Outputs(output, force=force)
     count = write_report(output, _store(out), data)
+    outputs.write_record({"command": "paper report"})
     typer.echo(f"{count} experiments; look at {output}")
 
 
@@ -184,11 +192,14 @@ def score(
     data: Data,
     images: Annotated[Path, Option(help="Folder of images, each with the name of an image of the experiment.")],
     csv: Annotated[Path | None, Option(help="File to which the scores are written too.")] = None,
+    force: Force = False,
 ) -> None:
     """Score images of another system by the experiment's protocol."""
+    outputs = None if csv is None else Outputs(csv, force=force)
     scores = scoring.score(experiment(name), images, data)
-    if csv is not None:
-        write_whole(csv, lambda file: file.write(scores.csv().encode()))
+    if csv is not None and outputs is not None:
+        save_text(csv, scores.csv())
+        outputs.write_record({"command": "paper score", "experiment": name})
     typer.echo(scores.markdown(), nl=False)
 
 
