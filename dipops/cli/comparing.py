@@ -4,11 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
+import torch
 from torch import Tensor
 from typer import Argument, Option
 
 from dipops import images, plot, recipes
-from dipops.cli.operators import load_operators
+from dipops.cli.operators import load_operators, require_forward
 from dipops.cli.options import LABELS, DipSettings, PriorName, RunOptions, parse_int, torch_device
 from dipops.cli.output import echo, make_folder, save_figure, save_image, save_text
 from dipops.cli.outputs import Outputs, require_inputs
@@ -43,6 +44,7 @@ def compare(
     --recipe and --steps are for the deep image prior.
     """
     names = _parse_priors(priors)
+    _require_sigma(sigma)
     x = images.load(photo)
     simulated, dip = _parse_operator(operator, x, settings)
     problem = Problem.simulate(simulated, x, sigma / 255, seed=run.seed).to(torch_device(run.device))
@@ -97,6 +99,12 @@ def _solve(problem: Problem, name: PriorName, dip: Recipe, run: RunOptions) -> t
     return solve_convex(problem, name, replace(run, steps=None))
 
 
+def _require_sigma(sigma: float) -> None:
+    """Refuse noise whose variance is no number of float32."""
+    if 0 < (sigma / 255) ** 2 < torch.finfo(torch.float32).tiny or 0 < sigma < torch.finfo(torch.float32).tiny:
+        raise BadValue(f"sigma = {sigma:g}", "0, or a σ that float32 can square", "write 0 for no noise")
+
+
 def _parse_priors(text: str) -> list[PriorName]:
     words = dict.fromkeys(word.strip() for word in text.split(","))
     if unknown := words.keys() - LABELS:
@@ -116,7 +124,9 @@ def _parse_operator(text: str, x: Tensor, settings: Settings) -> tuple[LinearOrD
         factor = parse_int(argument, "lanczos")
         return LanczosDownsampler(x.shape, factor), recipes.upscale(factor, settings)
     if name.endswith(".py"):
-        return load_operators(text, [tuple(x.shape)])[0], recipes.restore(settings)
+        (operator,) = load_operators(text, [tuple(x.shape)])
+        require_forward(operator)
+        return operator, recipes.restore(settings)
     raise BadValue(f"operator {text!r}", "identity, mask:KEEP, lanczos:FACTOR or FILE.py:Class", "write mask:0.5, say")
 
 

@@ -10,6 +10,7 @@ from typer import Argument, Option
 from dipops.cli.outputs import require_inputs
 from dipops.errors import BadValue
 from dipops.recipes import Settings
+from dipops.solver.solve import require_steps
 
 PriorName = Literal["dip", "tv", "tikhonov", "none"]
 LABELS: dict[PriorName, str] = {"dip": "DIP", "tv": "TV", "tikhonov": "Tikhonov", "none": "none"}
@@ -31,6 +32,11 @@ class RunOptions:
     device: DeviceOption = "auto"
     force: Force = False
     quiet: Quiet = False
+
+    def __post_init__(self) -> None:
+        """Refuse a number of steps that no solve could make."""
+        if self.steps is not None:
+            require_steps(self.steps)
 
 
 def torch_device(name: Device) -> torch.device:

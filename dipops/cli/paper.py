@@ -8,6 +8,7 @@ import typer
 from typer import Argument, Option
 
 from dipops.cli.groups import flatten
+from dipops.cli.interruption import interruptible, with_interruption
 from dipops.cli.options import DeviceOption, Force, Quiet, torch_device
 from dipops.cli.output import echo, figure_format, make_folder, save_figure, save_image, save_text
 from dipops.cli.outputs import Outputs
@@ -107,11 +108,12 @@ def run(
     runs = chosen.plan(names, size.config)
     require_runnable(runs, data)
     store = Store(out)
-    if by_workers:
-        with dask_client(workers.scheduler, workers.workers) as client:
-            run_on(client, tasks(runs, data), store, progress=not quiet)
-    else:
-        run_here(tasks(runs, data), store, str(torch_device(workers.device)), progress=not quiet)
+    with interruptible(lambda: f"finished runs are in {out}; give the same command again to go on"):
+        if by_workers:
+            with dask_client(workers.scheduler, workers.workers) as client:
+                run_on(client, tasks(runs, data), store, progress=not quiet)
+        else:
+            run_here(tasks(runs, data), store, str(torch_device(workers.device)), progress=not quiet)
     echo(quiet, f"{len(runs)} runs in {out}; see them with dipops paper table {runs[0].experiment} --out {out}{size}")
 
 
@@ -124,7 +126,7 @@ def inputs(
     force: Force = False,
 ) -> None:
     """Write the images that the systems of an experiment are given, noisy, small or with black holes, for your own system."""
-    row = experiment(name)
+    row, crop = experiment(name), RunConfig(crop).crop
     require_images(data, row.images)
     made = {image.name: row.problem_for(image.name, data, crop).y[0] for image in row.images}
     make_folder(output)
@@ -229,4 +231,4 @@ app = typer.Typer(
 )
 app.command("list")(show)
 for command in (run, inputs, table, figure, report, score):
-    app.command()(flatten(command))
+    app.command()(with_interruption(flatten(command)))

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 from dipops import images, plot, recipes
+from dipops.cli.interruption import interruptible, saved_in
+from dipops.cli.memory import require_memory, values_of_a_run
 from dipops.cli.options import DipSettings, InputImage, OutputImage, PriorName, RunOptions, parse_int, torch_device
 from dipops.cli.output import echo, figure_format, save_figure, save_image
 from dipops.cli.outputs import Outputs, require_inputs
@@ -83,6 +85,7 @@ def upscale(input: InputImage, *, factor: Factor = "4", options: RestoringOption
     recipe = recipes.upscale(ratio, options.dip.settings)
     y = images.load(input)
     channels, height, width = y.shape
+    require_memory(y.numel() * ratio**2, f"--factor {ratio}", "choose a smaller factor")
     operator = LanczosDownsampler((channels, height * ratio, width * ratio), ratio)
     _restore(Problem(operator, y, 0), recipe, options, {"command": "upscale", "factor": ratio}, [input])
 
@@ -112,11 +115,15 @@ def _restore(problem: Problem, recipe: Recipe, options: RestoringOptions, task: 
     if options.truth is not None:
         problem = replace(problem, truth=images.load(options.truth))
     problem = problem.to(torch_device(options.run.device))
+    if options.dip.runs > 1:
+        values = options.dip.runs * values_of_a_run(problem, recipe.prior)
+        require_memory(values, f"--runs {options.dip.runs}", "make fewer runs")
     runs = problem.repeat(options.dip.runs)
-    if options.prior == "dip":
-        result = solve_recipe(runs, recipe, options.run, options.checkpoint)
-    else:
-        recipe, result = solve_convex(runs, options.prior, options.run, options.weight, options.checkpoint)
+    with interruptible(lambda: saved_in(options.checkpoint)):
+        if options.prior == "dip":
+            result = solve_recipe(runs, recipe, options.run, options.checkpoint)
+        else:
+            recipe, result = solve_convex(runs, options.prior, options.run, options.weight, options.checkpoint)
     image, std = mean_and_std(result)
     save_image(options.output, image)
     if std is not None:
