@@ -8,7 +8,7 @@ import typer
 from dipops._tools.files import package_version
 from dipops.cli import checking, comparing, grading, networks, paper, restoring
 from dipops.cli.groups import flatten
-from dipops.cli.interruption import Interrupted, handle_termination, with_interruption
+from dipops.cli.interruption import Interrupted, handled_termination, with_interruption
 from dipops.cli.memory import memory_error
 from dipops.errors import DipopsError
 
@@ -49,9 +49,9 @@ app.add_typer(paper.app, name="paper")
 
 def main() -> None:
     """Run the command line; bad input is one line on standard error and exit code 2."""
-    handle_termination()
     try:
-        app()
+        with handled_termination():
+            app()
     except Interrupted as error:
         _end(str(error), error.exit_code)
     except DipopsError as error:

@@ -51,10 +51,17 @@ def saved_in(checkpoint: Path | None) -> str:
     return f"the run is saved in {checkpoint}; give the same command again to go on"
 
 
-def handle_termination() -> None:
-    """Treat SIGTERM like Ctrl-C."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminate)
+@contextmanager
+def handled_termination() -> Iterator[None]:
+    """Within it SIGTERM is treated like Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _terminate(number: int, frame: object) -> None:
