@@ -104,6 +104,8 @@ def compare(problem: Problem, priors: Mapping[str, Prior | Recipe], seed: int = 
         raise BadType(f"a {type(priors).__name__} for the priors", "a dict of names", 'write {"TV": TotalVariation(0.1)}')
     for name, prior in priors.items():
         advice = 'write {"TV": TotalVariation(0.1)}, say'
+        if not isinstance(name, str) or "|" in name or len(name.splitlines()) != 1:
+            raise BadValue(f"the name {name!r}", "one line without |, for the table", "choose such a name")
         require_instance(prior, (Prior, Recipe), f"prior {name!r}", "a prior or a recipe", advice)
     if not priors:
         raise BadValue("no priors", "at least one", 'pass {"TV": TotalVariation(0.1)}')

@@ -73,7 +73,7 @@ def test_each_command_restores(command: str, prior: str, folder: Path, capsys: p
     weight = ("--weight", 0.05) if (command, prior) in (("denoise", "tv"), ("flash", "tv")) else ()
     assert run(*COMMANDS[command](folder), *extra, *weight) == 0
     restored = images.load(folder / "out.png")
-    record = json.loads((folder / "out.json").read_text())
+    record = json.loads((folder / "out.png.dipops.json").read_text())
     assert restored.shape == (3, 32, 32)
     assert record["psnr"] == pytest.approx(float(metrics.psnr(restored, images.load(folder / "truth.png"))), abs=0.05)
     assert (record["command"], record["seed"]) == (command, 3)
@@ -88,7 +88,7 @@ def test_each_command_restores(command: str, prior: str, folder: Path, capsys: p
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_fits_a_deep_image_prior(command: str, folder: Path) -> None:
     assert run(*COMMANDS[command](folder), "--steps", 2, "--quiet") == 0
-    assert "DeepImagePrior" in json.loads((folder / "out.json").read_text())["prior"]
+    assert "DeepImagePrior" in json.loads((folder / "out.png.dipops.json").read_text())["prior"]
 
 
 def test_tv_is_not_solved_again_after_its_weight_is_chosen_and_quiet_is_silent(
@@ -97,7 +97,7 @@ def test_tv_is_not_solved_again_after_its_weight_is_chosen_and_quiet_is_silent(
     monkeypatch.setattr(Recipe, "solve", None)
     assert run(*COMMANDS["denoise"](folder), "--prior", "tv", "--quiet") == 0
     assert capfd.readouterr() == ("", "")
-    record = json.loads((folder / "out.json").read_text())
+    record = json.loads((folder / "out.png.dipops.json").read_text())
     assert "SURE" in record["recipe_source"]
     assert record["status"] == "CONVERGED"
     assert record["objective"] > 0
@@ -106,7 +106,7 @@ def test_tv_is_not_solved_again_after_its_weight_is_chosen_and_quiet_is_silent(
 def test_several_runs_give_their_mean_and_standard_deviation(folder: Path) -> None:
     extra = ("--runs", 3, "--steps", 4, "--truth", folder / "truth.png", "--figure", folder / "figure.png", "--quiet")
     assert run(*COMMANDS["denoise"](folder), *extra) == 0
-    record = json.loads((folder / "out.json").read_text())
+    record = json.loads((folder / "out.png.dipops.json").read_text())
     assert record["runs"] == len(record["source"]) == len(record["psnr_of_runs"]) == 3
     assert record["psnr"] > sum(record["psnr_of_runs"]) / 3
     std = images.load(folder / "out-std.png")
@@ -128,13 +128,13 @@ def test_inpainting_keeps_the_known_pixels_and_quiet_is_silent(folder: Path, cap
     assert capfd.readouterr() == ("", "")
     known = images.load(folder / "mask.png")[0] > 0.5
     assert images.load(folder / "out.png")[:, known].equal(images.load(folder / "holes.png")[:, known])
-    assert json.loads((folder / "out.json").read_text())["projected"] is True
+    assert json.loads((folder / "out.png.dipops.json").read_text())["projected"] is True
 
 
 @pytest.mark.parametrize("recipe", ["light", "paper"])
 def test_the_recipe_can_be_chosen(recipe: str, folder: Path) -> None:
     assert run(*COMMANDS["denoise"](folder), "--steps", 2, "--recipe", recipe, "--quiet") == 0
-    assert ("(128, 128, 128" in json.loads((folder / "out.json").read_text())["prior"]) is (recipe == "paper")
+    assert ("(128, 128, 128" in json.loads((folder / "out.png.dipops.json").read_text())["prior"]) is (recipe == "paper")
 
 
 def test_the_same_seed_writes_the_same_image(folder: Path) -> None:
@@ -165,13 +165,13 @@ BAD = {
         lambda f: ("flash", *[f / "noisy.png"] * 2, f / "o.png", "--prior", "tv", "--recipe", "paper"),
         "--recipe or .* with --prior tv",
     ),
-    "checkpoint": (lambda f: ("denoise", f / "noisy.png", f / "o.png", "--checkpoint", f / "noisy.png"), "is no checkpoint"),
+    "checkpoint": (lambda f: ("denoise", f / "noisy.png", f / "o.png", "--checkpoint", f / "text.png"), "is no checkpoint"),
     "figure": (lambda f: ("denoise", f / "noisy.png", f / "out.png", "--figure", f / "f.xyz"), "a figure such as"),
     "figure over output": (
         lambda f: ("denoise", f / "noisy.png", f / "o.png", "--figure", f / "o.png"),
         "would be written twice",
     ),
-    "output folder": (lambda f: ("denoise", f / "noisy.png", f / "folder.png"), "a file in a folder that exists"),
+    "output folder": (lambda f: ("denoise", f / "noisy.png", f / "folder.png"), "is a folder"),
     "demo file": (lambda f: ("demo", "--output", f / "noisy.png"), "is a file"),
     "seed": (lambda f: ("denoise", f / "noisy.png", f / "out.png", "--seed", -1, "--quiet"), "seed = -1"),
     "python": (lambda f: ("check", f"{f / 'broken.py'}:Right"), "broken.py raises SyntaxError"),
@@ -255,7 +255,7 @@ def test_the_demo_writes_images_and_a_record(
     monkeypatch.setattr("dipops.cli.comparing.DEMO_SIZE", 32)
     monkeypatch.setattr(comparing, "solve_convex", lambda problem, name, run: (None, solve(problem, priors[name], steps=2)))
     assert run("demo", "--output", tmp_path / "demo", "--steps", 2) == 0
-    names = {"noisy.png", "no-prior.png", "tv.png", "dip.png", "truth.png", "demo.png", "curves.png", "demo.json"}
+    names = {"noisy.png", "no-prior.png", "tv.png", "dip.png", "truth.png", "demo.png", "curves.png", "demo.png.dipops.json"}
     assert {entry.name for entry in (tmp_path / "demo").iterdir()} == names
     printed = capsys.readouterr().out
     assert all(f"  {name}" in printed for name in ("noisy", "TV", "DIP"))
@@ -282,9 +282,9 @@ def test_compare_writes_a_table_a_figure_and_a_record(
     assert run("compare", folder / "truth.png", *options, *priors) == 0
     table = capsys.readouterr().out.splitlines()[2 : 2 + len(labels)]
     assert [line.split("|")[1].strip() for line in table] == labels
-    files = {"comparison.png", "comparison.md", "comparison.json", *(f"{name}.png" for name in names)}
+    files = {"comparison.png", "comparison.md", "comparison.png.dipops.json", *(f"{name}.png" for name in names)}
     assert {entry.name for entry in (folder / "out").iterdir()} == files
-    rows = {row["prior"]: row for row in json.loads((folder / "out" / "comparison.json").read_text())["rows"]}
+    rows = {row["prior"]: row for row in json.loads((folder / "out" / "comparison.png.dipops.json").read_text())["rows"]}
     if sigma:
         assert rows["TV"]["psnr"] > rows["none"]["psnr"]
 
@@ -303,7 +303,7 @@ def test_a_preimage_is_an_image_a_score_and_a_record(folder: Path, weights: Path
     files = ("--weights", weights / "alexnet.safetensors", "--classifier", weights / "squeezenet.safetensors")
     assert run("preimage", folder / "truth.png", folder / "out.png", *files, "--layer", "conv2", "--steps", 1) == 0
     assert images.load(folder / "out.png").shape == (3, 227, 227)
-    (preimage,) = json.loads((folder / "out.json").read_text())["preimages"]
+    (preimage,) = json.loads((folder / "out.png.dipops.json").read_text())["preimages"]
     assert (preimage["layer"], preimage["prior"], preimage["steps"]) == ("conv2", "DIP", 1)
     assert f"{preimage['error']:.3f}" in capsys.readouterr().out
 
@@ -312,7 +312,7 @@ def test_all_layers_are_a_figure_a_table_and_images(folder: Path, weights: Path)
     options = ("--weights", weights / "alexnet.safetensors", "--layer", "all", "--prior", "none", "--steps", 1, "--quiet")
     assert run("preimage", folder / "truth.png", folder / "all.png", *options) == 0
     layers = ("conv1", "conv2", "conv3", "conv4", "conv5", "pool5")
-    names = {"all.png", "all.json", "all.md", *(f"all-{layer}-none.png" for layer in layers)}
+    names = {"all.png", "all.png.dipops.json", "all.md", *(f"all-{layer}-none.png" for layer in layers)}
     assert names == {path.name for path in folder.iterdir() if path.name.startswith("all")}
     assert len((folder / "all.md").read_text().splitlines()) == 2 + len(layers)
 
@@ -321,7 +321,7 @@ def test_a_unit_is_maximised_from_the_command_line(folder: Path, weights: Path, 
     options = ("--network", "squeezenet", "--weights", weights / "squeezenet.safetensors", "--layer", "conv_final")
     assert run("maximise", folder / "out.png", *options, "--unit", 3, "--prior", "tv", "--steps", 1) == 0
     assert images.load(folder / "out.png").shape == (3, 227, 227)
-    assert json.loads((folder / "out.json").read_text())["unit"] == [3]
+    assert json.loads((folder / "out.png.dipops.json").read_text())["unit"] == [3]
     assert "% of the target" in capsys.readouterr().out
 
 

@@ -1,9 +1,11 @@
 """Files that are written whole or not at all, and the record of what made them."""
 
+import errno
 import json
 import math
 import os
 import platform
+import stat
 import tempfile
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
@@ -15,10 +17,22 @@ from dipops.errors import BadFile
 _OURS = ("dipops", "torch", "numpy", "scipy", "pillow", "matplotlib")
 _COMPARED = ("scikit-image", "bm3d", "opencv-contrib-python-headless", "sporco")
 RECORDED = (*_OURS, *_COMPARED)
+_ROOM = "room on the disk", "make room, or go elsewhere"
+_REMEDIES = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EFBIG: _ROOM,
+    errno.ENAMETOOLONG: ("a name of at most 255 bytes", "choose a shorter one"),
+    errno.ENOTDIR: ("a file in a folder", "choose another path"),
+    errno.EISDIR: ("a file, no folder", "name a file in it"),
+    errno.ELOOP: ("a link to a file", "remove the link"),
+}
 
 
 def write_whole(path: str | Path, write: Callable[[BinaryIO], object], part: Path | None = None) -> None:
     """Call ``write`` with an open binary file that takes the place of ``path`` once it is complete.
+
+    Where ``path`` is a link, the file that it leads to is replaced.
 
     Args:
         path: the file.
@@ -27,34 +41,81 @@ def write_whole(path: str | Path, write: Callable[[BinaryIO], object], part: Pat
             must be no second writer. By default a name of its own each time.
 
     Raises:
-        BadFile: the folder is missing or cannot be written to; ``path`` is then as it was.
+        BadFile: the folder is missing or cannot be written to, or ``path`` is no regular file; it is then as it was.
     """
-    path = Path(path)
+    target = write_target(path)
     try:
-        if part is None:
-            descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        else:
-            descriptor, name = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), part
+        descriptor, temporary = _open_part(target, part)
     except OSError as error:
-        raise BadFile(
-            f"cannot write {path}: {error.strerror}", "a folder that exists and can be written to", "choose another path"
-        ) from error
-    temporary = Path(name)
+        raise _cannot_write(path, error) from error
     try:
         with os.fdopen(descriptor, "wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+        temporary.replace(target)
     except OSError as error:
         temporary.unlink()
-        raise BadFile(
-            f"cannot write {path}: {error.strerror or error}", "room on the disk", "make room, or go elsewhere"
-        ) from error
+        raise _cannot_write(path, error) from error
     except BaseException:
         temporary.unlink()
         raise
+
+
+def write_target(path: str | Path) -> Path:
+    """The file that a path stands for: where it is a link, the file that the link leads to.
+
+    Raises:
+        BadFile: it is a folder or a special file, a link that leads nowhere, or no path at all.
+    """
+    path = Path(path)
+    try:
+        target = path.resolve(strict=True) if path.is_symlink() else path
+        require_regular(target)
+    except FileNotFoundError as error:
+        if path.is_symlink():
+            raise BadFile(f"{path} is a link to a missing file", "a link to a file", "remove the link") from error
+        return path
+    except RuntimeError as error:  # how Python up to 3.12 reports links that lead to each other
+        raise _cannot_write(path, OSError(errno.ELOOP, os.strerror(errno.ELOOP))) from error
+    except BadFile:
+        raise
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    return target
+
+
+def require_regular(path: Path) -> None:
+    """Refuse a folder, a FIFO, a device or a socket with BadFile, before anything waits for it."""
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise BadFile(f"{path} is a folder", "a file", "name a file in it")
+    if not stat.S_ISREG(mode):
+        raise BadFile(f"{path} is a FIFO, a device or a socket", "a regular file", "choose another path")
+
+
+def require_writable(path: Path) -> None:
+    """Refuse a file that could not be written, with BadFile, by a temporary file in its folder."""
+    target = write_target(path)
+    try:
+        tempfile.TemporaryFile(dir=target.parent).close()
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
+def _open_part(target: Path, part: Path | None) -> tuple[int, Path]:
+    """An open file beside the target, and its path."""
+    if part is not None:
+        return os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), part
+    descriptor, name = tempfile.mkstemp(prefix=".dipops-", dir=target.parent)
+    return descriptor, Path(name)
+
+
+def _cannot_write(path: str | Path, error: OSError) -> BadFile:
+    """The error of a file that cannot be written, with what would help against its cause."""
+    expected, advice = _REMEDIES.get(error.errno or 0, ("a folder that exists and can be written to", "choose another path"))
+    return BadFile(f"cannot write {path}: {error.strerror or error}", expected, advice)
 
 
 def write_json(path: str | Path, record: dict[str, Any]) -> None:

@@ -1,12 +1,15 @@
 """The command line."""
 
 import sys
+from typing import Annotated
 
 import typer
 
 from dipops._tools.files import package_version
 from dipops.cli import checking, comparing, grading, networks, paper, restoring
 from dipops.cli.groups import flatten
+from dipops.cli.interruption import Interrupted, handled_termination, with_interruption
+from dipops.cli.memory import memory_error
 from dipops.errors import DipopsError
 
 app = typer.Typer(
@@ -15,6 +18,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Inverse problems in imaging: restore images from noisy or incomplete measurements.",
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")] = False,
+) -> None:
+    pass
 
 
 def version() -> None:
@@ -27,14 +43,27 @@ for command in (
     *(networks.preimage, networks.maximise),
     *(comparing.compare, comparing.demo, checking.check, grading.grade, version),
 ):
-    app.command()(flatten(command))
+    app.command()(with_interruption(flatten(command)))
 app.add_typer(paper.app, name="paper")
 
 
 def main() -> None:
     """Run the command line; bad input is one line on standard error and exit code 2."""
     try:
-        app()
+        with handled_termination():
+            app()
+    except Interrupted as error:
+        _end(str(error), error.exit_code)
     except DipopsError as error:
-        typer.echo(f"dipops: {error}", err=True)
-        sys.exit(2)
+        _end(str(error), 2)
+    except (MemoryError, RuntimeError) as error:
+        fault = memory_error(error)
+        if fault is None:
+            raise
+        _end(str(fault), 2)
+
+
+def _end(text: str, exit_code: int) -> None:
+    """Print the text in one line, and exit."""
+    typer.echo(f"dipops: {' '.join(text.split())}", err=True)
+    sys.exit(exit_code)

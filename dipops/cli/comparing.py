@@ -4,15 +4,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
+import torch
 from torch import Tensor
 from typer import Argument, Option
 
 from dipops import images, plot, recipes
-from dipops._tools.files import write_whole
-from dipops.cli.operators import load_operators
+from dipops.cli.operators import load_operators, require_forward
 from dipops.cli.options import LABELS, DipSettings, PriorName, RunOptions, parse_int, torch_device
-from dipops.cli.output import echo, make_folder, save_figure
-from dipops.cli.records import result_record, write_record
+from dipops.cli.output import echo, make_folder, save_figure, save_image, save_text
+from dipops.cli.outputs import Outputs, require_inputs
+from dipops.cli.records import result_record
 from dipops.cli.solving import solve_convex, solve_recipe
 from dipops.comparison import Comparison
 from dipops.errors import BadValue, safe_repr
@@ -28,7 +29,7 @@ DEMO_SIZE = 256
 
 
 def compare(
-    photo: Annotated[Path, Argument(help="Ground truth; the measurement is simulated from it.")],
+    photo: Annotated[Path, Argument(help="Ground truth; the measurement is simulated from it.", callback=require_inputs)],
     *,
     operator: Annotated[str, Option(help="identity, mask:KEEP, lanczos:FACTOR, or FILE.py:Class.")] = "identity",
     sigma: Annotated[float, Option(min=0, max=255, help="Standard deviation of the noise; pixels are 0 to 255.")] = DEMO_SIGMA,
@@ -43,20 +44,24 @@ def compare(
     --recipe and --steps are for the deep image prior.
     """
     names = _parse_priors(priors)
+    _require_sigma(sigma)
     x = images.load(photo)
     simulated, dip = _parse_operator(operator, x, settings)
-    make_folder(output)
     problem = Problem.simulate(simulated, x, sigma / 255, seed=run.seed).to(torch_device(run.device))
+    make_folder(output)
+    image_paths = {LABELS[name]: output / f"{LABELS[name].lower()}.png" for name in names}
+    figure, table = output / "comparison.png", output / "comparison.md"
+    outputs = Outputs(figure, [*image_paths.values(), table], [photo], force=run.force)
     solved = {LABELS[name]: _solve(problem, name, dip, run) for name in names}
     comparison = Comparison(problem, {label: result for label, (_, result) in solved.items()})
     for label, result in comparison.results.items():
-        images.save(output / f"{label.lower()}.png", result.image)
-    save_figure(output / "comparison.png", comparison.figure())
-    write_whole(output / "comparison.md", lambda file: file.write(comparison.table().encode()))
+        save_image(image_paths[label], result.image)
+    save_figure(figure, comparison.figure())
+    save_text(table, comparison.table())
     task = {"command": "compare", "photo": str(photo), "operator": safe_repr(simulated), "sigma": sigma, "seed": run.seed}
     sources = {label: recipe.source for label, (recipe, _) in solved.items()}
-    write_record(output / "comparison.json", {**task, "sources": sources, "rows": comparison.rows()})
-    echo(run.quiet, f"{comparison.table()}\nLook at {output / 'comparison.png'}")
+    outputs.write_record({**task, "sources": sources, "rows": comparison.rows()})
+    echo(run.quiet, f"{comparison.table()}\nLook at {figure}")
 
 
 def demo(
@@ -64,24 +69,27 @@ def demo(
 ) -> None:
     """Add noise of σ = 25 to the bundled photograph and restore it with each prior; --steps is for the deep image prior."""
     make_folder(output)
+    priors: dict[str, PriorName] = {"no prior": "none", "TV": "tv", "DIP": "dip"}
+    image_paths = {title: output / f"{title.replace(' ', '-').lower()}.png" for title in ("noisy", *priors, "truth")}
+    figure, curves = output / "demo.png", output / "curves.png"
+    outputs = Outputs(figure, [*image_paths.values(), curves], force=run.force)
     x = images.portrait(DEMO_SIZE)
     problem = Problem.simulate(Identity(x.shape), x, ClippedGaussian(DEMO_SIGMA / 255), seed=run.seed).to(
         torch_device(run.device)
     )
     echo(run.quiet, f"A photograph of {DEMO_SIZE} x {DEMO_SIZE} with noise of σ = {DEMO_SIGMA:g}, restored with each prior:")
-    priors: dict[str, PriorName] = {"no prior": "none", "TV": "tv", "DIP": "dip"}
     dip = recipes.denoise()
     results = {title: _solve(problem, name, dip, run)[1] for title, name in priors.items()}
     restored = {"noisy": problem.y, **{title: result.image for title, result in results.items()}}
     for title, image in restored.items():
-        images.save(output / f"{title.replace(' ', '-').lower()}.png", image)
+        save_image(image_paths[title], image)
         echo(run.quiet, f"  {title:<9} {float(psnr(image.clamp(0, 1).cpu(), x[None])):6.2f} dB")
-    images.save(output / "truth.png", x)
-    save_figure(output / "demo.png", plot.compare({**restored, "ground truth": x}, x))
-    save_figure(output / "curves.png", plot.trace(results))
+    save_image(image_paths["truth"], x)
+    save_figure(figure, plot.compare({**restored, "ground truth": x}, x))
+    save_figure(curves, plot.trace(results))
     records = {title: result_record(problem, result) for title, result in results.items()}
-    write_record(output / "demo.json", {"command": "demo", "results": records})
-    echo(run.quiet, f"Look at {output / 'demo.png'}")
+    outputs.write_record({"command": "demo", "results": records})
+    echo(run.quiet, f"Look at {figure}")
 
 
 def _solve(problem: Problem, name: PriorName, dip: Recipe, run: RunOptions) -> tuple[Recipe, Result]:
@@ -89,6 +97,12 @@ def _solve(problem: Problem, name: PriorName, dip: Recipe, run: RunOptions) -> t
     if name == "dip":
         return dip, solve_recipe(problem, dip, run)
     return solve_convex(problem, name, replace(run, steps=None))
+
+
+def _require_sigma(sigma: float) -> None:
+    """Refuse noise whose variance is no number of float32."""
+    if 0 < (sigma / 255) ** 2 < torch.finfo(torch.float32).tiny or 0 < sigma < torch.finfo(torch.float32).tiny:
+        raise BadValue(f"sigma = {sigma:g}", "0, or a σ that float32 can square", "write 0 for no noise")
 
 
 def _parse_priors(text: str) -> list[PriorName]:
@@ -110,7 +124,9 @@ def _parse_operator(text: str, x: Tensor, settings: Settings) -> tuple[LinearOrD
         factor = parse_int(argument, "lanczos")
         return LanczosDownsampler(x.shape, factor), recipes.upscale(factor, settings)
     if name.endswith(".py"):
-        return load_operators(text, [tuple(x.shape)])[0], recipes.restore(settings)
+        (operator,) = load_operators(text, [tuple(x.shape)])
+        require_forward(operator)
+        return operator, recipes.restore(settings)
     raise BadValue(f"operator {text!r}", "identity, mask:KEEP, lanczos:FACTOR or FILE.py:Class", "write mask:0.5, say")
 
 

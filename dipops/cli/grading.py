@@ -5,9 +5,12 @@ from typing import Annotated
 
 import typer
 
+from dipops.cli.outputs import require_inputs
 from dipops.course.notebooks import grades_of
 
-Lessons = Annotated[list[Path], typer.Argument(help="Notebooks of the course, .ipynb or .md. Their code is run.")]
+Lessons = Annotated[
+    list[Path], typer.Argument(help="Notebooks of the course, .ipynb or .md. Their code is run.", callback=require_inputs)
+]
 
 
 def grade(lessons: Lessons) -> None:

@@ -9,10 +9,10 @@ from torch import Tensor
 from typer import Option
 
 from dipops import images, recipes
-from dipops._tools.files import write_whole
 from dipops.cli.options import LABELS, InputImage, OutputImage, RunOptions, parse_int, torch_device
-from dipops.cli.output import echo, figure_format, require_writable, save_figure
-from dipops.cli.records import digests, recipe_record, result_record, write_record
+from dipops.cli.output import echo, figure_format, save_figure, save_image, save_text
+from dipops.cli.outputs import Outputs, require_inputs
+from dipops.cli.records import digests, recipe_record, result_record
 from dipops.cli.solving import solve_recipe
 from dipops.errors import BadValue, safe_repr
 from dipops.operators import Activation
@@ -29,7 +29,9 @@ class NetworkOptions:
     """The network and the prior."""
 
     network: Annotated[NetworkName, Option(help="AlexNet of Caffe or of torchvision, or SqueezeNet 1.0.")] = "caffe"
-    weights: Annotated[Path | None, Option(help="File of weights; without it torchvision's are downloaded.")] = None
+    weights: Annotated[
+        Path | None, Option(help="File of weights; without it torchvision's are downloaded.", callback=require_inputs)
+    ] = None
     prior: Annotated[PixelPriorName | None, Option(help="Deep image prior, total variation or none; by default dip.")] = None
     weight: Annotated[float | None, Option(help=f"Weight of TV; by default {TV_WEIGHT:g}.")] = None
 
@@ -40,7 +42,9 @@ def preimage(
     *,
     layer: Annotated[str, Option(help="Name of a layer, or all: a figure of the main layers.")] = "conv3",
     network: NetworkOptions,
-    classifier: Annotated[Path | None, Option(help="Weights of SqueezeNet, which then classifies each pre-image.")] = None,
+    classifier: Annotated[
+        Path | None, Option(help="Weights of SqueezeNet, which then classifies each pre-image.", callback=require_inputs)
+    ] = None,
     run: RunOptions,
 ) -> None:
     """Make an image that has the features of a photo at one layer of a network.
@@ -50,25 +54,26 @@ def preimage(
     """
     all_layers = layer == "all"
     (figure_format if all_layers else images.image_format)(output)
-    require_writable(output)
     priors = _pixel_priors(network, ("dip", "tv", "none") if all_layers else ("dip",))
     contestants = {label: recipes.preimage(prior) for label, prior in priors.items()}
     model = _load(network)
     target = _square(images.load(photo), model.side).to(torch_device(run.device))
     scores = None if classifier is None else SqueezeNet.load(classifier).at("scores", target.shape).to(target)
     layers = model.default_layers if all_layers else (layer,)
+    single = {(name, label): _path_of(output, name, label) for name in layers for label in priors if all_layers}
+    others = [*single.values(), output.with_suffix(".md") if all_layers else None]
+    outputs = Outputs(output, others, [photo, network.weights, classifier], force=run.force)
     finished: list[Preimage] = []
     for latest in preimages(target, model, layers, contestants, scores, steps=run.steps, seed=run.seed, progress=not run.quiet):
         finished.append(latest)
-        name = f"{output.stem}-{latest.layer}-{latest.prior.lower()}.png" if all_layers else output.name
-        images.save(output.with_name(name), latest.image)
+        save_image(single.get((latest.layer, latest.prior), output), latest.image)
     if all_layers:
         save_figure(output, figure(target, finished))
-        write_whole(output.with_suffix(".md"), lambda file: file.write(table(finished).encode()))
+        save_text(output.with_suffix(".md"), table(finished))
     task = {"command": "preimage", "network": safe_repr(model), "weight": network.weight, "seed": run.seed}
     by_label = {label: recipe_record(recipe) for label, recipe in contestants.items()}
     files = digests([photo, network.weights, classifier])
-    write_record(output, {**task, "files": files, "recipes": by_label, "preimages": list(map(record, finished))})
+    outputs.write_record({**task, "files": files, "recipes": by_label, "preimages": list(map(record, finished))})
     echo(run.quiet, table(finished))
 
 
@@ -83,21 +88,26 @@ def maximise(
 ) -> None:
     """Make an image that maximises the activation of one unit of a network."""
     images.image_format(output)
-    require_writable(output)
+    outputs = Outputs(output, inputs=[network.weights], force=run.force)
     (prior,) = _pixel_priors(network, ("dip",)).values()
     model = _load(network)
     indices = tuple(parse_int(index, "unit") for index in unit.split(","))
     problem = activation_maximisation(model, layer, indices, target).to(torch_device(run.device))
     recipe = recipes.maximise(Activation(model.at(layer).out_shape, indices), prior)
     result = solve_recipe(problem, recipe, run)
-    images.save(output, result.image)
+    save_image(output, result.image)
     with torch.no_grad():
         activation = float(problem.operator(result.image.clamp(0, 1)))
     task = {"command": "maximise", "network": safe_repr(model), "layer": layer, "unit": indices}
     files = {"files": digests([network.weights]), "activation_of_target": activation}
-    write_record(output, {**task, **files, **recipe_record(recipe), **result_record(problem, result)})
+    outputs.write_record({**task, **files, **recipe_record(recipe), **result_record(problem, result)})
     percent = f"{100 * activation:.0f}% of the target"
     echo(run.quiet, f"{output}: {result.steps} steps, {result.seconds:.0f} s; the activation is {percent}")
+
+
+def _path_of(output: Path, layer: str, prior: str) -> Path:
+    """The file of one pre-image among several."""
+    return output.with_name(f"{output.stem}-{layer}-{prior.lower()}.png")
 
 
 def _load(options: NetworkOptions) -> ImageNetwork:

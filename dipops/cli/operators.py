@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
-from dipops.errors import BadFile, BadType, BadValue
+from dipops.errors import BadFile, BadType, BadValue, DipopsError, first_line
 from dipops.operators import LinearOrDifferentiableOperator
 
 Shape = tuple[int, ...]
@@ -28,12 +28,23 @@ def _construct(operator_class: type, shape: Shape) -> LinearOrDifferentiableOper
     name = operator_class.__name__
     try:
         operator = operator_class(shape)
-    except Exception as error:
-        cause = f"{name}({shape}) raises {type(error).__name__}: {error}"
+    except (Exception, SystemExit) as error:
+        cause = f"{name}({shape}) raises {type(error).__name__}: {first_line(error)}"
         raise BadType(cause, "a constructor that takes in_shape", "correct it") from error
     if not isinstance(operator, LinearOrDifferentiableOperator):
         raise BadType(f"{name}, which is no operator", "a class that inherits from LinearOperator", "or DifferentiableOperator")
     return operator
+
+
+def require_forward(operator: LinearOrDifferentiableOperator) -> None:
+    """Apply a user's forward once, and refuse with BadType what it raises."""
+    try:
+        _ = operator.out_shape
+    except DipopsError:
+        raise
+    except (Exception, SystemExit) as error:
+        cause = f"{type(operator).__name__}.forward raises {type(error).__name__}: {first_line(error)}"
+        raise BadType(cause, "a forward that takes a zero image", "correct it; dipops check says more") from error
 
 
 def _load_module(path: Path) -> ModuleType:
@@ -43,6 +54,8 @@ def _load_module(path: Path) -> ModuleType:
     sys.path.append(str(path.resolve().parent))
     try:
         exec(compile(path.read_bytes(), path, "exec"), vars(module))
-    except Exception as error:
-        raise BadFile(f"{path} raises {type(error).__name__}: {error}", "a file that can be imported", "correct it") from error
+    except (Exception, SystemExit) as error:
+        raise BadFile(
+            f"{path} raises {type(error).__name__}: {first_line(error)}", "a file that can be imported", "correct it"
+        ) from error
     return module

@@ -1,10 +1,14 @@
-"""What commands print and write, and what they refuse to write before work begins."""
+"""What commands print and write."""
 
+import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+from torch import Tensor
 
+from dipops import images
 from dipops._tools.files import write_whole
 from dipops.errors import BadFile, BadValue
 
@@ -36,18 +40,28 @@ def figure_format(path: Path) -> str:
     return suffix
 
 
+def save_image(path: Path, image: Tensor) -> None:
+    """Write an image; where that fails after all, write it to the temporary folder, and say so in the BadFile."""
+    try:
+        images.save(path, image)
+    except BadFile as error:
+        descriptor, rescue = tempfile.mkstemp(prefix="dipops-", suffix=path.suffix)
+        os.close(descriptor)
+        images.save(rescue, image)
+        came, expected, _ = error.args
+        raise BadFile(came, expected, f"the image is in {rescue}") from error
+
+
+def save_text(path: Path, text: str) -> None:
+    """Write a text."""
+    write_whole(path, lambda file: file.write(text.encode()))
+
+
 def make_folder(path: Path) -> None:
     """Make the folder where it does not exist."""
     if path.exists() and not path.is_dir():
         raise BadFile(f"{path} is a file", "a folder", "choose another --output")
-    path.mkdir(parents=True, exist_ok=True)
-
-
-def require_writable(*paths: Path | None) -> None:
-    """Refuse, before hours of work, files that could not be written after them, and one file for two things."""
-    files = [path.resolve() for path in paths if path is not None]
-    for file in files:
-        if file.is_dir() or not file.parent.is_dir():
-            raise BadFile(f"cannot write {file}", "a file in a folder that exists", "make the folder, or choose another name")
-        if files.count(file) > 1:
-            raise BadValue(f"{file} would be written twice", "files of different names", "choose another name")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadFile(f"cannot make {path}: {error.strerror}", "a folder", "choose another --output") from error

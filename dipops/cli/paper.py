@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 import typer
 from typer import Argument, Option
 
-from dipops import images
-from dipops._tools.files import write_whole
 from dipops.cli.groups import flatten
-from dipops.cli.options import DeviceOption, Quiet, torch_device
-from dipops.cli.output import echo, figure_format, make_folder, require_writable, save_figure
+from dipops.cli.interruption import interruptible, with_interruption
+from dipops.cli.options import DeviceOption, Force, Quiet, torch_device
+from dipops.cli.output import echo, figure_format, make_folder, save_figure, save_image, save_text
+from dipops.cli.outputs import Outputs
 from dipops.errors import BadValue
 from dipops.paper import figures, scoring, tables
 from dipops.paper.config import RunConfig
@@ -108,11 +108,12 @@ def run(
     runs = chosen.plan(names, size.config)
     require_runnable(runs, data)
     store = Store(out)
-    if by_workers:
-        with dask_client(workers.scheduler, workers.workers) as client:
-            run_on(client, tasks(runs, data), store, progress=not quiet)
-    else:
-        run_here(tasks(runs, data), store, str(torch_device(workers.device)), progress=not quiet)
+    with interruptible(lambda: f"finished runs are in {out}; give the same command again to go on"):
+        if by_workers:
+            with dask_client(workers.scheduler, workers.workers) as client:
+                run_on(client, tasks(runs, data), store, progress=not quiet)
+        else:
+            run_here(tasks(runs, data), store, str(torch_device(workers.device)), progress=not quiet)
     echo(quiet, f"{len(runs)} runs in {out}; see them with dipops paper table {runs[0].experiment} --out {out}{size}")
 
 
@@ -122,13 +123,18 @@ def inputs(
     data: Data,
     output: Annotated[Path, Option(help="Folder for them.")] = Path("inputs"),
     crop: Crop = None,
+    force: Force = False,
 ) -> None:
     """Write the images that the systems of an experiment are given, noisy, small or with black holes, for your own system."""
-    row = experiment(name)
+    row, crop = experiment(name), RunConfig(crop).crop
     require_images(data, row.images)
+    made = {image.name: row.problem_for(image.name, data, crop).y[0] for image in row.images}
     make_folder(output)
-    for image in row.images:
-        images.save(output / f"{image.name}.png", row.problem_for(image.name, data, crop).y[0])
+    first, *others = paths = [output / f"{name}.png" for name in made]
+    outputs = Outputs(first, others, force=force)
+    for path, image in zip(paths, made.values(), strict=True):
+        save_image(path, image)
+    outputs.write_record({"command": "paper inputs", "experiment": name, "crop": crop})
     typer.echo(f"{len(row.images)} images in {output}")
 
 
@@ -157,12 +163,14 @@ def figure(
     output: Annotated[Path, Option(help="File of the figure.")] = Path("figure.png"),
     out: Out = Path("paper"),
     size: ConfigOptions,
+    force: Force = False,
 ) -> None:
     """Draw the figure of an experiment."""
     figure_format(output)
-    require_writable(output)
+    outputs = Outputs(output, force=force)
     row, store = experiment(name), _store(out)
     save_figure(output, figures.figure(row, size.config, finished(row, store), store, data))
+    outputs.write_record({"command": "paper figure", "experiment": name})
     typer.echo(f"Look at {output}")
 
 
@@ -171,10 +179,12 @@ def report(
     data: Data,
     out: Out = Path("paper"),
     output: Annotated[Path, Option(help="File of the page.")] = Path("paper.html"),
+    force: Force = False,
 ) -> None:
     """Write one page with all that was run: tables, figures, images before and after, curves, settings."""
-    require_writable(output)
+    outputs = Outputs(output, force=force)
     count = write_report(output, _store(out), data)
+    outputs.write_record({"command": "paper report"})
     typer.echo(f"{count} experiments; look at {output}")
 
 
@@ -184,11 +194,14 @@ def score(
     data: Data,
     images: Annotated[Path, Option(help="Folder of images, each with the name of an image of the experiment.")],
     csv: Annotated[Path | None, Option(help="File to which the scores are written too.")] = None,
+    force: Force = False,
 ) -> None:
     """Score images of another system by the experiment's protocol."""
+    outputs = None if csv is None else Outputs(csv, force=force)
     scores = scoring.score(experiment(name), images, data)
-    if csv is not None:
-        write_whole(csv, lambda file: file.write(scores.csv().encode()))
+    if csv is not None and outputs is not None:
+        save_text(csv, scores.csv())
+        outputs.write_record({"command": "paper score", "experiment": name})
     typer.echo(scores.markdown(), nl=False)
 
 
@@ -218,4 +231,4 @@ app = typer.Typer(
 )
 app.command("list")(show)
 for command in (run, inputs, table, figure, report, score):
-    app.command()(flatten(command))
+    app.command()(with_interruption(flatten(command)))

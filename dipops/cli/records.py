@@ -7,7 +7,6 @@ from typing import Any
 
 from torch import Tensor
 
-from dipops._tools.files import environment, write_json
 from dipops.errors import safe_repr
 from dipops.metrics import psnr
 from dipops.problem import Problem
@@ -15,11 +14,6 @@ from dipops.recipes import Recipe
 from dipops.solver import Result
 
 _AS_THEY_ARE = ("seed", "steps", "seconds", "message", "source", "rollbacks", "precision")
-
-
-def write_record(output: Path, record: dict[str, Any]) -> None:
-    """Write a record, with the environment, next to the output of a command."""
-    write_json(output.with_suffix(".json"), {**record, "output": str(output), "environment": environment()})
 
 
 def digests(paths: Iterable[Path | None]) -> dict[str, str]:

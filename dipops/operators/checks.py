@@ -30,6 +30,8 @@ def require_batch(x: Tensor, shape: Shape, like: Tensor, name: str, owner: objec
             else "convert 8-bit values with x.float() / 255"
         )
         raise BadType(f"{name} is a tensor of {x.dtype}", "real floating-point values", advice)
+    if x.layout is not torch.strided:
+        raise BadType(f"{name} is a sparse tensor", "a dense one", "write x.to_dense()")
     if tuple(x.shape[1:]) != shape:
         advice = "add a batch dimension: x[None]" if tuple(x.shape) == shape else f"{safe_repr(owner)} takes no other shape"
         raise BadValue(f"{name} has shape {tuple(x.shape)}", f"shape (N, {', '.join(map(str, shape))})", advice)

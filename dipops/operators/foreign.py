@@ -27,6 +27,8 @@ def traced(forward: Map, zero: Tensor, other: Tensor, linear: bool) -> tuple[Any
         if followed or _recorded(forward, other)[1]:
             return out.detach(), _left_in_part(forward, out.detach(), other) if linear and not out.is_complex() else ""
         reason = "its output has no graph, as after detach() or no_grad()"
+    except RecursionError:  # twice at every depth is for ever
+        raise
     except Exception as error:  # where forward fails without gradients too, the error comes from the line below
         of_inference = "nference tensor" in str(error)  # tensors made in inference mode, which torch.func does follow
         reason = "" if of_inference else first_line(error)[:80]

@@ -199,6 +199,8 @@ class LinearOrDifferentiableOperator(nn.Module):
             result = f"shape {tuple(out.shape)}" if isinstance(out, Tensor) else f"a {type(out).__name__}"
             advice = "keep the batch dimension, and one more: keepdim=True"
             raise BadType(f"{type(self).__name__}.forward gives {result} for one image", "a tensor (1, ...)", advice)
+        if out.numel() == 0:
+            raise BadValue(f"{type(self).__name__}.forward gives nothing", "at least one measurement", "look at its slices")
         if out.is_complex():
             advice = "return torch.view_as_real(y): real and imaginary parts as a last axis of 2"
             raise BadType(f"{type(self).__name__}.forward gives {out.dtype}", "real measurements", advice)

@@ -1,9 +1,12 @@
 """The largest singular value of a linear map that is given by two functions."""
 
 from collections.abc import Callable
+from math import isfinite
 
 import torch
 from torch import Tensor
+
+from dipops.errors import BadValue
 
 
 def lanczos_norm(gram: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> float:
@@ -26,6 +29,8 @@ def lanczos_norm(gram: Callable[[Tensor], Tensor], start: Tensor, steps: int) ->
         diagonal.append(float((current * image).sum()))
         rest = image - diagonal[-1] * current - (off_diagonal[-1] if off_diagonal else 0.0) * previous
         length = float(rest.norm())
+        if not isfinite(length):
+            raise BadValue("an operator whose norm overflows", "values that its dtype can square", "scale its forward")
         if length <= 10 * torch.finfo(start.dtype).eps * max(diagonal):
             break
         off_diagonal.append(length)

@@ -12,13 +12,13 @@ from typing import Any
 
 from torch import Tensor
 
-from dipops.errors import BadValue
+from dipops.errors import BadFile, BadValue, first_line
 from dipops.paper.config import RunConfig
 from dipops.paper.contestants import ANSWER, Outcome
 from dipops.paper.data import PaperImage, require_images
 from dipops.paper.experiments import EXPERIMENTS, OBJECTIVE, Experiment, experiment, require_known
 from dipops.problem import Problem
-from dipops.study import Record, Store, Task
+from dipops.study import Record, Store, Task, machine, scores_of, versions
 
 ALL = "all"
 
@@ -141,10 +141,20 @@ def finished(row: Experiment, store: Store) -> dict[Run, Record]:
     runs = {}
     for key in store.runs():
         record = store.record(key)
-        if record["run"]["experiment"] == row.name and record["run"]["contestant"] in row.contestants:
-            run = Run.of(record["run"])
-            runs |= {run: record} if run.key == key else {}
+        run = _run_of(record, store.folder / key)
+        if run.experiment == row.name and run.contestant in row.contestants and run.key == key:
+            runs[run] = record
     return {run: runs[run] for run in sorted(runs, key=lambda run: run.seed)}
+
+
+def _run_of(record: Record, path: Path) -> Run:
+    """The run of a record, or BadFile where the record is not as ``Task.run`` makes it."""
+    try:
+        _ = scores_of(record), machine(record), versions([record])
+        return Run.of(record["run"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        came = f"{path}.json has missing or wrong fields ({first_line(error)})"
+        raise BadFile(came, "a record of dipops paper run", "delete it to make the run again") from error
 
 
 def _images_of(runs: Sequence[Run]) -> dict[tuple[str, str], PaperImage]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dipops._tools.seeds import stream
-from dipops.errors import BadType, BadValue, safe_repr
+from dipops.errors import BadType, BadValue, require_instance, safe_repr
 from dipops.problem import Problem
 
 _START = 0.1
@@ -84,6 +84,10 @@ class PixelPrior(Prior):
 
     def __init__(self, initial: Tensor | None = None) -> None:
         super().__init__()
+        if initial is not None:
+            require_instance(initial, Tensor, "initial image", "a tensor or None", "use torch.as_tensor")
+            if not initial.isfinite().all():
+                raise BadValue("an initial image with NaN or infinity", "finite values", "repair it, or leave it out")
         self.register_buffer("initial", None if initial is None else initial.detach())
 
     def start(self, problem: Problem, seeds: Sequence[int]) -> None:

@@ -12,12 +12,13 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor
 
-from dipops._tools.files import package_version, write_whole
+from dipops._tools.files import package_version, write_target, write_whole
 from dipops._tools.fingerprints import description, digest_of
 from dipops.errors import BadFile, BadType
 from dipops.methods import Iteration, Method
@@ -31,10 +32,10 @@ _ELSEWHERE = "name another checkpoint, or delete this one to start again"
 
 
 class Checkpoint:
-    """A file that holds the state of one solve.
+    """A file that holds the state of one solve; within ``with`` no other solve has it.
 
     Raises:
-        BadFile: its folder is missing, or cannot be written to.
+        BadFile: its folder is missing, or cannot be written to; on entering, another solve has it.
     """
 
     def __init__(self, path: Path, fingerprint: Fingerprint) -> None:
@@ -43,9 +44,26 @@ class Checkpoint:
                 f"a checkpoint at {path}", "a file in a folder that exists", "make the folder, or choose another name"
             )
         self.path, self.fingerprint = path, fingerprint
-        self._part = path.with_name(f".{path.name}.part")
-        _require_writable(path.parent)
+        target = write_target(path)
+        self._part = target.with_name(f".{target.name}.part")
+        self._lock = FileLock(target.with_name(f".{target.name}.lock"), timeout=0)
+        _require_writable(target.parent)
         self._next, self._tried = 0.0, False
+
+    def __enter__(self) -> Self:
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise BadFile(f"{self.path} is in use", "a checkpoint of one solve at a time", "name another checkpoint") from None
+        except OSError as error:
+            raise BadFile(
+                f"cannot lock {self.path}: {error.strerror}", "a folder that takes locks", "choose another"
+            ) from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        Path(self._lock.lock_file).unlink(missing_ok=True)
+        self._lock.release()
 
     @property
     def due(self) -> bool:

@@ -1,6 +1,7 @@
 """The one loop: solve a problem with a prior by a method."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from dipops._tools.allocator import reused_memory
 from dipops._tools.batches import per_image
 from dipops._tools.defaults import usual_defaults
 from dipops._tools.progress import progress_bar
-from dipops.errors import BadType, require_instance, require_integer, safe_repr
+from dipops.errors import BadType, BadValue, require_instance, require_integer, safe_repr
 from dipops.methods import Descent, Method, default_method
 from dipops.methods.interface import require_method
 from dipops.operators import LinearOrDifferentiableOperator
@@ -76,7 +77,7 @@ def solve(
         Diverged: the objective was not finite before a first good state, at five ever lower learning rates.
     """
     require_solvable(problem, prior, method, callbacks or (), steps)
-    require_integer("seed", seed, 0, "leave it out for 0")
+    seed = require_integer("seed", seed, 0, "leave it out for 0")
     method, given = method or default_method(problem, prior), problem
     problem = own_problem(problem, method)
     started = deepcopy(prior)
@@ -87,13 +88,15 @@ def solve(
     functions = [callback for callback in callbacks if not isinstance(callback, StopRule | Observe)]
     run = Run(problem, started, method, steps or method.steps, seed, rules)
     file = None
-    if checkpoint is not None:
-        file = Checkpoint(Path(checkpoint), fingerprint(problem, run.iteration, prior, method, callbacks, seed))
-        resume(run, file)
-    with reused_memory(not prior.recompute):
+    with ExitStack() as stack:
+        if checkpoint is not None:
+            marks = fingerprint(problem, run.iteration, prior, method, callbacks, seed)
+            file = stack.enter_context(Checkpoint(Path(checkpoint), marks))
+            resume(run, file)
+        stack.enter_context(reused_memory(not prior.recompute))
         snapshots = Snapshots(run, file)
         with progress_bar(run.steps, progress, done=run.index) as bar:
-            _iterate(run, snapshots, functions, bar)
+            _iterate_or_save(run, snapshots, functions, bar)
         snapshots.save()
         return _result(run, started, seed, (problem if _fits_operator(method) else given).operator)
 
@@ -134,7 +137,24 @@ def require_solvable(
             expected = "a stopping rule, Observe(rule) or a function of a Step"
             raise BadType(f"the callback {safe_repr(callback)}", expected, "write stopping.Discrepancy(), say")
     if steps is not None:
-        require_integer("steps", steps, 1, "leave it out for the method's own number")
+        require_steps(steps)
+
+
+def require_steps(steps: int) -> None:
+    """Refuse a number of steps that is not positive, or that no solve could count."""
+    require_integer("steps", steps, 1, "leave it out for the method's own number")
+    most = torch.iinfo(torch.int32).max
+    if steps > most:
+        raise BadValue(f"steps = {steps}", f"at most {most}", "leave it out for the method's own number")
+
+
+def _iterate_or_save(run: Run, snapshots: Snapshots, functions: Sequence[Callback], bar: Any) -> None:
+    """Make all steps; on Ctrl-C the last good state is saved first."""
+    try:
+        _iterate(run, snapshots, functions, bar)
+    except KeyboardInterrupt:
+        snapshots.save()
+        raise
 
 
 def _iterate(run: Run, snapshots: Snapshots, functions: Sequence[Callback], bar: Any) -> None:

@@ -1,5 +1,6 @@
 """Weights of networks, read from files without running any code in them."""
 
+import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,11 +30,13 @@ def read_weights(path: str | Path) -> Arrays:
         raise BadFile(f"{path} with suffix {path.suffix!r}", _FORMATS, "convert them")
     try:
         arrays = readers[path.suffix](path)
+    except pickle.UnpicklingError as error:  # its text advises to let the file run code
+        raise BadFile(f"{path} holds more than tensors", _FORMATS, "fetch it from a source that you trust") from error
     except Exception as error:  # each reader raises errors of its own on a damaged file
         reason = first_line(error) or type(error).__name__
         raise BadFile(f"{path} cannot be read: {reason}", _FORMATS, "check the path, or fetch the file again") from error
     for name, array in arrays.items():
-        if not isinstance(array, Tensor) or array.is_complex() or not array.isfinite().all():
+        if not isinstance(name, str) or not _is_finite(array):
             raise BadFile(f"{name!r} in {path}", "an array of finite numbers", "save the state_dict alone")
     return {name: array.float() for name, array in arrays.items()}
 
@@ -49,6 +52,13 @@ def set_weights(network: nn.Module, arrays: Arrays, path: str | Path) -> None:
     except RuntimeError as error:
         fault = shorten(str(error), _SHOWN)
         raise BadFile(f"{path}: {fault}", f"the weights of {network}", "use the file of this network") from error
+
+
+def _is_finite(array: Any) -> bool:
+    """Whether it is a plain tensor of finite real numbers."""
+    if not isinstance(array, Tensor) or array.is_quantized or array.layout is not torch.strided or array.is_complex():
+        return False
+    return bool(array.isfinite().all())
 
 
 def _read_npz(path: Path) -> dict[str, Any]:
