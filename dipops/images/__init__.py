@@ -1,12 +1,11 @@
 """Images: files, crops, masks, and the bundled photograph."""
 
 from dipops.images.picture import Picture
-from dipops.images.reading import MAX_PIXELS, load, read
+from dipops.images.reading import load, read
 from dipops.images.samples import centre_crop, noise_level, photograph, portrait, random_mask, resize
 from dipops.images.writing import image_format, save, to_pil
 
 __all__ = [
-    "MAX_PIXELS",
     "Picture",
     "centre_crop",
     "image_format",

@@ -35,8 +35,10 @@ def pillow_reads(tags: Mapping[int, Any], little_endian: bool) -> bool:
     bits, photometric, samples = set(_tuple(tags.get(BITS, 1))), tags.get(PHOTOMETRIC), tags.get(SAMPLES, 1)
     sample_format = set(_tuple(tags.get(SAMPLE_FORMAT, _UNSIGNED)))
     chunky = tags.get(PLANAR, 1) == 1 or samples == 1
+    if sample_format == {_UNSIGNED} and photometric == RGB:
+        return bits == {8} and (chunky or samples == 3)
     if sample_format == {_UNSIGNED} and bits <= {1, 2, 4, 8}:
-        return (chunky or photometric == RGB) and not (photometric == WHITE_IS_ZERO and samples > 1)
+        return chunky and not (photometric == WHITE_IS_ZERO and samples > 1)
     grey = photometric == BLACK_IS_ZERO and samples == 1
     return grey and (
         (sample_format == {_UNSIGNED} and bits == {16}) or (sample_format == {_FLOAT} and bits == {32} and little_endian)
