@@ -216,6 +216,8 @@ def test_what_cannot_be_read_right_is_refused_in_one_line(tmp_path: Path) -> Non
     signed = drawn(16, 1)[..., 0].view(np.int16)
     tifffile.imwrite(tmp_path / "signed.tif", signed)
     tifffile.imwrite(tmp_path / "lab.tif", drawn(16, 3), photometric="cielab")
+    volume = np.zeros((16, 32, 32), np.uint16)
+    tifffile.imwrite(tmp_path / "volume.tif", volume, photometric="minisblack", volumetric=True, tile=(16, 16, 16))
     tifffile.imwrite(tmp_path / "nan.tif", np.full((4, 4), np.nan, np.float64))
     tifffile.imwrite(tmp_path / "cut.tif", drawn(16, 3), photometric="rgb")
     content = (tmp_path / "cut.tif").read_bytes()
@@ -229,6 +231,7 @@ def test_what_cannot_be_read_right_is_refused_in_one_line(tmp_path: Path) -> Non
     for name, words in {
         "signed.tif": "16-bit signed grey",
         "lab.tif": "16-bit Lab",
+        "volume.tif": "a volume of 16 slices",
         "nan.tif": "NaN or infinity",
         "cut.tif": "truncated",
         "cut.png": "cannot be read",
