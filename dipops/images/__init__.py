@@ -2,12 +2,11 @@
 
 from dipops.images.noise import noise_level
 from dipops.images.picture import Picture
-from dipops.images.reading import MAX_PIXELS, load, read
+from dipops.images.reading import load, read
 from dipops.images.samples import centre_crop, photograph, portrait, random_mask, resize
 from dipops.images.writing import image_format, save, to_pil
 
 __all__ = [
-    "MAX_PIXELS",
     "Picture",
     "centre_crop",
     "image_format",

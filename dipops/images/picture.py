@@ -67,15 +67,18 @@ def swaps_sides(orientation: int) -> bool:
 
 
 def carried_exif(tags: Mapping[int, Any], sub_ifd: Callable[[int], Mapping[int, Any]]) -> bytes | None:
-    """EXIF data of the tags that describe the picture, not how its file stores it."""
+    """EXIF data of the tags that describe the picture, not how its file stores it; None where they are broken."""
     exif = Image.Exif()
-    for tag in _DESCRIPTIVE:
-        if tag in tags:
-            exif[tag] = tags[tag]
-    for tag in (EXIF_IFD, GPS_IFD):
-        if tag in tags and (fields := dict(sub_ifd(tag))):
-            exif[tag] = fields
-    if not len(exif):
+    try:
+        for tag in _DESCRIPTIVE:
+            if tag in tags:
+                exif[tag] = tags[tag]
+        for tag in (EXIF_IFD, GPS_IFD):
+            if tag in tags and (fields := dict(sub_ifd(tag))):
+                exif[tag] = fields
+        if not len(exif):
+            return None
+        exif[ORIENTATION] = 1
+        return exif.tobytes()
+    except Exception:  # whatever Pillow raises on broken tags, which are no reason to refuse the pixels
         return None
-    exif[ORIENTATION] = 1
-    return exif.tobytes()

@@ -40,7 +40,7 @@ def read(path: str | Path) -> Picture:
             64 million pixels.
     """
     try:
-        with warnings.catch_warnings(action="ignore"), Path(path).open("rb") as file:
+        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning), Path(path).open("rb") as file:
             return _read(path, file)
     except BadFile:
         raise
@@ -61,30 +61,39 @@ def _read(path: str | Path, file: BinaryIO) -> Picture:
         _limit(tags[tiff.WIDTH], tags[tiff.HEIGHT])
         layers = tiff.decode(path, file, tags)
         exif = carried_exif(tags, lambda tag: tiff.read_tags(file, tags[tag]) or {})
-        return _picture(layers, tiff.depth(tags), tags.get(ORIENTATION, 1), tags.get(tiff.ICC), exif, tiff.dots_per_inch(tags))
+        orientation = tags.get(ORIENTATION, 1)
+        dpi = _resolution(tiff.dots_per_inch(tags), orientation)
+        return _picture(layers, tiff.depth(tags), orientation, tags.get(tiff.ICC), exif, dpi)
     file.seek(0)
     with Image.open(file) as image:
         _limit(image.width, image.height)
-        depth = 16
         if (layers := deep.decode(path, image)) is None:
             _require_all_bits(path, image)
-            image.load()
-            layers = _pillow_layers(path, image)
-            depth = 16 if image.mode in (*_SIXTEEN_BITS, "F") else 8
+        image.load()  # this refuses a cut file, which imagecodecs may fill with zeros
+        depth = 16 if layers or image.mode in (*_SIXTEEN_BITS, "F") else 8
         exif = image.getexif()
+        left = exif.get(ORIENTATION, 1)  # Pillow itself has turned a TIFF file
+        turned = left if tags is None else tags.get(ORIENTATION, 1)
+        dpi = _resolution(image.info.get("dpi"), turned)
         carried = carried_exif(exif, exif.get_ifd)
-        return _picture(layers, depth, exif.get(ORIENTATION, 1), image.info.get("icc_profile"), carried, image.info.get("dpi"))
+        return _picture(layers or _pillow_layers(path, image), depth, left, image.info.get("icc_profile"), carried, dpi)
 
 
 def _picture(
     layers: Layers, depth: Depth, orientation: int, icc: bytes | None, exif: bytes | None, dpi: tuple[float, float] | None
 ) -> Picture:
-    image, alpha = (None if part is None else upright(part, orientation) for part in layers)
-    assert image is not None
-    if dpi is not None:
-        across, down = map(float, dpi[::-1] if swaps_sides(orientation) else dpi)
-        dpi = (across, down) if across > 0 and down > 0 else None
-    return Picture(image, alpha, depth, icc or None, exif, dpi)
+    image, alpha = layers
+    return Picture(
+        upright(image, orientation), None if alpha is None else upright(alpha, orientation), depth, icc or None, exif, dpi
+    )
+
+
+def _resolution(dpi: tuple[float, float] | None, orientation: int) -> tuple[float, float] | None:
+    """The resolution across and down the upright image, where it is given and positive."""
+    if dpi is None or not min(dpi) > 0:
+        return None
+    across, down = map(float, dpi)
+    return (down, across) if swaps_sides(orientation) else (across, down)
 
 
 def _limit(width: int, height: int) -> None:
@@ -95,10 +104,10 @@ def _limit(width: int, height: int) -> None:
 def _require_all_bits(path: str | Path, image: Image.Image) -> None:
     """Refuse what Pillow would cut to 8 bits, or whose white it does not tell; ``image`` is opened, not loaded."""
     tiles = image.tile if isinstance(image, ImageFile.ImageFile) else []
-    name, _, _, layout = tiles[0] if tiles else ("", None, 0, "")
-    layout = layout[0] if isinstance(layout, tuple) else layout
-    cut = name == "SGI16" or str(layout).startswith(_CUT_LAYOUTS)
-    cut |= name.startswith("ppm") and image.mode == "RGB" and isinstance(layout, int) and layout > 255
+    codec, _, _, arguments = tiles[0] if tiles else ("", None, 0, None)
+    first, *others = arguments if isinstance(arguments, tuple) and arguments else (arguments,)
+    cut = codec == "SGI16" or str(first).startswith(_CUT_LAYOUTS)
+    cut |= codec.startswith("ppm") and image.mode == "RGB" and bool(others) and others[0] > 255
     if cut or (image.mode in (*_SIXTEEN_BITS, "F") and image.format not in _DEEP_FORMATS):
         raise BadFile(
             f"{path} is a {image.format} file of more than 8 bits", "8 bits in this format", "convert it to PNG or TIFF"
@@ -129,4 +138,5 @@ def _pillow_layers(path: str | Path, image: Image.Image) -> Layers:
 
 def _lab_to_rgb(image: Image.Image) -> Image.Image:
     lab, rgb = (ImageCms.ImageCmsProfile(ImageCms.createProfile(name)) for name in ("LAB", "sRGB"))
-    return ImageCms.ImageCmsTransform(lab, rgb, "LAB", "RGB").apply(image)
+    exact = ImageCms.Flags.NOOPTIMIZE  # the optimised transform is wrong by up to 34 of 255
+    return ImageCms.ImageCmsTransform(lab, rgb, "LAB", "RGB", flags=exact).apply(image)

@@ -12,6 +12,7 @@ from dipops.images.picture import Depth, Layers
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, PLANAR, SAMPLE_FORMAT = 256, 257, 258, 259, 262, 277, 284, 339
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, ICC = 282, 283, 296, 34675
+IMAGE_DEPTH = 32997
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, SEPARATED = 0, 1, 2, 5
 _UNSIGNED, _FLOAT = 1, 3
 _INCHES = {2: 1.0, 3: 2.54}  # units of the resolution, in units per inch
@@ -35,8 +36,12 @@ def pillow_reads(tags: Mapping[int, Any], little_endian: bool) -> bool:
     bits, photometric, samples = set(_tuple(tags.get(BITS, 1))), tags.get(PHOTOMETRIC), tags.get(SAMPLES, 1)
     sample_format = set(_tuple(tags.get(SAMPLE_FORMAT, _UNSIGNED)))
     chunky = tags.get(PLANAR, 1) == 1 or samples == 1
+    if tags.get(IMAGE_DEPTH, 1) != 1:
+        return False
+    if sample_format == {_UNSIGNED} and photometric == RGB:
+        return bits == {8} and (chunky or samples == 3)
     if sample_format == {_UNSIGNED} and bits <= {1, 2, 4, 8}:
-        return (chunky or photometric == RGB) and not (photometric == WHITE_IS_ZERO and samples > 1)
+        return chunky and not (photometric == WHITE_IS_ZERO and samples > 1)
     grey = photometric == BLACK_IS_ZERO and samples == 1
     return grey and (
         (sample_format == {_UNSIGNED} and bits == {16}) or (sample_format == {_FLOAT} and bits == {32} and little_endian)
@@ -50,23 +55,23 @@ def depth(tags: Mapping[int, Any]) -> Depth:
 
 def decode(path: object, file: BinaryIO, tags: Mapping[int, Any]) -> Layers:
     """Colours and alpha of the first page, by tifffile."""
-    kind = _kind(tags)
-    tifffile = package("tifffile", f"{path} is a TIFF file of {kind}")
+    if tags.get(IMAGE_DEPTH, 1) != 1:
+        raise BadFile(f"{path} is a volume of {tags[IMAGE_DEPTH]} slices", "an image", "save its slices one by one")
+    came = f"{path} is a TIFF file of {_kind(tags)}"
+    colours = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, SEPARATED: 4}.get(tags.get(PHOTOMETRIC, -1))
+    if colours is None or not set(_tuple(tags.get(SAMPLE_FORMAT, _UNSIGNED))) <= {_UNSIGNED, _FLOAT}:
+        raise BadFile(came, "grey, RGB or CMYK of unsigned integers or floats", "convert it")
+    tifffile = package("tifffile", came)
     file.seek(0)
     with tifffile.TiffFile(file) as tiff:
         page = tiff.pages.first
         _require_whole(page, tiff.filehandle.size)
         values = page.asarray(maxworkers=1)
         bits, extra = page.bitspersample, tuple(map(int, page.extrasamples))
-    if page.imagedepth != 1:
-        raise BadFile(f"{path} is a volume", "an image", "save its slices one by one")
     if page.samplesperpixel == 1:
         values = values[..., None]
     elif page.planarconfig == 2:
         values = np.moveaxis(values, 0, -1)
-    colours = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, SEPARATED: 4}.get(tags.get(PHOTOMETRIC, -1))
-    if colours is None or values.dtype.kind not in "uf" or values.shape[-1] < colours:
-        raise BadFile(f"{path} is a TIFF file of {kind}", "grey, RGB or CMYK of unsigned integers or floats", "convert it")
     return _layers(scaled(path, values, bits), colours, tags[PHOTOMETRIC] == WHITE_IS_ZERO, extra)
 
 
