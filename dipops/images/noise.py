@@ -5,10 +5,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dipops.errors import BadValue
-from dipops.operators.sensor import clipped_noise_moments
+from dipops.noise import ClippedGaussian
 
 _MEDIAN = 0.6745  # of |n| for normal n of standard deviation 1
-_NODES = 513
 _AROUND = 9
 _MOST = 2**20
 _ROUNDS, _NEAR = 50, 1e-4
@@ -29,14 +28,13 @@ def noise_level(image: Tensor) -> float:
     """
     if image.ndim > 3 and len(image) > 1:
         raise BadValue(f"a batch of {len(image)}", "one image", "ask for each image by itself")
-    planes = image.detach().float().reshape(-1, 1, *image.shape[-2:])
-    even, odd = (planes[..., first::2, :][..., : image.shape[-2] // 2, :] for first in (0, 1))
-    rows, sums = even - odd, even + odd
-    left, right = (slice(first, image.shape[-1] // 2 * 2, 2) for first in (0, 1))
-    diagonal = (rows[..., left] - rows[..., right]).abs() / 2
+    height, width = (side // 2 * 2 for side in image.shape[-2:])
+    planes = image.detach().float().reshape(-1, 1, *image.shape[-2:])[..., :height, :width]
+    blocks = F.pixel_unshuffle(planes, 2)
+    diagonal = (blocks[:, :1] - blocks[:, 1:2] - blocks[:, 2:3] + blocks[:, 3:]).abs() / 2
     if bool(((image < 0) | (image > 1)).any()):
         return float(diagonal.median()) / _MEDIAN
-    return _before_clipping(diagonal, _local_means((sums[..., left] + sums[..., right]) / 4))
+    return _before_clipping(diagonal, _local_means(blocks.mean(1, keepdim=True)))
 
 
 def _local_means(blocks: Tensor) -> Tensor:
@@ -52,17 +50,10 @@ def _before_clipping(diagonal: Tensor, means: Tensor) -> float:
     if len(diagonal) == 0:
         return 0.0
     sigma = float(diagonal.median()) / _MEDIAN
-    for _ in range(_ROUNDS):
-        ratio = float((diagonal / _clipped_std(means, sigma)).median()) / _MEDIAN if sigma else 1.0
+    for _ in range(_ROUNDS if sigma else 0):
+        deviations = (2 * ClippedGaussian(sigma).expected(means)).sqrt()
+        ratio = float((diagonal / deviations.clamp(min=torch.finfo(means.dtype).tiny)).median()) / _MEDIAN
         sigma *= ratio
         if abs(ratio - 1) < _NEAR:
             break
     return sigma
-
-
-def _clipped_std(means: Tensor, sigma: float) -> Tensor:
-    """The standard deviation of noise of this σ, clipped to [0, 1], where its mean is ``means``."""
-    values = torch.linspace(0, 1, _NODES, dtype=torch.float64)
-    centres, variances = clipped_noise_moments(values, sigma)
-    above = torch.searchsorted(centres.to(means), means.contiguous()).clamp(max=_NODES - 1)
-    return variances.sqrt().to(means)[above].clamp(min=torch.finfo(means.dtype).tiny)
