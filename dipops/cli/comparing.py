@@ -11,10 +11,10 @@ from typer import Argument, Option
 from dipops import images, plot, recipes
 from dipops.cli.operators import load_operators, require_forward
 from dipops.cli.options import LABELS, DipSettings, PriorName, RunOptions, parse_int, torch_device
-from dipops.cli.output import echo, make_folder, save_figure, save_image, save_text
 from dipops.cli.outputs import Outputs, require_inputs
 from dipops.cli.records import result_record
 from dipops.cli.solving import solve_convex, solve_recipe
+from dipops.cli.writing import echo, make_folder, save_figure, save_image, save_text
 from dipops.comparison import Comparison
 from dipops.errors import BadValue, safe_repr
 from dipops.metrics import psnr

@@ -10,10 +10,10 @@ from typer import Option
 
 from dipops import images, recipes
 from dipops.cli.options import LABELS, InputImage, OutputImage, RunOptions, parse_int, torch_device
-from dipops.cli.output import echo, figure_format, save_figure, save_image, save_text
 from dipops.cli.outputs import Outputs, require_inputs
 from dipops.cli.records import digests, recipe_record, result_record
 from dipops.cli.solving import solve_recipe
+from dipops.cli.writing import echo, figure_format, save_figure, save_image, save_text
 from dipops.errors import BadValue, safe_repr
 from dipops.operators import Activation
 from dipops.operators.networks import AlexNet, ImageNetwork, SqueezeNet

@@ -10,8 +10,8 @@ from typer import Argument, Option
 from dipops.cli.groups import flatten
 from dipops.cli.interruption import interruptible, with_interruption
 from dipops.cli.options import DeviceOption, Force, Quiet, torch_device
-from dipops.cli.output import echo, figure_format, make_folder, save_figure, save_image, save_text
 from dipops.cli.outputs import Outputs
+from dipops.cli.writing import echo, figure_format, make_folder, save_figure, save_image, save_text
 from dipops.errors import BadValue
 from dipops.paper import figures, scoring, tables
 from dipops.paper.config import RunConfig

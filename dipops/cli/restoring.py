@@ -11,10 +11,10 @@ from dipops import images, plot, recipes
 from dipops.cli.interruption import interruptible, saved_in
 from dipops.cli.memory import require_memory, values_of_a_run
 from dipops.cli.options import DipSettings, InputImage, OutputImage, PriorName, RunOptions, parse_int, torch_device
-from dipops.cli.output import echo, figure_format, save_figure, save_image
 from dipops.cli.outputs import Outputs, require_inputs
 from dipops.cli.records import digests, mean_and_std, recipe_record, result_record
 from dipops.cli.solving import solve_convex, solve_recipe
+from dipops.cli.writing import echo, figure_format, save_figure, save_image
 from dipops.errors import BadValue
 from dipops.operators import GuidedInput, Identity, LanczosDownsampler, Mask
 from dipops.problem import Problem
