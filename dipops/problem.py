@@ -200,9 +200,9 @@ class Problem:
         """Values (N, *out_shape) times the weights."""
         return values if self.weights is None else self.weights * values
 
-    def where_measured(self, values: Tensor) -> Tensor:
-        """Values (N, *out_shape), and 0 where the weights are 0."""
-        return values if self.weights is None else torch.where(self.weights > 0, values, 0)
+    def where_measured(self, values: Tensor, otherwise: Tensor | float = 0.0) -> Tensor:
+        """Values (N, *out_shape), and something else where the weights are 0."""
+        return values if self.weights is None else torch.where(self.weights > 0, values, otherwise)
 
     def without(self, image: Tensor) -> "Problem":
         """The problem whose images are x - image, for a linear operator; its truth stays that of x."""

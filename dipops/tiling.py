@@ -13,7 +13,7 @@ from dipops.noise import ClippedGaussian, Gaussian
 from dipops.operators import GuidedInput, Identity, LanczosDownsampler, LinearOrDifferentiableOperator, Mask
 from dipops.problem import Problem
 
-LEAST_SIZE = 32
+_LEAST_SIZE = 32
 
 
 class Tile(NamedTuple):
@@ -42,7 +42,7 @@ def solve_tiles(problem: Problem, solve_one: Callable[[Problem], Tensor], size: 
         BadType: another operator.
         BadValue: images of another shape, size or overlap that do not fit, or a tile of a mask has no known pixel.
     """
-    require_integer("size", size, LEAST_SIZE, "a tile must hold the structures of the image")
+    require_integer("size", size, _LEAST_SIZE, "a tile must hold the structures of the image")
     overlap = size // 4 if overlap is None else overlap
     require_integer("overlap", overlap, 1, "seams show without one")
     if overlap > size // 2:

@@ -11,13 +11,14 @@ from dipops._tools.batches import per_image, power
 from dipops._tools.precision import Precision
 from dipops._tools.state import Stateful
 from dipops.errors import BadType, require_positive, safe_repr
-from dipops.methods.convergence import ERROR, Convergence, contrast
+from dipops.methods.convergence import ERROR, Convergence
 from dipops.methods.interface import require_steps
 from dipops.noise import require_least_squares
 from dipops.operators import LinearOperator, stack
 from dipops.priors import NoPrior, Prior, Tikhonov
 from dipops.problem import Problem
 
+_LEAST_SHARE = 1e-4
 _MEMORY = 0.8  # the lengths of single steps differ by up to 1e5 where A is ill-conditioned
 
 
@@ -100,10 +101,10 @@ class ConjugateGradientIteration(Stateful):
         self.index += 1
         with torch.no_grad():
             image = self._weighted(self.direction)
-            steep, far = power(image), power(self.direction)
-            self.largest = torch.maximum(self.largest, _ratio(steep, far))
-            length = _ratio(self.power, steep) * self._above_rounding()
-            self.moved = torch.maximum(length * far.sqrt(), _MEMORY * self.moved)
+            of_image, of_direction = power(image), power(self.direction)
+            self.largest = torch.maximum(self.largest, _ratio(of_image, of_direction))
+            length = _ratio(self.power, of_image) * self._above_rounding()
+            self.moved = torch.maximum(length * of_direction.sqrt(), _MEMORY * self.moved)
             self.x = self.x + per_image(length, self.x) * self.direction
             self.residual = self.residual - length[:, None] * image
             self.slope = self._pulled(self.residual)
@@ -114,7 +115,7 @@ class ConjugateGradientIteration(Stateful):
 
     def _error(self) -> Tensor:
         """An estimate of the relative error of each image (N,): that of an error that falls as a power of the steps."""
-        return self.index * self.moved / contrast(self.x)
+        return self.index * self.moved / _contrast(self.x)
 
     def _above_rounding(self) -> Tensor:
         """1 for each member whose gradient is more than rounding, and 0 for the others: their steps would be noise."""
@@ -133,3 +134,10 @@ class ConjugateGradientIteration(Stateful):
 def _ratio(a: Tensor, b: Tensor) -> Tensor:
     """a / b, and 0 where b is 0, for then there is nothing left to do."""
     return torch.where(b > 0, a / b.clamp(min=torch.finfo(b.dtype).tiny), 0)
+
+
+def _contrast(x: Tensor) -> Tensor:
+    """‖x - mean(x)‖ of each image (N,), at least 1e-4 ‖x‖."""
+    flat = x.flatten(1)
+    size = torch.maximum((flat - flat.mean(1, keepdim=True)).norm(dim=1), _LEAST_SHARE * flat.norm(dim=1))
+    return size.clamp(min=torch.finfo(x.dtype).tiny)

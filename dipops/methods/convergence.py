@@ -10,7 +10,6 @@ from dipops.problem import Problem
 from dipops.stopping import Mean, StopRule
 
 GAP = ERROR = 1e-4
-_LEAST_SHARE = 1e-4
 _FIRST_CHECK = 10
 _LONGEST_WAIT = 100
 
@@ -60,10 +59,3 @@ class Convergence(StopRule):
         if not isfinite(measured):
             return _LONGEST_WAIT
         return min(max(round(self._index * ((measured / self._tolerance) ** (1 / 3) - 1)), 2), _LONGEST_WAIT)
-
-
-def contrast(x: Tensor) -> Tensor:
-    """‖x - mean(x)‖ of each image (N,), at least 1e-4 ‖x‖."""
-    flat = x.flatten(1)
-    size = torch.maximum((flat - flat.mean(1, keepdim=True)).norm(dim=1), _LEAST_SHARE * flat.norm(dim=1))
-    return size.clamp(min=torch.finfo(x.dtype).tiny)

@@ -82,7 +82,8 @@ class PrimalDual:
         """The algorithm for a problem; where y measures the pixels and the prior has no initial image, it starts at y."""
         if not measures_pixels(problem.operator) or not is_least_squares(problem.noise):
             return DualisedIteration(problem, prior, start, self.exact, self.tolerance)
-        start = _filled(problem) if prior.initial is None else start
+        y, mean = problem.y, problem.mean_measured(problem.y)
+        start = problem.where_measured(y, per_image(mean, y)) if prior.initial is None else start
         weight = 1.0 if problem.weights is None else float(problem.weights.flatten()[0])
         if self.exact or not (problem.weights is None or bool((problem.weights == weight).all())):
             return PixelIteration(problem, prior, start, self.exact, self.tolerance)
@@ -124,13 +125,6 @@ def _offset(problem: Problem, prior: ProximalPrior) -> Tensor | None:
     share = problem.mean_measured((problem.y - fitted).square()) / problem.mean_measured(fitted.square())
     large = share < _SMALL_CONTRAST**2
     return per_image(torch.where(large, heights, 0), constant) * constant if bool(large.any()) else None
-
-
-def _filled(problem: Problem) -> Tensor:
-    """y, with the mean of what was measured elsewhere."""
-    if problem.weights is None:
-        return problem.y
-    return torch.where(problem.weights > 0, problem.y, per_image(problem.mean_measured(problem.y), problem.y))
 
 
 def _require_in_box(y: Tensor) -> None:

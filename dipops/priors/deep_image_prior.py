@@ -121,7 +121,7 @@ def _warn_out_of_reach(problem: Problem) -> None:
     if not measures_pixels(problem.operator):
         return
     background = problem.noise.background if isinstance(problem.noise, Poisson) else 0.0
-    y = problem.y if problem.weights is None else torch.where(problem.weights > 0, problem.y, torch.nan)
+    y = problem.where_measured(problem.y, torch.nan)
     if bool((y.flatten(1).nanmedian(1).values > _FAR + background).any()):
         reached = f"A of an image in [0, 1] reaches {1 + background:.1f}"
         warnings.warn(f"y has values up to {float(problem.y.max()):.1f} where {reached}; divide y by 255", stacklevel=2)
