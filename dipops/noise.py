@@ -1,7 +1,8 @@
 """How measurements are drawn around A(x), and the data term that follows from it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -22,6 +23,9 @@ class Noise:
 
     ``weights`` are None, or broadcast to y and at least 0: 0 for what was not measured.
     """
+
+    def __str__(self) -> str:
+        return safe_repr(self)
 
     @property
     def temperature(self) -> float:
@@ -82,19 +86,34 @@ LEAST_SQUARES = _LeastSquares()
 class Gaussian(_LeastSquares):
     """y = A(x) + n with n normal of standard deviation σ: least squares, D = ½ ‖A(x) - y‖².
 
+    Where all values of y are in [0, 1], as in 8-bit files, the noise is taken to be clipped, as ClippedGaussian says, unless
+    ``clipped`` is False. Where no value comes near 0 or 1, the two do not differ.
+
     Attributes:
         sigma: σ, at least 0, in image units, such as 25 / 255. 0 is free of noise.
+        clipped: False where y in [0, 1] was never clipped; by default the values of y decide.
 
     Raises:
-        BadValue: sigma is negative or not finite.
+        BadValue: sigma is negative or not finite, or ``clipped`` is True.
     """
 
     sigma: float
+    clipped: Literal[False] | None = None
 
     def __post_init__(self) -> None:
         wanted = ("a standard deviation of at least 0", _IMAGE_UNITS)
         sigma = require_number("sigma", self.sigma, lambda sigma: 0 <= sigma < float("inf"), *wanted)
+        if self.clipped not in (False, None):
+            raise BadValue(
+                f"clipped = {self.clipped!r}", "False or None", f"write ClippedGaussian({sigma:g}) for clipped noise"
+            )
         object.__setattr__(self, "sigma", sigma)
+
+    def __repr__(self) -> str:
+        return f"Gaussian(sigma={self.sigma}{'' if self.clipped is None else ', clipped=False'})"
+
+    def __str__(self) -> str:
+        return f"noise of σ = {self.sigma:.4g}"
 
     @property
     def temperature(self) -> float:
@@ -111,7 +130,7 @@ class Gaussian(_LeastSquares):
         return ax + self.sigma * torch.randn(ax.shape, generator=generator, dtype=torch.float32).to(ax)
 
     def scaled(self, factor: float) -> "Gaussian":
-        return Gaussian(self.sigma * factor)
+        return Gaussian(self.sigma * factor, self.clipped if factor == 1 else False)
 
 
 @dataclass(frozen=True)
@@ -128,9 +147,14 @@ class ClippedGaussian(Gaussian):
         BadValue: sigma is not positive.
     """
 
+    clipped: None = field(default=None, init=False, repr=False)
+
     def __post_init__(self) -> None:
         sigma = require_positive("sigma", self.sigma, "a positive standard deviation", _IMAGE_UNITS)
         object.__setattr__(self, "sigma", sigma)
+
+    def __repr__(self) -> str:
+        return f"ClippedGaussian(sigma={self.sigma})"
 
     def expected(self, ax: Tensor) -> Tensor:
         """Half the variance of clipped measurements whose mean is ax. Where ax is no such mean, that of black or white."""
@@ -180,6 +204,9 @@ class Poisson(Noise):
         background = require_number("background", self.background, lambda value: 0 <= value < float("inf"), *wanted)
         object.__setattr__(self, "peak", peak)
         object.__setattr__(self, "background", background)
+
+    def __str__(self) -> str:
+        return f"Poisson noise of {self.peak:.4g} photons at 1"
 
     @property
     def temperature(self) -> float:
@@ -233,6 +260,9 @@ class Laplace(Noise):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scale", require_positive("scale", self.scale, "a positive number", _IMAGE_UNITS))
+
+    def __str__(self) -> str:
+        return f"Laplace noise of scale {self.scale:.4g}"
 
     @property
     def temperature(self) -> float:

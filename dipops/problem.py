@@ -81,6 +81,7 @@ class Problem:
                 raise BadValue(f"truth of {len(truth)} images for {len(y)} measurements", "one each", "repeat the one")
             _require_finite(truth, "truth", "leave the truth out, or repair it")
         noise = _noise(noise)
+        _require_square(noise, y)
         _require_image_units(noise, y)
         _require_counts(noise, y)
         for name, value in (("operator", operator), ("y", y), ("noise", noise), ("weights", weights), ("truth", truth)):
@@ -125,6 +126,7 @@ class Problem:
         if measured is not None:
             clean = torch.where(measured > 0, clean, 0)
         _require_finite(clean, f"A(x) of {safe_repr(operator)}", "look at its forward, or give weights that are 0 there")
+        _require_square(model, clean)
         _require_image_units(model, clean)
         y = torch.stack([model.draw(image, stream(seed + k, "measurement")) for k, image in enumerate(clean)])
         return cls(operator, y.to(clean), model, weights=weights, truth=x)
@@ -166,12 +168,11 @@ class Problem:
 
     @cached_property
     def is_clipped(self) -> tuple[bool, ...]:
-        """Of each member, whether its noise is clipped: ClippedGaussian, or normal with all of y in [0, 1], as in 8-bit files.
-
-        Where no value comes near the ends, the two do not differ.
-        """
-        if not self.is_noisy or not isinstance(self.noise, Gaussian) or isinstance(self.noise, ClippedGaussian):
+        """Of each member, whether its noise is clipped: ClippedGaussian, or Gaussian as its ``clipped`` says."""
+        if not isinstance(self.noise, Gaussian) or isinstance(self.noise, ClippedGaussian) or self.noise.clipped is False:
             return (isinstance(self.noise, ClippedGaussian),) * len(self.y)
+        if not self.is_noisy:
+            return (False,) * len(self.y)
         return tuple(((self.y >= 0) & (self.y <= 1)).flatten(1).all(1).tolist())
 
     @usual_defaults()
@@ -290,6 +291,14 @@ def _broadcast(weights: Tensor, shape: tuple[int, ...]) -> Tensor:
         return weights.expand(whole)
     except RuntimeError:
         return weights
+
+
+def _require_square(noise: Noise | None, y: Tensor) -> None:
+    """Refuse a σ whose square is no number above 0 in the precision of y."""
+    least = torch.finfo(y.dtype).tiny ** 0.5
+    if isinstance(noise, Gaussian) and 0 < noise.sigma < least:
+        precision = str(y.dtype).removeprefix("torch.")
+        raise BadValue(f"σ = {noise.sigma:g}, whose square is 0 in {precision}", f"0, or at least {least:.0e}", "write 0")
 
 
 def _require_image_units(noise: Noise | None, y: Tensor) -> None:

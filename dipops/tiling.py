@@ -70,8 +70,8 @@ def part_of(problem: Problem, tile: Tile) -> Problem:
     """The problem of one tile."""
     crop = (..., tile.rows, tile.columns)
     noise = problem.noise
-    if type(noise) is Gaussian and all(problem.is_clipped):
-        noise = ClippedGaussian(noise.sigma)
+    if type(noise) is Gaussian and problem.is_noisy and len(set(problem.is_clipped)) == 1:
+        noise = ClippedGaussian(noise.sigma) if all(problem.is_clipped) else Gaussian(noise.sigma, clipped=False)
     weights = None if problem.weights is None else problem.weights[crop]
     return Problem(_operator_of(problem.operator, tile), problem.y[crop], noise, weights=weights)
 

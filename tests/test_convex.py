@@ -296,7 +296,7 @@ def test_tikhonov_is_solved_exactly_by_conjugate_gradients_and_by_primal_dual(de
     prior = Tikhonov(0.3, gradient)
     by_cg = quiet(problem, prior, ConjugateGradient(tolerance=1e-12))
     torch.testing.assert_close(by_cg.image.flatten(), exact, atol=1e-8, rtol=0)
-    assert "the estimated relative error fell to" in by_cg.message
+    assert "the estimated relative error is" in by_cg.message
     by_pd = quiet(problem, prior, PrimalDual(tolerance=1e-12), steps=20000)
     torch.testing.assert_close(by_pd.image.flatten(), exact, atol=1e-6, rtol=0)
 
@@ -318,7 +318,7 @@ def test_semi_convergence_is_stopped_by_the_discrepancy_principle() -> None:
     curve = whole.trace["psnr"][:, 0]
     assert float(curve.max()) > float(curve[-1]) + 1
     assert float(metrics.psnr(stopped.image, x)) > float(curve.max()) - 1
-    assert "the residual fell" in stopped.message
+    assert "what was removed matches" in stopped.message
 
 
 @pytest.mark.parametrize("name", ["mask", "x2", "blur"])
@@ -337,7 +337,7 @@ def test_the_box_holds_and_its_gap_closes() -> None:
     problem = Problem.simulate(Identity(x.shape).double(), x, 0.2)
     result = quiet(problem, TotalVariation(0.02, box=True), PrimalDual(tolerance=1e-6))
     assert 0 <= float(result.image.min()) <= float(result.image.max()) <= 1
-    assert "primal-dual gap fell" in result.message
+    assert "primal-dual gap is" in result.message
     free = quiet(problem, TotalVariation(0.02), PrimalDual(tolerance=1e-6))
     assert float(free.image.max()) > 1
     blurred = Problem.simulate(MotionBlur(x.shape).double(), x, 0.2)
@@ -497,7 +497,7 @@ def test_members_of_a_batch_stop_one_by_one() -> None:
 @pytest.mark.parametrize("weight", [0.0, 1e-20])
 def test_a_vanishing_weight_returns_the_measurement(weight: float) -> None:
     result = quiet(NOISY, TotalVariation(weight))
-    assert "gap fell" in result.message
+    assert "gap is" in result.message
     torch.testing.assert_close(result.image, NOISY.y, atol=1e-5, rtol=0)
 
 

@@ -10,6 +10,7 @@ from dipops import (
     ClippedGaussian,
     ConjugateGradient,
     DifferentiableOperator,
+    Gaussian,
     Identity,
     LanczosDownsampler,
     LinearOperator,
@@ -229,11 +230,19 @@ def test_each_member_has_clipped_noise_by_itself() -> None:
     for member, y in enumerate(batch.y):
         alone = Problem(batch.operator, y, 0.1).data_terms(x[None])
         torch.testing.assert_close([term[member] for term in both], [term[0] for term in alone], rtol=1e-6, atol=0)
+    assert Problem(batch.operator, batch.y, Gaussian(0.1, clipped=False)).is_clipped == (False, False)
     result = solve(batch, TotalVariation(0.1), progress=False)
     debiased = recipes.debiased(batch, result)
     assert debiased.debiased.tolist() == [True, False]
     assert recipes.debiased(batch, debiased).image.equal(debiased.image)
     assert debiased.image.equal(torch.stack([ClippedGaussian(0.1).debias(result.image[0]), result.image[1]]))
+
+
+def test_noise_in_other_units_is_not_taken_to_be_clipped() -> None:
+    noisy = Problem.simulate(Identity((3, 8, 8)), images.portrait(32)[:, :8, :8], ClippedGaussian(0.1))
+    problem = Problem(noisy.operator, noisy.y, 0.1)
+    assert problem.is_clipped == (True,)
+    assert problem.normalised().is_clipped == (False,)
 
 
 @pytest.mark.parametrize("shape", [(4,), (4, 4), (1, 4, 4), (3, 1, 1), (3, 4, 4), (1, 3, 4, 4), (3, 1, 4, 4), (3, 3, 4, 1)])

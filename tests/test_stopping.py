@@ -137,7 +137,7 @@ def test_the_discrepancy_keeps_the_average_that_centres_on_its_moment() -> None:
         rule.update(index, given.y + 0.9 * distance, torch.full_like(given.y, index))
     assert rule.image_steps.tolist() == [7, 8]
     assert rule.image[:, 0, 0, 0].tolist() == [7.0, 8.0]
-    assert "at step 4, 5; the image is from step 7, 8" in rule.reason()
+    assert "kept the image of step 7, 8" in rule.reason()
 
 
 def test_held_out_pixels_are_not_fitted() -> None:

@@ -428,9 +428,9 @@ def faults_of_form(case: Case) -> list[str]:
     assert problem is not None
     shape = (c.batch, *c.shape)
     ends = {
-        Status.CONVERGED: "fell to",
-        Status.STOPPED: "fell|fallen|enough",
-        Status.MAX_STEPS: f"all {c.steps} steps are done",
+        Status.CONVERGED: "converged after",
+        Status.STOPPED: "stopped at step|enough",
+        Status.MAX_STEPS: f"made all {c.steps} steps",
         Status.ROLLED_BACK: "back at step",
     }
     checks = {

@@ -249,6 +249,14 @@ def test_the_noise_level_is_that_before_clipping(sigma: float) -> None:
     x = images.photograph()[:, 100:300, 150:350]
     noisy = Problem.simulate(Identity(x.shape), x, ClippedGaussian(sigma)).y
     assert images.noise_level(noisy) == pytest.approx(sigma, rel=0.1)
+    assert images.noise_level(noisy, clipped=False) <= images.noise_level(noisy, clipped=True)
+
+
+def test_the_noise_level_of_what_was_not_clipped_is_the_plain_one() -> None:
+    noisy = Problem.simulate(Identity((1, 200, 200)), torch.zeros(1, 200, 200), 0.1).y
+    within = (noisy - noisy.min()) / (noisy.max() - noisy.min())
+    sigma = 0.1 / float(noisy.max() - noisy.min())
+    assert images.noise_level(within, clipped=False) == pytest.approx(sigma, rel=0.02)
 
 
 def test_the_noise_level_leaves_out_saturated_areas() -> None:

@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-import torch
 from torch import Tensor
 from typer import Argument, Option
 
@@ -44,7 +43,6 @@ def compare(
     --recipe and --steps are for the deep image prior.
     """
     names = _parse_priors(priors)
-    _require_sigma(sigma)
     x = images.load(photo)
     simulated, dip = _parse_operator(operator, x, settings)
     problem = Problem.simulate(simulated, x, sigma / 255, seed=run.seed).to(torch_device(run.device))
@@ -97,12 +95,6 @@ def _solve(problem: Problem, name: PriorName, dip: Recipe, run: RunOptions) -> t
     if name == "dip":
         return dip, solve_recipe(problem, dip, run)
     return solve_convex(problem, name, replace(run, steps=None))
-
-
-def _require_sigma(sigma: float) -> None:
-    """Refuse noise whose variance is no number of float32."""
-    if 0 < (sigma / 255) ** 2 < torch.finfo(torch.float32).tiny or 0 < sigma < torch.finfo(torch.float32).tiny:
-        raise BadValue(f"sigma = {sigma:g}", "0, or a σ that float32 can square", "write 0 for no noise")
 
 
 def _parse_priors(text: str) -> list[PriorName]:

@@ -13,15 +13,16 @@ _MOST = 2**20
 _ROUNDS, _NEAR = 50, 1e-4
 
 
-def noise_level(image: Tensor) -> float:
+def noise_level(image: Tensor, clipped: bool | None = None) -> float:
     """The standard deviation of white noise in one image, from its finest diagonal Haar coefficients.
 
-    Donoho and Johnstone, "Ideal spatial adaptation by wavelet shrinkage", Biometrika 1994: their median over 0.6745. Where all
-    values are in [0, 1], the noise is taken to be clipped, and the coefficients are divided by the standard deviation that
-    clipped noise has around the local mean: the answer is σ before clipping, as ClippedGaussian takes it.
+    Donoho and Johnstone, "Ideal spatial adaptation by wavelet shrinkage", Biometrika 1994: their median over 0.6745. Of
+    clipped noise, the coefficients are divided by the standard deviation that it has around the local mean: the answer is σ
+    before clipping, as ClippedGaussian takes it.
 
     Args:
         image: (H, W), (C, H, W) or (1, C, H, W), at least 2 x 2 pixels.
+        clipped: whether the noise was clipped to [0, 1]; by default where all values are in [0, 1].
 
     Raises:
         BadValue: it is a batch of several images.
@@ -32,7 +33,9 @@ def noise_level(image: Tensor) -> float:
     planes = image.detach().float().reshape(-1, 1, *image.shape[-2:])[..., :height, :width]
     blocks = F.pixel_unshuffle(planes, 2)
     diagonal = (blocks[:, :1] - blocks[:, 1:2] - blocks[:, 2:3] + blocks[:, 3:]).abs() / 2
-    if bool(((image < 0) | (image > 1)).any()):
+    if clipped is None:
+        clipped = bool(((image >= 0) & (image <= 1)).all())
+    if not clipped:
         return float(diagonal.median()) / _MEDIAN
     return _before_clipping(diagonal, _local_means(blocks.mean(1, keepdim=True)))
 

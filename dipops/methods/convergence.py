@@ -51,7 +51,7 @@ class Convergence(StopRule):
             self._next = self._index + self._steps_to_go(float(torch.where(self.done, 0, measured).max()))
 
     def reason(self) -> str:
-        return f"the {self._name} fell to {float(self._reached.max()):.1e} at step {self._index}"
+        return f"the {self._name} is {float(self._reached.max()):.1e}"
 
     def _steps_to_go(self, measured: float) -> int:
         if not self._costly:

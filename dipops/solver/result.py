@@ -19,7 +19,7 @@ class Status(Enum):
 
     CONVERGED = "a convex method reached its tolerance"
     STOPPED = "stopping rules or a callback ended it"
-    MAX_STEPS = "all steps are done"
+    MAX_STEPS = "all steps were made"
     ROLLED_BACK = "it diverged at ever lower learning rates, and went back to its last good step"
 
 

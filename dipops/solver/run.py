@@ -144,8 +144,10 @@ class Run:
             rule.look()
         if not due or not bool(torch.stack([rule.done for rule in self.rules]).any(0).all()):
             return None
-        status = Status.CONVERGED if self.rules[0] is self.iteration.convergence else Status.STOPPED
-        return status, "; ".join(rule.reason() for rule in self.rules if bool(rule.done.any()))
+        reasons = "; ".join(rule.reason() for rule in self.rules if bool(rule.done.any()))
+        if self.rules[0] is self.iteration.convergence:
+            return Status.CONVERGED, f"converged after {self.index} steps: {reasons}"
+        return Status.STOPPED, f"stopped at step {self.index}: {reasons}"
 
     def state_dict(self) -> dict[str, Any]:
         """All that the rest of the solve depends on."""

@@ -189,7 +189,7 @@ def _call(functions: Sequence[Callback], step: Step, bar: Any) -> Ending | None:
 
 def _result(run: Run, prior: Prior, seed: int, operator: LinearOrDifferentiableOperator) -> Result:
     image, image_steps, source = _chosen(run)
-    status, message = run.ending or (Status.MAX_STEPS, f"all {run.steps} steps are done")
+    status, message = run.ending or (Status.MAX_STEPS, f"made all {run.steps} steps")
     with torch.no_grad():
         objective = run.problem.data_term(image) + prior.value(image)
         data_psnr = run.problem.data_psnr(image)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dipops.errors import safe_repr
 from dipops.noise import require_noise
 from dipops.problem import Problem
 from dipops.stopping.averages import Mean
@@ -41,9 +40,7 @@ class Discrepancy(StopRule):
         self.end(new, index)
 
     def reason(self) -> str:
-        reached, kept = (list_steps(steps[self.done]) for steps in (self._reached, self.image_steps))
-        fell = f"the residual fell to that of {safe_repr(self._noise)} at step {reached}"
-        return f"{fell}; the image is from step {kept}" if self._mean else fell
+        return f"what was removed matches {self._noise}; kept the image of step {list_steps(self.image_steps[self.done])}"
 
     def _excess(self, image: Tensor) -> Tensor:
         """The data term over what the noise would leave, (N,)."""

@@ -124,7 +124,7 @@ class LowestRule(StopRule):
 
     def reason(self) -> str:
         steps = list_steps(self.image_steps[self.done])
-        return f"the {self.curve} has not fallen for {self.patience} steps; the image is from step {steps}"
+        return f"the {self.curve} has not fallen for {self.patience} steps; kept the image of step {steps}"
 
 
 @dataclass(frozen=True)
