@@ -27,6 +27,7 @@ from dipops.stopping import Discrepancy, ExponentialVariance, StopRule
 _PAPER = "Ulyanov, Vedaldi and Lempitsky, Deep Image Prior"
 _LIGHT = "measured on images outside the paper's sets, benchmarks/results/dip.md"
 VARIANCE = ExponentialVariance(0.05, patience=100)
+_DENOISING_STEPS = 1200  # of all whole images and crops in benchmarks/results/gpu.md, σ of 25 and 50
 _SIX_SCALES = (16, 32, 64, 128, 128, 128)
 SHORT_MEMORY = partial(ADAM, betas=(0.9, 0.95))
 _ANY_WEIGHT = 1.0  # under a constraint its size does not matter
@@ -48,6 +49,7 @@ class Recipe:
         projects: whether the answer is moved to the nearest image that satisfies Ax = y, where A is linear, the noise is said
             to be zero, and the move is as small as the residual. Noise that is in y all the same comes back by it.
         debiases: whether the answer is corrected for clipped noise, see ``debiased``.
+        usual_steps: how many steps its rules need at most, on the images on which they were measured; None where none was.
         adapt: makes the settings for one problem of the recipe, where they depend on it.
     """
 
@@ -58,6 +60,7 @@ class Recipe:
     source: str
     projects: bool = False
     debiases: bool = False
+    usual_steps: int | None = None
     adapt: "Callable[[Recipe, Problem], Recipe] | None" = field(default=None, repr=False)
 
     def at(self, problem: Problem) -> "Recipe":
@@ -132,14 +135,15 @@ def denoise(settings: Settings = "light") -> Recipe:
     It stops by the discrepancy principle where the noise is known, and by the variance of the outputs in any case.
     """
     if _is_light(settings):
-        return _light(4000, upsampling="nearest", optimizer=MuonThenAdam, stops=(Discrepancy(), VARIANCE))
+        recipe = _light(4000, upsampling="nearest", optimizer=MuonThenAdam, stops=(Discrepancy(), VARIANCE))
+        return replace(recipe, usual_steps=_DENOISING_STEPS)
     return replace(_paper("section 3.1", 3000, averaging_is_ours=False), adapt=_for_strong_noise)
 
 
 def restore(settings: Settings = "light") -> Recipe:
     """Any operator: the network of ``denoise``. The light one stops as it does, unless the noise is known to be zero."""
     recipe = denoise(settings)
-    return replace(recipe, steps=2000, adapt=_without_noise) if _is_light(settings) else recipe
+    return replace(recipe, steps=2000, usual_steps=None, adapt=_without_noise) if _is_light(settings) else recipe
 
 
 def _without(recipe: Recipe, kind: type[StopRule]) -> Recipe:

@@ -51,10 +51,11 @@ def solve_tiles(problem: Problem, solve_one: Callable[[Problem], Tensor], size: 
         raise BadValue(f"tiles of images {problem.operator.in_shape}", "(C, H, W)", "add a channel: x[None]")
     scale = problem.operator.factor if isinstance(problem.operator, LanczosDownsampler) else 1
     image = problem.y.new_zeros(len(problem.y), *problem.operator.in_shape)
-    for tile in tiles(problem.operator.out_shape[-2:], size, overlap):
+    parts = [(tile, part_of(problem, tile)) for tile in tiles(problem.operator.out_shape[-2:], size, overlap)]
+    for tile, part in parts:
         share = tile.share.to(image).repeat_interleave(scale, 0).repeat_interleave(scale, 1)
         rows, columns = (slice(scale * part.start, scale * part.stop) for part in (tile.rows, tile.columns))
-        image[..., rows, columns] += share * solve_one(part_of(problem, tile))
+        image[..., rows, columns] += share * solve_one(part)
     return image
 
 
@@ -64,6 +65,16 @@ def tiles(shape: Sequence[int], size: int, overlap: int) -> Iterator[Tile]:
     shares = [_shares(side, size, begins) for side, begins in zip(shape, starts, strict=True)]
     for (top, down), (left, across) in product(*(zip(*pair, strict=True) for pair in zip(starts, shares, strict=True))):
         yield Tile(slice(top, top + len(down)), slice(left, left + len(across)), down[:, None] * across)
+
+
+def count_tiles(shape: Sequence[int], size: int) -> int:
+    """How many tiles ``solve_tiles`` makes of measurements of shape (height, width)."""
+    return len(list(tiles(shape, size, size // 4)))
+
+
+def can_tile(operator: LinearOrDifferentiableOperator) -> bool:
+    """Whether ``solve_tiles`` knows the operator."""
+    return type(operator) in (Identity, GuidedInput, Mask, LanczosDownsampler)
 
 
 def part_of(problem: Problem, tile: Tile) -> Problem:

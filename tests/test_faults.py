@@ -155,7 +155,7 @@ BAD = {
         "choose a smaller factor",
     ),
     "a huge shape": (lambda f: ("check", "--shape", "1000000,1000000,1000000"), "choose a smaller shape"),
-    "a σ near 0": (comparison("--sigma", 1e-300), "0 for no noise"),
+    "a σ near 0": (comparison("--sigma", 1e-300), "write 0"),
     "a file that exits": (lambda f: ("check", f"{f / 'leaves.py'}:C"), "raises SystemExit: 7"),
     **{
         name: (
@@ -184,7 +184,11 @@ def test_a_command_may_replace_what_it_wrote_and_more_by_force(folder: Path) -> 
     assert run(*denoise("out.png", *figure)(folder)) == 0
     assert run(*denoise("out.png")(folder)) == 0
     assert run(*denoise("out.png", *figure)(folder)) == 0
-    assert json.loads((folder / "out.png.dipops.json").read_text())["written"] == ["figure.png", "out.png"]
+    assert json.loads((folder / "out.png.dipops.json").read_text())["written"].keys() == {"figure.png", "out.png"}
+    assert run(*denoise("out.png")(folder)) == 0
+    (folder / "out.png").write_bytes(b"retouched by hand")
+    assert run(*denoise("out.png")(folder)) == 2
+    assert (folder / "out.png").read_bytes() == b"retouched by hand"
     assert run(*denoise("foreign.png", "--force")(folder)) == 0
     assert run(*denoise("foreign.png")(folder)) == 0
 
@@ -200,15 +204,19 @@ def test_a_link_as_output_has_its_target_written(folder: Path) -> None:
 def test_an_image_that_cannot_be_written_at_the_end_is_rescued(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The output becomes a folder while the command works."""
-    monkeypatch.setattr(outputs.Outputs, "__init__", lambda *_, **__: None)
+    """The disk is full when the command has done its work."""
+
+    def full(path: Path, *_: object) -> None:
+        raise BadFile(f"cannot write {path}: No space left on device", "room on the disk", "make room")
+
+    monkeypatch.setattr(outputs, "write_whole", full)
     monkeypatch.setenv("TMPDIR", str(folder))
     monkeypatch.setattr("tempfile.tempdir", None)
-    assert run(*denoise("folder.png")(folder)) == 2
+    assert run(*denoise("new.png")(folder)) == 2
     message = capsys.readouterr().err
-    rescued = Path(message.rpartition("the image is in ")[2].strip())
+    rescued = Path(message.rpartition("the result is in ")[2].strip())
     assert rescued.parent == folder
-    assert images.load(rescued).shape == (3, 32, 32)
+    assert images.load(rescued / "new.png").shape == (3, 32, 32)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user")
@@ -261,12 +269,12 @@ def test_one_process_has_a_checkpoint_and_says_on_ctrl_c_how_to_go_on(folder: Pa
 def test_an_interruption_without_a_checkpoint_saves_nothing(
     error: str, code: int, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from dipops.cli import interruption, restoring
+    from dipops.cli import interruption, restoration
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt if error == "KeyboardInterrupt" else interruption.Terminated
 
-    monkeypatch.setattr(restoring, "solve_recipe", interrupted)
+    monkeypatch.setattr(restoration, "solve_recipe", interrupted)
     assert run(*dip()(folder)) == code
     assert capsys.readouterr().err == "dipops: interrupted: nothing was saved; --checkpoint FILE saves a run\n"
 
@@ -285,7 +293,7 @@ def test_memory_that_runs_out_is_one_line_with_the_need(
     def without_memory(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("dipops.cli.restoring.solve_recipe", without_memory)
+    monkeypatch.setattr("dipops.cli.restoration.solve_recipe", without_memory)
     assert run(*dip()(folder)) == 2
     message = capsys.readouterr().err
     assert message.startswith("dipops: not enough memory for ")

@@ -319,7 +319,7 @@ def test_jpeg_and_webp_have_8_bits(tmp_path: Path, picture: images.Picture) -> N
 
 
 def test_alpha_must_fit_and_a_profile_of_other_colours_is_left_out(tmp_path: Path, picture: images.Picture) -> None:
-    with pytest.raises(BadValue, match="12 x 18 like one with alpha of 6 x 9; expected the same size"):
+    with pytest.raises(BadValue, match="18 x 12 pixels like one with alpha of 9 x 6; expected the same size"):
         images.save(tmp_path / "x.png", torch.rand(3, 12, 18), like=picture)
     opaque = dataclasses.replace(picture, alpha=None, depth=8)
     images.save(tmp_path / "x.png", torch.rand(1, 12, 18), like=opaque)

@@ -33,7 +33,7 @@ from dipops.paper.contestants import Contestant
 from dipops.paper.data import PaperImage
 from dipops.paper.experiments import EXPERIMENTS, experiment
 from dipops.paper.figures import figure
-from dipops.paper.report import write_report
+from dipops.paper.report import report
 from dipops.paper.runs import Run, finished, perform, plan, require_runnable, tasks
 from dipops.paper.tables import every_run, table
 from dipops.study import runner
@@ -199,11 +199,11 @@ def test_a_finished_run_is_not_made_again(study) -> None:
 
 
 def test_an_exact_image_has_an_infinite_score(study) -> None:
-    """JSON has no infinity: a record holds null."""
+    """JSON has no infinity: a record holds it as text."""
     store, *_ = study
     row = EXPERIMENTS["hole"]
     *_, (last, record) = finished(row, store).items()
-    exact = {column: dict.fromkeys(scores) for column, scores in record["scores"].items()}
+    exact = {column: dict.fromkeys(scores, "inf") for column, scores in record["scores"].items()}
     assert "| inf |" in table(row, last.config, {last: record | {"scores": exact}}, store).markdown()
 
 
@@ -575,7 +575,7 @@ def test_the_slider_of_the_report_can_be_dragged(study, tmp_path: Path) -> None:
     from selenium.webdriver.common.by import By
 
     store, folder, _ = study
-    write_report(tmp_path / "paper.html", store, folder)
+    (tmp_path / "paper.html").write_text(report(store, folder)[0])
     options = webdriver.ChromeOptions()
     options.binary_location = browser
     for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):

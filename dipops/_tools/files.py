@@ -119,8 +119,8 @@ def _cannot_write(path: str | Path, error: OSError) -> BadFile:
 
 
 def write_json(path: str | Path, record: dict[str, Any]) -> None:
-    """Write ``record`` as indented JSON, whole or not at all; what is not finite becomes null, for JSON has no word for it."""
-    text = json.dumps(_finite(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """Write ``record`` as indented JSON, whole or not at all; numbers that JSON has not are "inf", "-inf" and "nan"."""
+    text = json.dumps(plain_values(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     write_whole(path, lambda file: file.write(text.encode()))
 
 
@@ -148,12 +148,13 @@ def package_version(name: str) -> str | None:
         return None
 
 
-def _finite(value: Any) -> Any:
+def plain_values(value: Any) -> Any:
+    """The value as it comes back from JSON: tuples as lists, and numbers that are not finite as text."""
     if isinstance(value, dict):
-        return {name: _finite(part) for name, part in value.items()}
+        return {name: plain_values(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return [plain_values(part) for part in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _processor() -> str:

@@ -1,7 +1,7 @@
 """The command line."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +11,8 @@ from dipops.cli.groups import flatten
 from dipops.cli.interruption import Interrupted, handled_termination, with_interruption
 from dipops.cli.memory import memory_error
 from dipops.errors import DipopsError
+
+_UsageError: Any = typer.BadParameter.__base__  # of typer's own Click, or of the package, as its version has it
 
 app = typer.Typer(
     add_completion=False,
@@ -51,7 +53,9 @@ def main() -> None:
     """Run the command line; bad input is one line on standard error and exit code 2."""
     try:
         with handled_termination():
-            app()
+            sys.exit(app(prog_name="dipops", standalone_mode=False) or 0)
+    except _UsageError as error:
+        _end_usage(error)
     except Interrupted as error:
         _end(str(error), error.exit_code)
     except DipopsError as error:
@@ -61,6 +65,15 @@ def main() -> None:
         if fault is None:
             raise
         _end(str(fault), 2)
+
+
+def _end_usage(error: Any) -> None:
+    """Print in one line what is wrong with the words of a command; the help, where there were none."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        typer.echo(error.format_message(), err=True)
+        sys.exit(2)
+    message = error.format_message().rstrip(".").replace("Value error, ", "")
+    _end(message if error.ctx is None else f"{message}; {error.ctx.get_usage().replace('Usage:', 'usage:')}", 2)
 
 
 def _end(text: str, exit_code: int) -> None:

@@ -13,9 +13,10 @@ from dipops.cli.options import LABELS, DipSettings, PriorName, RunOptions, parse
 from dipops.cli.outputs import Outputs, require_inputs
 from dipops.cli.records import result_record
 from dipops.cli.solving import solve_convex, solve_recipe
-from dipops.cli.writing import echo, make_folder, save_figure, save_image, save_text
+from dipops.cli.writing import echo, figure_content, make_folder
 from dipops.comparison import Comparison
 from dipops.errors import BadValue, safe_repr
+from dipops.images.writing import encode
 from dipops.metrics import psnr
 from dipops.noise import ClippedGaussian
 from dipops.operators import Identity, LanczosDownsampler, LinearOrDifferentiableOperator, Mask
@@ -52,13 +53,11 @@ def compare(
     outputs = Outputs(figure, [*image_paths.values(), table], [photo], force=run.force)
     solved = {LABELS[name]: _solve(problem, name, dip, run) for name in names}
     comparison = Comparison(problem, {label: result for label, (_, result) in solved.items()})
-    for label, result in comparison.results.items():
-        save_image(image_paths[label], result.image)
-    save_figure(figure, comparison.figure())
-    save_text(table, comparison.table())
+    files = {path: encode(path, comparison.results[label].image) for label, path in image_paths.items()}
+    files |= {figure: figure_content(figure, comparison.figure()), table: comparison.table().encode()}
     task = {"command": "compare", "photo": str(photo), "operator": safe_repr(simulated), "sigma": sigma, "seed": run.seed}
     sources = {label: recipe.source for label, (recipe, _) in solved.items()}
-    outputs.write_record({**task, "sources": sources, "rows": comparison.rows()})
+    outputs.write(files, {**task, "sources": sources, "rows": comparison.rows()})
     echo(run.quiet, f"{comparison.table()}\nLook at {figure}")
 
 
@@ -80,13 +79,12 @@ def demo(
     results = {title: _solve(problem, name, dip, run)[1] for title, name in priors.items()}
     restored = {"noisy": problem.y, **{title: result.image for title, result in results.items()}}
     for title, image in restored.items():
-        save_image(image_paths[title], image)
         echo(run.quiet, f"  {title:<9} {float(psnr(image.clamp(0, 1).cpu(), x[None])):6.2f} dB")
-    save_image(image_paths["truth"], x)
-    save_figure(figure, plot.compare({**restored, "ground truth": x}, x))
-    save_figure(curves, plot.trace(results))
+    files = {image_paths[title]: encode(image_paths[title], image) for title, image in {**restored, "truth": x[None]}.items()}
+    files[figure] = figure_content(figure, plot.compare({**restored, "ground truth": x}, x))
+    files[curves] = figure_content(curves, plot.trace(results))
     records = {title: result_record(problem, result) for title, result in results.items()}
-    outputs.write_record({"command": "demo", "results": records})
+    outputs.write(files, {"command": "demo", "results": records})
     echo(run.quiet, f"Look at {figure}")
 
 

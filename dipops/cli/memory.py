@@ -11,27 +11,32 @@ import torch
 from dipops.errors import BadValue
 from dipops.priors import Prior
 from dipops.problem import Problem
+from dipops.solver.cost import byte_size
 
 _BYTES = 4
 _LIMIT = Path("/sys/fs/cgroup/memory.max")
 _WORDS = ("can't allocate memory", "not enough memory", "out of memory", "Storage size calculation overflowed")
 _ASKED = re.compile(r"allocate (\d+ bytes|[\d.]+ [KMGTPE]?i?B)")
-_SMALLER = "use a smaller image, fewer runs, or a smaller network; in Python, Hourglass(recompute=True)"
+SMALLER = "add --tile 512 or --recompute, use a smaller image, or in Python a smaller network"
 
 
-def require_memory(values: int, what: str, advice: str) -> None:
-    """Refuse so many float32 values with BadValue where this machine cannot hold them."""
+def require_memory(size: float, what: str, advice: str) -> None:
+    """Refuse so many bytes with BadValue where this machine cannot hold them."""
     total = _total()
-    if values * _BYTES > total:
-        came = f"{what}, which takes {values * _BYTES / 1e9:.3g} GB"
-        raise BadValue(came, f"at most the {total / 1e9:.3g} GB of this machine", advice)
+    if size > total:
+        raise BadValue(f"{what}, which takes {byte_size(size)}", f"at most the {byte_size(total)} of this machine", advice)
 
 
-def values_of_a_run(problem: Problem, prior: Prior) -> int:
-    """The values that a run keeps at least: the image, and each parameter with its gradient and the moments of Adam."""
+def image_bytes(values: int) -> int:
+    """Bytes of so many float32 values."""
+    return _BYTES * values
+
+
+def bytes_of_a_run(problem: Problem, prior: Prior) -> int:
+    """The bytes that a run keeps at least: the image, and each parameter with its gradient and the moments of Adam."""
     started = deepcopy(prior)
     started.start(problem, [0])
-    return problem.y.numel() + 4 * sum(parameter.numel() for parameter in started.parameters())
+    return image_bytes(problem.y.numel() + 4 * sum(parameter.numel() for parameter in started.parameters()))
 
 
 def memory_error(error: BaseException) -> BadValue | None:
@@ -40,7 +45,7 @@ def memory_error(error: BaseException) -> BadValue | None:
         return None
     asked = _ASKED.search(str(error))
     came = f"not enough memory for {asked[1]} more" if asked else "not enough memory"
-    return BadValue(came, "a problem that fits", _SMALLER)
+    return BadValue(came, "a problem that fits", SMALLER)
 
 
 def _total() -> float:
@@ -50,4 +55,14 @@ def _total() -> float:
         limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     if _LIMIT.is_file() and (text := _LIMIT.read_text().strip()).isdigit():
         limits.append(int(text))
-    return min(limits)
+    return min([*limits, _process_limit()])
+
+
+def _process_limit() -> float:
+    """Bytes of address space that the shell allows."""
+    try:
+        import resource
+    except ImportError:  # on Windows
+        return math.inf
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return math.inf if limit == resource.RLIM_INFINITY else limit

@@ -9,12 +9,14 @@ from torch import Tensor
 from typer import Option
 
 from dipops import images, recipes
+from dipops.cli.interruption import interruptible
 from dipops.cli.options import LABELS, InputImage, OutputImage, RunOptions, parse_int, torch_device
 from dipops.cli.outputs import Outputs, require_inputs
-from dipops.cli.records import digests, recipe_record, result_record
+from dipops.cli.records import input_files, recipe_record, result_record
 from dipops.cli.solving import solve_recipe
-from dipops.cli.writing import echo, figure_format, save_figure, save_image, save_text
+from dipops.cli.writing import echo, figure_content, figure_format
 from dipops.errors import BadValue, safe_repr
+from dipops.images.writing import encode
 from dipops.operators import Activation
 from dipops.operators.networks import AlexNet, ImageNetwork, SqueezeNet
 from dipops.paper.preimages import TV_WEIGHT, Preimage, activation_maximisation, figure, preimages, record, table
@@ -63,17 +65,20 @@ def preimage(
     single = {(name, label): _path_of(output, name, label) for name in layers for label in priors if all_layers}
     others = [*single.values(), output.with_suffix(".md") if all_layers else None]
     outputs = Outputs(output, others, [photo, network.weights, classifier], force=run.force)
-    finished: list[Preimage] = []
-    for latest in preimages(target, model, layers, contestants, scores, steps=run.steps, seed=run.seed, progress=not run.quiet):
-        finished.append(latest)
-        save_image(single.get((latest.layer, latest.prior), output), latest.image)
-    if all_layers:
-        save_figure(output, figure(target, finished))
-        save_text(output.with_suffix(".md"), table(finished))
     task = {"command": "preimage", "network": safe_repr(model), "weight": network.weight, "seed": run.seed}
-    by_label = {label: recipe_record(recipe) for label, recipe in contestants.items()}
-    files = digests([photo, network.weights, classifier])
-    outputs.write_record({**task, "files": files, "recipes": by_label, "preimages": list(map(record, finished))})
+    files = input_files(photo=photo, weights=network.weights, classifier=classifier)
+    task |= {"files": files, "recipes": {label: recipe_record(recipe) for label, recipe in contestants.items()}}
+    finished: list[Preimage] = []
+    count = len(layers) * len(priors)
+    with interruptible(lambda: f"{len(finished)} of {count} pre-images are saved; give the command again to start again"):
+        made = preimages(target, model, layers, contestants, scores, steps=run.steps, seed=run.seed, progress=not run.quiet)
+        for latest in made:
+            finished.append(latest)
+            path = single.get((latest.layer, latest.prior), output)
+            outputs.write({path: encode(path, latest.image)}, {**task, "preimages": list(map(record, finished))})
+    if all_layers:
+        last = {output: figure_content(output, figure(target, finished)), output.with_suffix(".md"): table(finished).encode()}
+        outputs.write(last, {**task, "preimages": list(map(record, finished))})
     echo(run.quiet, table(finished))
 
 
@@ -95,12 +100,12 @@ def maximise(
     problem = activation_maximisation(model, layer, indices, target).to(torch_device(run.device))
     recipe = recipes.maximise(Activation(model.at(layer).out_shape, indices), prior)
     result = solve_recipe(problem, recipe, run)
-    save_image(output, result.image)
     with torch.no_grad():
         activation = float(problem.operator(result.image.clamp(0, 1)))
     task = {"command": "maximise", "network": safe_repr(model), "layer": layer, "unit": indices}
-    files = {"files": digests([network.weights]), "activation_of_target": activation}
-    outputs.write_record({**task, **files, **recipe_record(recipe), **result_record(problem, result)})
+    task |= {"files": input_files(weights=network.weights), "activation_of_target": activation}
+    written = {output: encode(output, result.image)}
+    outputs.write(written, {**task, **recipe_record(recipe), **result_record(problem, result)})
     percent = f"{100 * activation:.0f}% of the target"
     echo(run.quiet, f"{output}: {result.steps} steps, {result.seconds:.0f} s; the activation is {percent}")
 

@@ -15,8 +15,10 @@ from dipops.solver.solve import require_steps
 PriorName = Literal["dip", "tv", "tikhonov", "none"]
 LABELS: dict[PriorName, str] = {"dip": "DIP", "tv": "TV", "tikhonov": "Tikhonov", "none": "none"}
 Device = Literal["auto", "cpu", "cuda"]
-InputImage = Annotated[Path, Argument(help="Image to read: PNG, JPEG, TIFF or WebP.", callback=require_inputs)]
-OutputImage = Annotated[Path, Argument(help="Image to write; a JSON record of the run is written next to it.")]
+InputImage = Annotated[Path, Argument(metavar="INPUT", help="Image to read: PNG, JPEG, TIFF or WebP.", callback=require_inputs)]
+OutputImage = Annotated[
+    Path, Argument(metavar="OUTPUT", help="Image to write; its record, OUTPUT.dipops.json, is written next to it.")
+]
 DipSettings = Annotated[Settings, Option("--recipe", help="Settings of the deep image prior; the paper's take far longer.")]
 DeviceOption = Annotated[Device, Option(help="Where to compute; auto uses CUDA where it is available.")]
 Force = Annotated[bool, Option("--force", help="Replace inputs and files that dipops did not write.")]

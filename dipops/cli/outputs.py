@@ -1,12 +1,15 @@
-"""The files that a command writes: refused before its work, and named afterwards in a record beside the main one."""
+"""The files that a command writes: refused before its work, and listed afterwards in a record next to the main one."""
 
+import hashlib
 import json
 import os
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from dipops._tools.files import environment, require_regular, require_writable, write_json
+from dipops._tools.files import environment, plain_values, require_regular, require_writable, write_json, write_whole
 from dipops.errors import BadFile, BadValue
 
 _SUFFIX = ".dipops.json"
@@ -16,10 +19,10 @@ _WRITTEN = "written"
 class Outputs:
     """The files of one command, of which every one can be written, and none replaces what dipops did not write.
 
-    A file of before may be replaced where the record beside the main file names it.
+    A file of before may be replaced where the record next to the main file has its name and its SHA-256.
 
     Args:
-        main: the file beside which the record is written.
+        main: the file next to which the record is written.
         others: the other files that are written.
         inputs: the files that are read, which are not replaced either.
         checkpoint: a file that may exist, for the solve looks at what is in it.
@@ -44,33 +47,73 @@ class Outputs:
         for path in every:
             require_writable(path)
         _require_different(every)
-        self._known = _read_names(self._record)
+        self._written = _digests(_read(self._record), self._record)
         if not force:
             _require_no_input(every, inputs)
             self._require_own()
 
-    def write_record(self, record: dict[str, Any]) -> None:
-        """Write a record, with the environment and the names of all files, next to the main one."""
-        names = sorted(self._known.union(map(self._name, self._paths)))
-        write_json(self._record, {**record, "output": str(self._main), _WRITTEN: names, "environment": environment()})
+    def write(self, files: Mapping[Path, bytes], record: Mapping[str, Any]) -> None:
+        """Write the record, with the environment and the SHA-256 of each file, and then the files.
+
+        Raises:
+            BadFile: one cannot be written after all. All files are then in a new folder, which the error names.
+        """
+        self._written |= {self._name(path): sha256(content) for path, content in files.items()}
+        about = {"output": str(self._main), _WRITTEN: self._written, "environment": environment()}
+        try:
+            write_json(self._record, {**record, **about})
+            for path, content in files.items():
+                write_whole(path, partial(_put, content=content))
+        except BadFile as error:
+            came, expected, _ = error.args
+            raise BadFile(came, expected, f"the result is in {_rescue(files)}") from error
+
+    def finished(self, record: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The record that was written, where it has the given parts and every file is still as it was; else None."""
+        written = _read(self._record)
+        asked = plain_values(dict(record))
+        same = all(written.get(key) == value for key, value in asked.items())
+        return written if same and written and all(map(self._is_own, self._paths)) else None
 
     def _require_own(self) -> None:
         for path in self._paths:
-            if path.exists() and self._name(path) not in self._known:
-                came = f"{path} exists, and {self._record.name} does not say that dipops wrote it"
+            if path.exists() and not self._is_own(path):
+                changed = self._name(path) in self._written
+                came = f"{path} was changed after dipops wrote it" if changed else f"{path} exists, and dipops did not write it"
                 raise BadFile(came, "a new file", "choose another name, or add --force")
+
+    def _is_own(self, path: Path) -> bool:
+        digest = self._written.get(self._name(path))
+        return digest is not None and path.is_file() and digest == sha256(path.read_bytes())
 
     def _name(self, path: Path) -> str:
         """The path as the record says it, which stays right where the folder is moved."""
         return os.path.relpath(path.resolve(), self._record.parent.resolve())
 
 
+def sha256(content: bytes) -> str:
+    """The SHA-256 of a file's content, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def require_inputs(paths: Any) -> Any:
     """The path, or the paths, of a command's inputs as they are; a FIFO or a device is refused with BadFile."""
-    for path in paths if isinstance(paths, list) else [paths]:
-        if path is not None and path.exists() and not path.is_dir():
+    for path in paths if isinstance(paths, list | tuple) else [paths]:
+        if isinstance(path, Path) and path.exists() and not path.is_dir():
             require_regular(path)
     return paths
+
+
+def _put(file: BinaryIO, content: bytes) -> None:
+    file.write(content)
+
+
+def _rescue(files: Mapping[Path, bytes]) -> Path:
+    """A new folder with the files."""
+    folder = Path(tempfile.mkdtemp(prefix="dipops-"))
+    for path, content in files.items():
+        (folder / path.name).write_bytes(content)
+    return folder
 
 
 def _require_different(paths: list[Path]) -> None:
@@ -87,11 +130,23 @@ def _require_no_input(paths: list[Path], inputs: Iterable[Path | None]) -> None:
             raise BadFile(f"{path} is an input and an output", "another output", "choose another name, or add --force")
 
 
-def _read_names(record: Path) -> set[str]:
-    """The names of the files that dipops wrote, by its record; BadFile where the file is no such record."""
+def _read(record: Path) -> dict[str, Any]:
+    """The record, empty where there is none; BadFile where the file is no JSON object."""
     if not record.exists():
-        return set()
+        return {}
     try:
-        return set(map(str, json.loads(record.read_text())[_WRITTEN]))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise BadFile(f"{record} is no record of dipops", "a new file", "choose another output") from error
+        return dict(json.loads(record.read_text()))
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise _foreign(record) from error
+
+
+def _digests(content: dict[str, Any], record: Path) -> dict[str, str]:
+    """The SHA-256 of each file that dipops wrote, by its record; BadFile where the content is of no such record."""
+    written = content.get(_WRITTEN, {} if not content else None)
+    if not isinstance(written, dict):
+        raise _foreign(record)
+    return {str(name): str(digest) for name, digest in written.items()}
+
+
+def _foreign(record: Path) -> BadFile:
+    return BadFile(f"{record} is no record of dipops", "a new file", "choose another output")

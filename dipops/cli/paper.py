@@ -11,13 +11,14 @@ from dipops.cli.groups import flatten
 from dipops.cli.interruption import interruptible, with_interruption
 from dipops.cli.options import DeviceOption, Force, Quiet, torch_device
 from dipops.cli.outputs import Outputs
-from dipops.cli.writing import echo, figure_format, make_folder, save_figure, save_image, save_text
+from dipops.cli.writing import echo, figure_content, figure_format, make_folder
 from dipops.errors import BadValue
+from dipops.images.writing import encode
 from dipops.paper import figures, scoring, tables
 from dipops.paper.config import RunConfig
 from dipops.paper.data import require_images
 from dipops.paper.experiments import EXPERIMENTS, Experiment, experiment, mean_over
-from dipops.paper.report import write_report
+from dipops.paper.report import report as report_page
 from dipops.paper.runs import Run, finished, plan, require_runnable, tasks
 from dipops.study import MARK, Store, dask_client, run_on
 from dipops.study.runner import run as run_here
@@ -132,9 +133,8 @@ def inputs(
     make_folder(output)
     first, *others = paths = [output / f"{name}.png" for name in made]
     outputs = Outputs(first, others, force=force)
-    for path, image in zip(paths, made.values(), strict=True):
-        save_image(path, image)
-    outputs.write_record({"command": "paper inputs", "experiment": name, "crop": crop})
+    files = {path: encode(path, image) for path, image in zip(paths, made.values(), strict=True)}
+    outputs.write(files, {"command": "paper inputs", "experiment": name, "crop": crop})
     typer.echo(f"{len(row.images)} images in {output}")
 
 
@@ -169,8 +169,8 @@ def figure(
     figure_format(output)
     outputs = Outputs(output, force=force)
     row, store = experiment(name), _store(out)
-    save_figure(output, figures.figure(row, size.config, finished(row, store), store, data))
-    outputs.write_record({"command": "paper figure", "experiment": name})
+    drawn = figures.figure(row, size.config, finished(row, store), store, data)
+    outputs.write({output: figure_content(output, drawn)}, {"command": "paper figure", "experiment": name})
     typer.echo(f"Look at {output}")
 
 
@@ -183,8 +183,8 @@ def report(
 ) -> None:
     """Write one page with all that was run: tables, figures, images before and after, curves, settings."""
     outputs = Outputs(output, force=force)
-    count = write_report(output, _store(out), data)
-    outputs.write_record({"command": "paper report"})
+    page, count = report_page(_store(out), data)
+    outputs.write({output: page.encode()}, {"command": "paper report"})
     typer.echo(f"{count} experiments; look at {output}")
 
 
@@ -200,8 +200,7 @@ def score(
     outputs = None if csv is None else Outputs(csv, force=force)
     scores = scoring.score(experiment(name), images, data)
     if csv is not None and outputs is not None:
-        save_text(csv, scores.csv())
-        outputs.write_record({"command": "paper score", "experiment": name})
+        outputs.write({csv: scores.csv().encode()}, {"command": "paper score", "experiment": name})
     typer.echo(scores.markdown(), nl=False)
 
 

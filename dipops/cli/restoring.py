@@ -1,138 +1,139 @@
-"""denoise, upscale, inpaint, flash: restore an image from a file."""
+"""denoise, upscale, inpaint, flash: restore an image, or every image of a folder."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
+from torch import Tensor
 from typer import Argument, Option
 
-from dipops import images, plot, recipes
-from dipops.cli.interruption import interruptible, saved_in
-from dipops.cli.memory import require_memory, values_of_a_run
-from dipops.cli.options import DipSettings, InputImage, OutputImage, PriorName, RunOptions, parse_int, torch_device
-from dipops.cli.outputs import Outputs, require_inputs
-from dipops.cli.records import digests, mean_and_std, recipe_record, result_record
-from dipops.cli.solving import solve_convex, solve_recipe
-from dipops.cli.writing import echo, figure_format, save_figure, save_image
+from dipops import images, recipes
+from dipops.cli import masks
+from dipops.cli.folders import restore_all
+from dipops.cli.jobs import Job, find_jobs
+from dipops.cli.memory import image_bytes, require_memory
+from dipops.cli.options import parse_int
+from dipops.cli.outputs import require_inputs
+from dipops.cli.restoration import Restoration, RestoringOptions
+from dipops.cli.sigma import AUTO, noise_of, parse_sigma
 from dipops.errors import BadValue
+from dipops.images import Picture
+from dipops.images.picture import size_of
 from dipops.operators import GuidedInput, Identity, LanczosDownsampler, Mask
 from dipops.problem import Problem
-from dipops.recipes import Recipe
 
-Sigma = Annotated[float, Option(min=0.1, max=255, help="Standard deviation of the noise; pixels are 0 to 255.")]
+Inputs = Annotated[
+    list[Path],
+    Argument(
+        metavar="INPUT...", help="Image to read, PNG, JPEG, TIFF or WebP; or several, or a folder.", callback=require_inputs
+    ),
+]
+FlashPhoto = Annotated[
+    Path, Argument(metavar="FLASH", help="Photo taken with flash, or a folder of them.", callback=require_inputs)
+]
+NoFlashPhotos = Annotated[
+    list[Path],
+    Argument(
+        metavar="NOFLASH...",
+        help="Photo to clean, taken without flash, of the same size; or several, or a folder.",
+        callback=require_inputs,
+    ),
+]
+Sigma = Annotated[
+    str, Option(help="Standard deviation of the noise, 0.1 to 255 for pixels from 0 to 255; auto estimates it from the image.")
+]
+Clipped = Annotated[
+    bool | None, Option(help="Whether the noise was clipped to black and white; by default where all values are in that range.")
+]
 Factor = Annotated[str, Option(help="Ratio of the sides, an integer from 2.")]
-MaskImage = Annotated[Path, Option(help="Image of the same size, white where the input is known.", callback=require_inputs)]
-FlashPhoto = Annotated[Path, Argument(help="Photo taken with flash.", callback=require_inputs)]
-NoFlashPhoto = Annotated[Path, Argument(help="Photo to clean, taken without flash, of the same size.", callback=require_inputs)]
+MaskImage = Annotated[
+    Path | None,
+    Option(
+        help="Image of the same size, or folder of them: white is kept, all else is filled. alpha, and by default: the "
+        "transparent pixels of the input are filled.",
+        callback=require_inputs,
+    ),
+]
+InvertMask = Annotated[bool, Option("--invert-mask", help="Keep black and fill all else.")]
 
 
-@dataclass(frozen=True)
-class DipOptions:
-    """Options of the deep image prior alone."""
-
-    settings: DipSettings = "light"
-    runs: Annotated[int, Option(min=1, help="Number of runs; their mean and standard deviation are written.")] = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class RestoringOptions:
-    """What the restoring commands share."""
-
-    output: OutputImage
-    prior: Annotated[PriorName, Option(help="Deep image prior, total variation, Tikhonov on the gradient, or none.")] = "dip"
-    weight: Annotated[float | None, Option(help="Weight of TV or Tikhonov; by default from SURE, or 0 without noise.")] = None
-    dip: DipOptions
-    truth: Annotated[
-        Path | None, Option(help="Ground truth, to print the PSNR; never used to restore.", callback=require_inputs)
-    ] = None
-    figure: Annotated[Path | None, Option(help="Figure of input, result and ground truth side by side.")] = None
-    checkpoint: Annotated[Path | None, Option(help="File to save the run in; if it exists, the run is resumed.")] = None
-    run: RunOptions
-
-    def __post_init__(self) -> None:
-        """Refuse options that would be ignored and formats that cannot be written."""
-        if self.weight is not None and self.prior in ("dip", "none"):
-            raise BadValue(f"--weight with --prior {self.prior}", "--prior tv or tikhonov", "leave --weight out")
-        if self.prior != "dip" and self.dip != DipOptions():
-            raise BadValue(f"--recipe or --runs with --prior {self.prior}", "--prior dip", "leave them out")
-        images.image_format(self.output)
-        if self.figure is not None:
-            figure_format(self.figure)
-
-    def outputs(self, inputs: Sequence[Path]) -> Outputs:
-        """The files that are written, checked before hours of work."""
-        others = [self.std_path if self.dip.runs > 1 else None, self.figure]
-        return Outputs(self.output, others, [*inputs, self.truth], self.checkpoint, self.run.force)
-
-    @property
-    def std_path(self) -> Path:
-        """Where the standard deviation of several runs is written."""
-        return self.output.with_name(f"{self.output.stem}-std{self.output.suffix}")
-
-
-def denoise(input: InputImage, *, sigma: Sigma = 25.0, options: RestoringOptions) -> None:
-    """Remove noise from an image."""
-    y = images.load(input)
+def denoise(input: Inputs, *, sigma: Sigma = AUTO, clipped: Clipped = None, options: RestoringOptions) -> None:
+    """Remove noise from an image, or from every image of a folder."""
+    given = parse_sigma(sigma)
     recipe = recipes.denoise(options.dip.settings)
-    problem = Problem(Identity(y.shape), y, sigma / 255)
-    _restore(problem, recipe, options, {"command": "denoise", "sigma": sigma}, [input])
+
+    def pose(job: Job) -> Restoration:
+        picture = images.read(job.input)
+        noise, note = noise_of(picture.image, job.input, given, clipped)
+        problem = Problem(Identity(picture.image.shape), picture.image, noise)
+        return Restoration(problem, recipe, picture, [note] if note else [], {"sigma": 255 * noise.sigma})
+
+    request = {"sigma": AUTO if given is None else given, "clipped": clipped}
+    restore_all("denoise", request, pose, find_jobs(input, options.output, {"truth": options.truth}), options)
 
 
-def upscale(input: InputImage, *, factor: Factor = "4", options: RestoringOptions) -> None:
+def upscale(input: Inputs, *, factor: Factor = "4", options: RestoringOptions) -> None:
     """Enlarge an image so that the result, reduced again, gives the input."""
-    ratio = parse_int(factor, "factor")
+    ratio = parse_int(factor, "--factor")
     recipe = recipes.upscale(ratio, options.dip.settings)
-    y = images.load(input)
-    channels, height, width = y.shape
-    require_memory(y.numel() * ratio**2, f"--factor {ratio}", "choose a smaller factor")
-    operator = LanczosDownsampler((channels, height * ratio, width * ratio), ratio)
-    _restore(Problem(operator, y, 0), recipe, options, {"command": "upscale", "factor": ratio}, [input])
+
+    def pose(job: Job) -> Restoration:
+        picture = images.read(job.input)
+        channels, height, width = picture.image.shape
+        size = image_bytes(channels * height * width * ratio**2)
+        require_memory(size, f"--factor {ratio} of {size_of(picture.image)} pixels", "choose a smaller factor")
+        operator = LanczosDownsampler((channels, height * ratio, width * ratio), ratio)
+        return Restoration(Problem(operator, picture.image, 0), recipe, _enlarged(picture, ratio))
+
+    jobs = find_jobs(input, options.output, {"truth": options.truth})
+    restore_all("upscale", {"factor": ratio}, pose, jobs, options)
 
 
-def inpaint(input: InputImage, *, mask: MaskImage, options: RestoringOptions) -> None:
+def inpaint(input: Inputs, *, mask: MaskImage = None, invert_mask: InvertMask = False, options: RestoringOptions) -> None:
     """Fill in the unknown pixels of an image."""
-    y = images.load(input)
-    known = (images.load(mask).mean(0) > 0.5).float()
-    if known.shape != y.shape[1:]:
-        sizes = f"a mask of {tuple(known.shape)} for an image of {tuple(y.shape[1:])}"
-        raise BadValue(sizes, "equal sizes", "crop or resize the mask")
-    operator = Mask(known, channels=len(y))
     recipe = recipes.inpaint_text(options.dip.settings)
-    _restore(Problem(operator, y, 0), recipe, options, {"command": "inpaint"}, [input, mask])
+    file = None if mask is None or str(mask) == masks.ALPHA else mask
+
+    def pose(job: Job) -> Restoration:
+        picture, path = images.read(job.input), job.partners.get("mask")
+        share = masks.known_share(picture, path, invert_mask)
+        problem = Problem(Mask((share == 1).float(), channels=len(picture.image)), picture.image, 0)
+        finish = partial(masks.blended, image=picture.image, share=share)
+        notes = [f"{job.input}: {note}" for note in masks.remarks(share, invert_mask)]
+        filled = {"filled": float((share < 1).float().mean())}
+        return Restoration(problem, recipe, masks.filled(picture, path), notes, filled, finish)
+
+    jobs = find_jobs(input, options.output, {"mask": file, "truth": options.truth})
+    restore_all("inpaint", {"invert_mask": invert_mask}, pose, jobs, options)
 
 
-def flash(flash: FlashPhoto, noflash: NoFlashPhoto, *, options: RestoringOptions) -> None:
+def flash(flash: FlashPhoto, noflash: NoFlashPhotos, *, options: RestoringOptions) -> None:
     """Clean a photo taken without flash, guided by one taken with flash."""
-    problem = Problem(GuidedInput(images.load(flash)), images.load(noflash))
-    _restore(problem, recipes.flash(options.dip.settings), options, {"command": "flash"}, [flash, noflash])
+    if options.prior != "dip":
+        raise BadValue(f"flash with --prior {options.prior}", "--prior dip, which the flash photo guides", "or use denoise")
+    recipe = recipes.flash(options.dip.settings)
+
+    def pose(job: Job) -> Restoration:
+        picture = images.read(job.input)
+        guide = images.load(job.partners["flash"])
+        if guide.shape[1:] != picture.image.shape[1:]:
+            came = f"a flash photo of {size_of(guide)} pixels for one without flash of {size_of(picture.image)}"
+            raise BadValue(came, "equal sizes, width x height", "crop or resize one of them")
+        return Restoration(Problem(GuidedInput(_like_channels(guide, len(picture.image))), picture.image), recipe, picture)
+
+    jobs = find_jobs(noflash, options.output, {"flash": flash, "truth": options.truth})
+    restore_all("flash", {}, pose, jobs, options)
 
 
-def _restore(problem: Problem, recipe: Recipe, options: RestoringOptions, task: dict[str, Any], inputs: Sequence[Path]) -> None:
-    """Solve; write image, record and figure; print a line."""
-    outputs = options.outputs(inputs)
-    files = digests([*inputs, options.truth])
-    if options.truth is not None:
-        problem = replace(problem, truth=images.load(options.truth))
-    problem = problem.to(torch_device(options.run.device))
-    if options.dip.runs > 1:
-        values = options.dip.runs * values_of_a_run(problem, recipe.prior)
-        require_memory(values, f"--runs {options.dip.runs}", "make fewer runs")
-    runs = problem.repeat(options.dip.runs)
-    with interruptible(lambda: saved_in(options.checkpoint)):
-        if options.prior == "dip":
-            result = solve_recipe(runs, recipe, options.run, options.checkpoint)
-        else:
-            recipe, result = solve_convex(runs, options.prior, options.run, options.weight, options.checkpoint)
-    image, std = mean_and_std(result)
-    save_image(options.output, image)
-    if std is not None:
-        save_image(options.std_path, std / std.max().clamp_min(1e-12))
-    record = {**task, "files": files, **recipe_record(recipe), **result_record(runs, result)}
-    if options.figure is not None:
-        panels = {"guide": problem.operator.guide, "input": problem.y, "restored": image, "ground truth": problem.truth}
-        present = {title: panel for title, panel in panels.items() if panel is not None}
-        save_figure(options.figure, plot.compare(present, problem.truth))
-    outputs.write_record(record)
-    score = f", PSNR {record['psnr']:.2f} dB" if "psnr" in record else ""
-    echo(options.run.quiet, f"{options.output}: {result.message}, {result.seconds:.0f} s{score}")
+def _enlarged(picture: Picture, factor: int) -> Picture:
+    """What the enlarged image is saved like."""
+    if picture.alpha is None:
+        return picture
+    _, height, width = picture.alpha.shape
+    return replace(picture, alpha=images.resize(picture.alpha, (factor * height, factor * width)).clamp(0, 1))
+
+
+def _like_channels(image: Tensor, channels: int) -> Tensor:
+    """An image in grey or in colour."""
+    return image.mean(0, keepdim=True) if channels == 1 else image.expand(channels, -1, -1).contiguous()

@@ -1,39 +1,71 @@
 """Solve a problem as a command asks."""
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from math import prod
 from pathlib import Path
 from typing import Literal
 
-import typer
-
-from dipops import images, recipes
+from dipops import recipes
+from dipops.cli.memory import SMALLER, require_memory
 from dipops.cli.options import RunOptions
+from dipops.cli.writing import echo
+from dipops.errors import BadValue
+from dipops.images.picture import size_of
 from dipops.methods import default_method
-from dipops.operators import FiniteDifferences, Identity
+from dipops.operators import FiniteDifferences
 from dipops.priors import NoPrior, Prior, Tikhonov, TotalVariation
 from dipops.problem import Problem
 from dipops.recipes import Recipe
 from dipops.solver import Result, estimate
+from dipops.solver.cost import Estimate, duration
+from dipops.tiling import can_tile, part_of, tiles
 from dipops.tune import SURE, tune
 
 ConvexName = Literal["tv", "tikhonov", "none"]
 _LONG = 60.0
+_PROBED = 256
 
 
 def solve_recipe(problem: Problem, recipe: Recipe, run: RunOptions, checkpoint: Path | None = None) -> Result:
-    """The result by a recipe; unless the run is quiet or resumed, its cost is printed before where it is over a minute."""
-    if not run.quiet and not (checkpoint and checkpoint.exists()):
-        print_cost_estimate(problem, recipe, run.steps)
+    """The result by a recipe; what cannot fit in memory is refused, and time and memory are printed where it takes a minute."""
+    if not (checkpoint and checkpoint.exists()) and (not run.quiet or _is_large(problem)):
+        announce_cost(problem, recipe, run)
     return recipe.solve(problem, run.seed, run.steps, checkpoint, progress=not run.quiet)
 
 
-def print_cost_estimate(problem: Problem, recipe: Recipe, steps: int | None) -> None:
-    """Print time and memory of a solve that takes over a minute."""
+def announce_cost(problem: Problem, recipe: Recipe, run: RunOptions, times: int = 1) -> None:
+    """Refuse what cannot fit in memory; print time and memory of so many solves that take over a minute."""
     recipe = recipe.at(problem)
-    cost = estimate(problem, recipe.prior, recipe.method, steps or recipe.steps)
-    if cost.seconds > _LONG:
-        typer.echo(f"{cost}{'; a stopping rule may end it sooner' if recipe.callbacks else ''}")
+    cost = _cost(problem, recipe, run.steps or recipe.steps)
+    require_memory(cost.bytes, f"the deep image prior on {size_of(problem.y)} pixels", SMALLER)
+    seconds = times * cost.seconds
+    if run.quiet or seconds <= _LONG:
+        return
+    usual = recipe.usual_steps if recipe.callbacks else None
+    often = f", usually under {duration(seconds * usual / cost.steps)}" if usual and usual < cost.steps else ""
+    tiles_and_steps = f"{f'{times} tiles of ' if times > 1 else ''}{cost.steps} steps"
+    echo(run.quiet, f"at most {duration(seconds)} ({tiles_and_steps}){often}; memory about {cost.memory}")
+
+
+def _cost(problem: Problem, recipe: Recipe, steps: int) -> Estimate:
+    """What a solve will cost; of a large image, from a tile of it, by the number of pixels."""
+    shape = problem.operator.out_shape[-2:]
+    part = problem
+    if _is_large(problem) and can_tile(problem.operator):
+        for tile in tiles(shape, _PROBED, 1):
+            with suppress(BadValue):  # a tile without a known pixel
+                part = part_of(problem, tile)
+                break
+    cost = estimate(part, recipe.prior, recipe.method, steps)
+    ratio = prod(shape) / prod(part.operator.out_shape[-2:])
+    return replace(cost, seconds=ratio * cost.seconds, bytes=round(ratio * cost.bytes))
+
+
+def _is_large(problem: Problem) -> bool:
+    """Whether a step takes so long, or so much memory, that a smaller one tells the cost."""
+    return prod(problem.operator.out_shape[-2:]) > 4 * _PROBED**2
 
 
 def solve_convex(
@@ -41,11 +73,8 @@ def solve_convex(
 ) -> tuple[Recipe, Result]:
     """Recipe and result at the given weight, else at SURE's where there is noise, else in the limit where Ax = y.
 
-    Where σ is not known for a measurement that is an image, it is estimated from that image. What SURE has solved is not
-    solved again, unless a number of steps or a checkpoint is given.
+    What SURE has solved is not solved again, unless a number of steps or a checkpoint is given.
     """
-    if problem.noise is None and isinstance(problem.operator, Identity):
-        problem = replace(problem, noise=images.noise_level(problem.y))
     if name == "none" or weight is not None or not problem.is_noisy:
         recipe = convex_recipe(problem, name, weight)
     else:

@@ -1,15 +1,11 @@
-"""What commands print and write."""
+"""What commands print, and the content of the files that they write."""
 
-import os
-import tempfile
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from torch import Tensor
 
-from dipops import images
-from dipops._tools.files import write_whole
 from dipops.errors import BadFile, BadValue
 
 if TYPE_CHECKING:
@@ -22,12 +18,14 @@ def echo(quiet: bool, text: str) -> None:
         typer.echo(text)
 
 
-def save_figure(path: Path, figure: "Figure") -> None:
-    """Write a figure in the format of the suffix, and close it."""
+def figure_content(path: Path, figure: "Figure") -> bytes:
+    """The figure in the format of the suffix; it is closed."""
     import matplotlib.pyplot as plt
 
-    write_whole(path, lambda file: figure.savefig(file, format=figure_format(path), dpi=150))
+    file = BytesIO()
+    figure.savefig(file, format=figure_format(path), dpi=150)
     plt.close(figure)
+    return file.getvalue()
 
 
 def figure_format(path: Path) -> str:
@@ -40,28 +38,11 @@ def figure_format(path: Path) -> str:
     return suffix
 
 
-def save_image(path: Path, image: Tensor) -> None:
-    """Write an image; where that fails after all, write it to the temporary folder, and say so in the BadFile."""
-    try:
-        images.save(path, image)
-    except BadFile as error:
-        descriptor, rescue = tempfile.mkstemp(prefix="dipops-", suffix=path.suffix)
-        os.close(descriptor)
-        images.save(rescue, image)
-        came, expected, _ = error.args
-        raise BadFile(came, expected, f"the image is in {rescue}") from error
-
-
-def save_text(path: Path, text: str) -> None:
-    """Write a text."""
-    write_whole(path, lambda file: file.write(text.encode()))
-
-
 def make_folder(path: Path) -> None:
     """Make the folder where it does not exist."""
     if path.exists() and not path.is_dir():
-        raise BadFile(f"{path} is a file", "a folder", "choose another --output")
+        raise BadFile(f"{path} is a file", "a folder", "choose another name for the folder")
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadFile(f"cannot make {path}: {error.strerror}", "a folder", "choose another --output") from error
+        raise BadFile(f"cannot make {path}: {error.strerror}", "a folder", "choose another name for the folder") from error

@@ -54,6 +54,11 @@ class Picture:
         return self.image if self.alpha is None else self.image * self.alpha + (1 - self.alpha)
 
 
+def size_of(image: Tensor) -> str:
+    """Width x height of an image (..., H, W), as image viewers print it."""
+    return f"{image.shape[-1]} x {image.shape[-2]}"
+
+
 def upright(values: np.ndarray, orientation: int) -> Tensor:
     """Values (H, W, C) as a float32 tensor (C, H, W), turned as an EXIF orientation says."""
     flipped, transposed = _TURNS.get(orientation, ((), False))

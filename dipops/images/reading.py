@@ -1,5 +1,6 @@
 """Reading image files: right, or refused."""
 
+import struct
 import warnings
 from pathlib import Path
 from typing import BinaryIO
@@ -8,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 from torch import Tensor
 
+from dipops._tools.files import require_regular
 from dipops.errors import BadFile, first_line
 from dipops.images import deep, tiff
 from dipops.images.picture import ORIENTATION, Depth, Layers, Picture, carried_exif, swaps_sides, upright
@@ -39,19 +41,30 @@ def read(path: str | Path) -> Picture:
         BadFile: the file is missing, empty, cut off or no image, is of a kind that cannot be read right, or has more than
             64 million pixels.
     """
+    path = Path(path)
     try:
-        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning), Path(path).open("rb") as file:
+        require_regular(path)
+        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning), path.open("rb") as file:
             return _read(path, file)
     except BadFile:
         raise
+    except FileNotFoundError as error:
+        raise BadFile(f"{path} does not exist", "an image file", "check the path") from error
     except Image.DecompressionBombError as error:
         largest = f"at most {MAX_PIXELS // 2**20} x 2**20 pixels"
         raise BadFile(f"{path} is too large: {error}", largest, "crop or reduce it first") from error
     except Exception as error:  # whatever a reader of broken or foreign files raises
-        reason = "cannot identify its format" if isinstance(error, UnidentifiedImageError) else first_line(error)
-        came = f"{path} cannot be read: {reason or type(error).__name__}"
-        advice = "check the path, convert the file or copy it again"
-        raise BadFile(came, "a complete PNG, JPEG, TIFF or WebP file", advice) from error
+        advice = "convert the file, or copy it again"
+        raise BadFile(f"{path} cannot be read: {_reason(error)}", "a complete PNG, JPEG, TIFF or WebP file", advice) from error
+
+
+def _reason(error: Exception) -> str:
+    """Why a file cannot be read, in a few words."""
+    if isinstance(error, UnidentifiedImageError):
+        return "its format is not known"
+    if isinstance(error, struct.error | KeyError | IndexError):
+        return "it is damaged, or of a kind that its reader does not know"
+    return (error.strerror if isinstance(error, OSError) else None) or first_line(error) or type(error).__name__
 
 
 def _read(path: str | Path, file: BinaryIO) -> Picture:

@@ -45,7 +45,7 @@ def centre_crop(image: Tensor, size: Sequence[int]) -> Tensor:
     """
     height, width = image.shape[-2:]
     if size[0] > height or size[1] > width:
-        raise BadValue(f"an image of {height} x {width}", f"at least {size[0]} x {size[1]}", "ask for a smaller crop")
+        raise BadValue(f"an image of {width} x {height} pixels", f"at least {size[1]} x {size[0]}", "ask for a smaller crop")
     top, left = (height - size[0]) // 2, (width - size[1]) // 2
     return image[..., top : top + size[0], left : left + size[1]]
 

@@ -1,6 +1,7 @@
 """Writing image files, completely or not at all."""
 
 import zlib
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from dipops._tools.files import write_whole
 from dipops.errors import BadType, BadValue
 from dipops.images import tiff
-from dipops.images.picture import Depth, Picture
+from dipops.images.picture import Depth, Picture, size_of
 
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP"}
 _OPTIONS = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}
@@ -33,20 +34,36 @@ def save(path: str | Path, image: Tensor, *, depth: Depth | None = None, like: P
         BadValue: another suffix, shape or depth, values that are not finite, or an alpha of another size.
         BadFile: the file cannot be written.
     """
+    content = encode(path, image, depth, like)
+    write_whole(path, lambda file: file.write(content))
+
+
+def encode(path: str | Path, image: Tensor, depth: Depth | None = None, like: Picture | None = None) -> bytes:
+    """What :func:`save` writes."""
     file_format = image_format(path)
-    if depth not in (None, 8, 16):
-        raise BadValue(f"depth = {depth!r}", "8 or 16", "leave it out for 8")
-    if depth == 16 and file_format not in _DEEP_FORMATS:
-        raise BadValue(f"depth = 16 for {path}", "8 bits in this format", "save it as .png or .tif")
+    require_depth(path, depth)
     like = like or Picture(image)
     pixels = _pixels(_with_alpha(_planes(image), like.alpha, file_format), 16 if _is_deep(file_format, depth, like) else 8)
     about = _about(like, grey=pixels.shape[-1] < 3)
+    file = BytesIO()
     if pixels.dtype == np.uint8:
-        options = _OPTIONS.get(file_format, {}) | about
-        write_whole(path, lambda file: _to_pil(pixels).save(file, file_format, **options))
+        _to_pil(pixels).save(file, file_format, **_OPTIONS.get(file_format, {}), **about)
     else:
-        write = _write_png if file_format == "PNG" else _write_tiff
-        write_whole(path, lambda file: write(file, pixels, **about))
+        (_write_png if file_format == "PNG" else _write_tiff)(file, pixels, **about)
+    return file.getvalue()
+
+
+def require_depth(path: str | Path, depth: Depth | None) -> None:
+    """Refuse a number of bits that the format of the suffix does not have, with BadValue."""
+    if depth not in (None, 8, 16):
+        raise BadValue(f"depth = {depth!r}", "8 or 16", "leave it out for 8")
+    if depth == 16 and image_format(path) not in _DEEP_FORMATS:
+        raise BadValue(f"depth = 16 for {path}", "8 bits in this format", "save it as .png or .tif")
+
+
+def can_write(path: Path) -> bool:
+    """Whether images can be written in the format of the suffix."""
+    return path.suffix.lower() in _FORMATS
 
 
 def image_format(path: str | Path) -> str:
@@ -78,7 +95,7 @@ def _with_alpha(planes: Tensor, alpha: Tensor | None, file_format: str) -> Tenso
     if alpha is None:
         return planes
     if alpha.shape[1:] != planes.shape[1:]:
-        came = f"an image of {planes.shape[1]} x {planes.shape[2]} like one with alpha of {alpha.shape[1]} x {alpha.shape[2]}"
+        came = f"an image of {size_of(planes)} pixels like one with alpha of {size_of(alpha)}"
         raise BadValue(came, "the same size", "give like=dataclasses.replace(picture, alpha=None) or an alpha of that size")
     if file_format == "JPEG":
         return Picture(planes, alpha).over_white()

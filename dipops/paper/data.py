@@ -84,7 +84,7 @@ def _complaint(path: Path, shape: tuple[int, int, int]) -> str:
 
 def _words(shape: tuple[int, int, int]) -> str:
     channels, height, width = shape
-    return f"{height} x {width} pixels in {'colour' if channels == 3 else 'grey'}"
+    return f"{width} x {height} pixels in {'colour' if channels == 3 else 'grey'}"
 
 
 def _corner(whole: Images, height: int, width: int) -> tuple[int, int]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from dipops import images
-from dipops._tools.files import write_whole
 from dipops.errors import BadValue
 from dipops.paper.config import RunConfig
 from dipops.paper.experiments import EXPERIMENTS, Experiment
@@ -21,15 +20,15 @@ _WIDTH, _HEIGHT = 320, 120
 _CURVES = {"psnr_average": "PSNR of the average", "psnr": "PSNR", "objective": "objective"}
 
 
-def write_report(output: Path, store: Store, data: Path) -> int:
-    """Write the page; returns how many experiments are on it.
+def report(store: Store, data: Path) -> tuple[str, int]:
+    """The page, and how many experiments are on it.
 
     For each experiment and each configuration that was run: the table, the figure, for each image what was given and the
     answer of the paper's method under a slider, the curves of every run, and what it was run with.
 
     Raises:
         BadValue: there is no run.
-        BadFile: an image of the data, or the page, cannot be read or written.
+        BadFile: an image of the data cannot be read.
     """
     from jinja2 import Environment
 
@@ -43,8 +42,7 @@ def write_report(output: Path, store: Store, data: Path) -> int:
         raise BadValue(f"{store.folder} without a run", "at least one", "run an experiment first")
     page = Environment(autoescape=True).from_string(files("dipops.paper").joinpath("report.html").read_text())
     machines = sorted({_machine(record) for runs in runs_of.values() for record in runs.values()})
-    write_whole(output, lambda file: file.write(page.render(sections=sections, machines=machines).encode()))
-    return len(sections)
+    return page.render(sections=sections, machines=machines), len(sections)
 
 
 def _section(row: Experiment, config: RunConfig, runs: Mapping[Run, Record], store: Store, data: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from dipops import images
 from dipops.errors import BadFile, BadValue
+from dipops.images.picture import size_of
 from dipops.paper.experiments import Experiment, mean_over
 from dipops.paper.tables import COLUMNS, Table
 
@@ -54,6 +55,6 @@ def _fitted(path: Path, truth: Tensor, whole: tuple[int, int, int]) -> Tensor:
     if len(image) != len(truth):
         image = image.expand(len(truth), -1, -1) if len(image) == 1 else image.mean(0, keepdim=True)
     if image.shape[1:] not in (truth.shape[1:], whole[1:]):
-        actual, expected = (f"{height} x {width}" for _, height, width in (image.shape, truth.shape))
+        actual, expected = map(size_of, (image, truth))
         raise BadFile(f"{path} of {actual} pixels", expected, "score images of the full size")
     return images.centre_crop(image, truth.shape[1:])[None]

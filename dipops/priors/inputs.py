@@ -99,7 +99,7 @@ class Guide:
             raise BadValue(came, f"(channels, {shape[1]}, {shape[2]})", "crop or resize it")
         height, width = guide.shape[1:]
         if size[0] < height or size[1] < width:
-            came = f"a guide of {height} x {width} for a generator with an input of {size[0]} x {size[1]}"
+            came = f"a guide of {width} x {height} pixels for a generator with an input of {size[1]} x {size[0]}"
             raise BadValue(came, "an input of the image's size", "use Hourglass, or another input")
         return F.pad(guide.cpu(), (0, size[1] - width, 0, size[0] - height), mode="replicate")
 

@@ -39,7 +39,12 @@ class Estimate:
     bytes: int
 
     def __str__(self) -> str:
-        return f"up to {self.steps} steps, {_duration(self.seconds)}, {self.bytes / 1e9:.2g} GB of tensors"
+        return f"at most {duration(self.seconds)} ({self.steps} steps); memory about {self.memory}"
+
+    @property
+    def memory(self) -> str:
+        """The bytes in words."""
+        return byte_size(self.bytes)
 
 
 @usual_defaults()
@@ -119,7 +124,13 @@ def _size(state: Any) -> int:
     return sum(map(_size, values))
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds in words, such as 17 min."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def byte_size(count: float) -> str:
+    """Bytes in words, such as 25 MB."""
+    return f"{count / 1e6:.2g} MB" if count < 95e6 else f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.2g} GB"

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from math import inf
 from typing import Any
 
 from torch import Tensor
@@ -37,11 +36,8 @@ class Task:
 
 
 def scores_of(record: Record) -> dict[str, dict[str, float]]:
-    """The scores by column and metric. What is infinite, such as the PSNR of an exact image, is null in the file."""
-    return {
-        column: {metric: inf if value is None else value for metric, value in scores.items()}
-        for column, scores in record["scores"].items()
-    }
+    """The scores by column and metric. What is infinite, such as the PSNR of an exact image, is "inf" in the file."""
+    return {column: {metric: float(value) for metric, value in scores.items()} for column, scores in record["scores"].items()}
 
 
 def machine(record: Record) -> str:

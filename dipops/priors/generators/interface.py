@@ -72,6 +72,6 @@ def padded_blocks(size: tuple[int, int], halvings: int, least: int, smaller: Cal
     if smallest < needed:
         fitting = max(smallest.bit_length() - 2, 0)
         advice = f"{smaller(fitting)} would fit" if fitting else "enlarge it"
-        raise BadValue(f"an image of {size[0]} x {size[1]}", f"sides from {needed} pixels", advice)
+        raise BadValue(f"an image of {size[1]} x {size[0]} pixels", f"sides from {needed} pixels", advice)
     height, width = (max(-(-side // unit), least) for side in size)
     return height, width

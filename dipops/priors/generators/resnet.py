@@ -38,7 +38,7 @@ class ResNet:
     def input_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """See :class:`Generator`: the image's own size."""
         if min(size) < SMALLEST_SIDE:
-            raise BadValue(f"an image of {size[0]} x {size[1]}", f"sides from {SMALLEST_SIDE} pixels", "enlarge it")
+            raise BadValue(f"an image of {size[1]} x {size[0]} pixels", f"sides from {SMALLEST_SIDE} pixels", "enlarge it")
         return size
 
 

@@ -1,0 +1,243 @@
+"""Restore one image as the options say: solve and write."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+from torch import Tensor
+from typer import Argument, Option
+
+from dipops import images, plot
+from dipops._tools.progress import progress_bar
+from dipops.cli.jobs import Job
+from dipops.cli.memory import bytes_of_a_run, require_memory
+from dipops.cli.options import DipSettings, PriorName, RunOptions, torch_device
+from dipops.cli.outputs import Outputs, require_inputs
+from dipops.cli.records import answer_record, input_files, mean_and_std, recipe_record, solve_record
+from dipops.cli.solving import announce_cost, solve_convex, solve_recipe
+from dipops.cli.writing import figure_content, figure_format
+from dipops.errors import BadValue
+from dipops.images import Picture
+from dipops.images.picture import Depth, size_of
+from dipops.images.writing import encode, require_depth
+from dipops.priors import DeepImagePrior
+from dipops.priors.generators import Hourglass
+from dipops.problem import Problem
+from dipops.recipes import Recipe
+from dipops.solver import Result
+from dipops.tiling import count_tiles, solve_tiles
+
+_SIGMA = re.compile(r"σ = ([\d.e-]+)")
+
+
+@dataclass(frozen=True)
+class DipOptions:
+    """Options of the deep image prior alone."""
+
+    settings: DipSettings = "light"
+    runs: Annotated[int, Option(min=1, help="Number of runs; their mean and standard deviation are written.")] = 1
+    recompute: Annotated[bool, Option("--recompute", help="Use less memory and more time; the result is the same.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoringOptions:
+    """What the restoring commands share."""
+
+    output: Annotated[
+        Path,
+        Argument(
+            metavar="OUTPUT",
+            help="Image to write, or folder for several; a record, OUTPUT.dipops.json, is written next to each.",
+        ),
+    ]
+    prior: Annotated[PriorName, Option(help="Deep image prior, total variation, Tikhonov on the gradient, or none.")] = "dip"
+    weight: Annotated[float | None, Option(help="Weight of TV or Tikhonov; by default from SURE, or 0 without noise.")] = None
+    dip: DipOptions
+    tile: Annotated[
+        int | None, Option(help="Solve by overlapping tiles of so many pixels of the input; memory is that of one tile.")
+    ] = None
+    depth: Annotated[str | None, Option(help="Bits of a channel to write, 8 or 16; by default those of the input.")] = None
+    truth: Annotated[
+        Path | None,
+        Option(help="Ground truth, or folder of them, to print the PSNR; never used to restore.", callback=require_inputs),
+    ] = None
+    figure: Annotated[Path | None, Option(help="Figure of input, result and ground truth side by side.")] = None
+    checkpoint: Annotated[Path | None, Option(help="File to save the run in; if it exists, the run is resumed.")] = None
+    run: RunOptions
+
+    def __post_init__(self) -> None:
+        """Refuse options that would be ignored and formats that cannot be written."""
+        if self.weight is not None and self.prior in ("dip", "none"):
+            raise BadValue(f"--weight with --prior {self.prior}", "--prior tv or tikhonov", "leave --weight out")
+        if self.prior != "dip" and self.dip != DipOptions():
+            raise BadValue(f"--recipe, --runs or --recompute with --prior {self.prior}", "--prior dip", "leave them out")
+        if self.tile is not None and self.checkpoint is not None:
+            raise BadValue("--tile with --checkpoint", "one of them", "leave --checkpoint out")
+        if self.depth not in (None, *map(str, get_args(Depth))):
+            raise BadValue(f"--depth {self.depth}", "8 or 16", "leave it out for the depth of the input")
+        if self.figure is not None:
+            figure_format(self.figure)
+
+    @property
+    def bits(self) -> Depth | None:
+        """Bits of a channel; None for those of the input."""
+        return {None: None, "8": 8, "16": 16}[self.depth]
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """What was asked for, as far as the result depends on it."""
+        dip = {"recipe": self.dip.settings, "runs": self.dip.runs} if self.prior == "dip" else {"weight": self.weight}
+        return {
+            "prior": self.prior,
+            **dip,
+            "steps": self.run.steps,
+            "seed": self.run.seed,
+            "tile": self.tile,
+            "depth": self.bits,
+        }
+
+    def outputs(self, job: Job) -> Outputs:
+        """The files that are written for an image, checked before hours of work."""
+        images.image_format(job.output)
+        require_depth(job.output, self.bits)
+        others = [job.std if self.dip.runs > 1 else None, self.figure]
+        return Outputs(job.output, others, [job.input, *job.partners.values()], self.checkpoint, self.run.force)
+
+
+@dataclass(frozen=True)
+class Restoration:
+    """What is solved for an image.
+
+    Attributes:
+        problem, recipe: are solved.
+        like: what the result is saved like.
+        remarks: lines to print before.
+        details: for the record.
+        finish: what is done to the result at last.
+    """
+
+    problem: Problem
+    recipe: Recipe
+    like: Picture
+    remarks: Sequence[str] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+    finish: Callable[[Tensor], Tensor] = lambda image: image
+
+
+Pose = Callable[[Job], Restoration]
+
+
+@dataclass(frozen=True)
+class Command:
+    """A restoring command as it was given.
+
+    Attributes:
+        name: of the command.
+        request: its own options.
+        pose: makes what is solved for an image.
+        options: those that all commands share.
+    """
+
+    name: str
+    request: Mapping[str, Any]
+    pose: Pose
+    options: RestoringOptions
+
+    def asked(self, job: Job) -> dict[str, Any]:
+        """What the record says of an image before it is restored; the same again means the same result."""
+        files = input_files(input=job.input, **job.partners)
+        return {"command": self.name, "request": {**self.request, **self.options.request}, "files": files}
+
+
+def restore(command: Command, job: Job, outputs: Outputs, write: Callable[[str], object]) -> dict[str, Any]:
+    """Restore an image and write its files: its record."""
+    options = command.options
+    posed = command.pose(job)
+    for remark in posed.remarks:
+        write(remark)
+    problem = _with_truth(posed.problem, job.partners.get("truth")).to(torch_device(options.run.device))
+    answer, numbers = _solved(problem, _recomputed(posed.recipe, options.dip.recompute), options)
+    image, std = mean_and_std(answer)
+    image = posed.finish(image.cpu())
+    files = {job.output: encode(job.output, image, options.bits, posed.like)}
+    if std is not None:
+        files[job.std] = encode(job.std, std / std.max().clamp_min(1e-12))
+    if options.figure is not None:
+        files[options.figure] = _figure(options.figure, problem, image)
+    record = {**command.asked(job), **posed.details, **numbers, **answer_record(problem, image, answer)}
+    outputs.write(files, record)
+    return record
+
+
+def _with_truth(problem: Problem, truth: Path | None) -> Problem:
+    if truth is None:
+        return problem
+    image, (channels, height, width) = images.read(truth).image, problem.operator.in_shape
+    if image.shape != (channels, height, width):
+        colours = {1: "grey", 3: "colour"}
+        came = f"a ground truth of {size_of(image)} pixels in {colours[len(image)]}"
+        raise BadValue(came, f"{width} x {height} pixels in {colours[channels]}", "crop or convert it")
+    return replace(problem, truth=image)
+
+
+def _recomputed(recipe: Recipe, recompute: bool) -> Recipe:
+    """The recipe with a network that keeps less in memory, if that is asked for."""
+    prior = deepcopy(recipe.prior)
+    if recompute and isinstance(prior, DeepImagePrior) and isinstance(prior.generator, Hourglass):
+        prior = DeepImagePrior(replace(prior.generator, recompute=True), prior.input, prior.perturbation, prior.learn_input)
+    return replace(recipe, prior=prior)
+
+
+def _solved(problem: Problem, recipe: Recipe, options: RestoringOptions) -> tuple[Tensor, dict[str, Any]]:
+    """The images of all runs, (N, C, H, W), and how the solve went."""
+    runs = options.dip.runs
+    if runs > 1:
+        require_memory(runs * bytes_of_a_run(problem, recipe.prior), f"--runs {runs}", "make fewer runs")
+    repeated = problem.repeat(runs)
+    if options.tile is None:
+        used, result = _solve(repeated, recipe, options)
+        return result.image, {**recipe_record(used), **solve_record(repeated, result)}
+    return _solve_tiles(repeated, recipe, options, options.tile)
+
+
+def _solve(problem: Problem, recipe: Recipe, options: RestoringOptions) -> tuple[Recipe, Result]:
+    if options.prior == "dip":
+        return recipe, solve_recipe(problem, recipe, options.run, options.checkpoint)
+    return solve_convex(problem, options.prior, options.run, options.weight, options.checkpoint)
+
+
+def _solve_tiles(problem: Problem, recipe: Recipe, options: RestoringOptions, size: int) -> tuple[Tensor, dict[str, Any]]:
+    """The images from solves of tiles, and how each of them went."""
+    run = options.run
+    count = count_tiles(problem.operator.out_shape[-2:], size)
+    quiet = replace(options, run=replace(run, quiet=True))
+    tiles: list[dict[str, Any]] = []
+    with progress_bar(count, not run.quiet, "tile") as bar:
+
+        def solve(part: Problem) -> Tensor:
+            if not tiles and options.prior == "dip":
+                announce_cost(part, recipe, run, count)
+            used, result = _solve(part, recipe, quiet)
+            tiles.append({**recipe_record(used), **solve_record(part, result)})
+            bar.update()
+            return result.image
+
+        answer = solve_tiles(problem, solve, size)
+    steps, seconds = (sum(tile[name] for tile in tiles) for name in ("steps", "seconds"))
+    return answer, {"steps": steps, "seconds": seconds, "message": f"solved {count} tiles in {steps} steps", "tiles": tiles}
+
+
+def _figure(path: Path, problem: Problem, image: Tensor) -> bytes:
+    panels = {"guide": problem.operator.guide, "input": problem.y, "restored": image, "ground truth": problem.truth}
+    present = {title: panel.cpu() for title, panel in panels.items() if panel is not None}
+    return figure_content(path, plot.compare(present, present.get("ground truth")))
+
+
+def summary(job: Job, record: Mapping[str, Any]) -> str:
+    """One line on an image; σ is that of pixels from 0 to 255, as it was given."""
+    message = _SIGMA.sub(lambda match: f"σ = {255 * float(match[1]):.3g}", record["message"])
+    score = f", PSNR {record['psnr']:.2f} dB" if "psnr" in record else ""
+    return f"{job.output}: {message}, {record['seconds']:.0f} s{score}"

@@ -1,0 +1,56 @@
+"""The noise of an image as a user gives it, or as it is estimated; pixels are 0 to 255."""
+
+from pathlib import Path
+
+from torch import Tensor
+
+from dipops import images
+from dipops.errors import BadValue
+from dipops.noise import ClippedGaussian, Gaussian
+
+AUTO = "auto"
+_LEAST, _WHITE = 0.1, 255.0
+_FAR = 2.0
+
+
+def parse_sigma(text: str) -> float | None:
+    """The number that ``text`` is; None for auto.
+
+    Raises:
+        BadValue: it is neither auto nor a number from 0.1 to 255.
+    """
+    try:
+        sigma = None if text == AUTO else float(text)
+    except ValueError:
+        sigma = -1.0
+    if sigma is not None and not _LEAST <= sigma <= _WHITE:
+        raise BadValue(f"--sigma {text}", f"auto, or a number from {_LEAST:g} to {_WHITE:g}", "pixels are 0 to 255")
+    return sigma
+
+
+def noise_of(image: Tensor, path: Path, sigma: float | None, clipped: bool | None) -> tuple[Gaussian, str | None]:
+    """The noise of an image, and what is to be said about it.
+
+    Args:
+        image: (C, H, W), values in [0, 1].
+        path: its file.
+        sigma: of pixels from 0 to 255; None to estimate it.
+        clipped: whether the noise was clipped; None where the values decide.
+
+    Raises:
+        BadValue: σ is to be estimated, and no noise is found.
+    """
+    estimate = _WHITE * images.noise_level(image, clipped)
+    if sigma is None:
+        if estimate < _LEAST:
+            raise BadValue(f"{path}, in which no noise is found", "an image with noise", "give its --sigma if there is some")
+        return _gaussian(estimate, clipped), f"{path}: the noise is estimated as σ = {estimate:.3g}"
+    far = not sigma / _FAR <= estimate <= sigma * _FAR
+    said = f"{path}: σ = {sigma:g} was given, but the image looks like σ = {estimate:.2g}; leave --sigma out to use that"
+    return _gaussian(sigma, clipped), said if far else None
+
+
+def _gaussian(sigma: float, clipped: bool | None) -> Gaussian:
+    if clipped:
+        return ClippedGaussian(sigma / _WHITE)
+    return Gaussian(sigma / _WHITE, clipped)
