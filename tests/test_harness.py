@@ -11,6 +11,7 @@ import pytest
 from benchmarks import core, dip, dip_report, features, features_report, harness, peers, speed_report, tv
 from benchmarks.harness import RESULTS, Record, Task, append, in_turn, records_of, require_one_machine, run, table
 from dipops import recipes
+from dipops._tools.files import write_json
 from dipops.priors.generators.hourglass import Hourglass
 
 
@@ -63,6 +64,11 @@ def test_a_failed_task_leaves_nothing(tmp_path: Path) -> None:
 def test_what_is_not_finite_is_null(tmp_path: Path) -> None:
     append(tmp_path / "report.jsonl", {"psnr": float("inf")})
     assert (tmp_path / "report.jsonl").read_text() == '{"psnr": null}\n'
+
+
+def test_what_is_not_finite_is_text_in_a_file(tmp_path: Path) -> None:
+    write_json(tmp_path / "record.json", {"psnr": [float("inf"), -float("inf")], "objective": {"mean": float("nan")}})
+    assert json.loads((tmp_path / "record.json").read_text()) == {"psnr": ["inf", "-inf"], "objective": {"mean": "nan"}}
 
 
 def test_several_writers_keep_every_line(tmp_path: Path) -> None:

@@ -35,13 +35,13 @@ def known_share(image: Picture, mask: Path | None, inverted: bool) -> Tensor:
     """
     if mask is None:
         share = _alpha_of(image)[0]
-        share = 1 - share if inverted else share
+        share = _rounded(1 - share if inverted else share)
     else:
-        share = _share_of(images.read(mask), inverted)
+        share = known_share_of(images.read(mask), inverted)
         if share.shape != image.image.shape[1:]:
             came = f"a mask of {size_of(share)} pixels for an image of {size_of(image.image)}"
             raise BadValue(came, "equal sizes, width x height", "crop or resize the mask")
-    return _require_both(_rounded(share), mask, inverted)
+    return _require_both(share, mask, inverted)
 
 
 def blended(restored: Tensor, image: Tensor, share: Tensor) -> Tensor:
@@ -72,15 +72,14 @@ def _alpha_of(image: Picture) -> Tensor:
     return image.alpha
 
 
-def _share_of(mask: Picture, inverted: bool) -> Tensor:
+def known_share_of(mask: Picture, inverted: bool) -> Tensor:
+    """How much each pixel is known by a mask, (H, W), before it is compared with an image."""
     background = 0.0 if inverted else 1.0
     alpha = torch.ones_like(mask.image[:1]) if mask.alpha is None else mask.alpha
     colours = mask.image * alpha + background * (1 - alpha)
     distance = (colours - background).abs().amax(0)
     largest = float(distance.max())
-    if largest <= _NEAR:
-        return alpha[0]
-    return 1 - distance / largest
+    return _rounded(alpha[0] if largest <= _NEAR else 1 - distance / largest)
 
 
 def _rounded(share: Tensor) -> Tensor:

@@ -25,9 +25,7 @@ from dipops.problem import Problem
 
 Inputs = Annotated[
     list[Path],
-    Argument(
-        metavar="INPUT...", help="Image to read, PNG, JPEG, TIFF or WebP; or several, or a folder.", callback=require_inputs
-    ),
+    Argument(metavar="INPUT", help="Image to read, PNG, JPEG, TIFF or WebP; or several, or a folder.", callback=require_inputs),
 ]
 FlashPhoto = Annotated[
     Path, Argument(metavar="FLASH", help="Photo taken with flash, or a folder of them.", callback=require_inputs)
@@ -35,7 +33,7 @@ FlashPhoto = Annotated[
 NoFlashPhotos = Annotated[
     list[Path],
     Argument(
-        metavar="NOFLASH...",
+        metavar="NOFLASH",
         help="Photo to clean, taken without flash, of the same size; or several, or a folder.",
         callback=require_inputs,
     ),

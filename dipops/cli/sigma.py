@@ -46,7 +46,7 @@ def noise_of(image: Tensor, path: Path, sigma: float | None, clipped: bool | Non
             raise BadValue(f"{path}, in which no noise is found", "an image with noise", "give its --sigma if there is some")
         return _gaussian(estimate, clipped), f"{path}: the noise is estimated as σ = {estimate:.3g}"
     far = not sigma / _FAR <= estimate <= sigma * _FAR
-    said = f"{path}: σ = {sigma:g} was given, but the image looks like σ = {estimate:.2g}; leave --sigma out to use that"
+    said = f"{path}: σ = {sigma:g} was given, but the image looks like σ = {estimate:.3g}; leave --sigma out to use that"
     return _gaussian(sigma, clipped), said if far else None
 
 

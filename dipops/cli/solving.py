@@ -13,8 +13,9 @@ from dipops.cli.options import RunOptions
 from dipops.cli.writing import echo
 from dipops.errors import BadValue
 from dipops.images.picture import size_of
-from dipops.methods import default_method
-from dipops.operators import FiniteDifferences
+from dipops.methods import ConjugateGradient, default_method
+from dipops.noise import is_least_squares
+from dipops.operators import FiniteDifferences, LinearOperator
 from dipops.priors import NoPrior, Prior, Tikhonov, TotalVariation
 from dipops.problem import Problem
 from dipops.recipes import Recipe
@@ -90,7 +91,8 @@ def convex_recipe(problem: Problem, name: ConvexName, weight: float | None = Non
     if name != "none" and weight is None:
         return recipes.limit(partial(_prior, problem, name))
     prior = NoPrior() if weight is None else _prior(problem, name, weight)
-    method = default_method(problem, prior)
+    solvable = weight is None and isinstance(problem.operator, LinearOperator) and is_least_squares(problem.noise)
+    method = ConjugateGradient() if solvable else default_method(problem, prior)
     return Recipe(prior, method, method.steps, (), "no prior" if weight is None else "the weight that was given")
 
 
