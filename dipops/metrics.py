@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dipops._tools.batches import CHANNELS_FIRST, is_channels_last
 from dipops._tools.defaults import usual_defaults
 from dipops.errors import BadType, BadValue, require_integer
 
@@ -85,6 +86,8 @@ def ssim(image: Tensor, truth: Tensor, *, image_dims: int = 3) -> Tensor:
         BadValue: the shapes do not match, a side is under 11 pixels, or ``image_dims`` is under 2.
     """
     _check_pair(image, truth, require_integer("image_dims", image_dims, 2, "use psnr for signals"))
+    if image_dims == 3 and is_channels_last(image.shape):
+        raise BadValue(f"images of shape {tuple(image.shape)}", "(..., C, H, W)", CHANNELS_FIRST)
     if min(image.shape[-2:]) < _WINDOW:
         raise BadValue(
             f"an image of sides {tuple(image.shape[-2:])}", "sides of at least 11 pixels", "use psnr for small images"

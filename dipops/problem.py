@@ -1,5 +1,6 @@
 """What is to be solved: an operator, its measurements, and what is known about them."""
 
+import warnings
 from collections.abc import Callable
 from copy import copy, deepcopy
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dipops._tools.batches import per_image
+from dipops._tools.batches import CHANNELS_FIRST, is_channels_last, per_image
 from dipops._tools.defaults import usual_defaults
 from dipops._tools.seeds import stream
 from dipops.errors import BadType, BadValue, require_instance, require_integer, safe_repr
@@ -65,6 +66,7 @@ class Problem:
         truth: Tensor | None = None,
     ) -> None:
         _require_operator(operator)
+        _warn_channels_last(operator)
         y = _batch(y, operator.out_shape, operator, "y").clone()
         if len(y) == 0:
             raise BadValue("an empty batch", "at least one measurement", "look at y.shape")
@@ -327,6 +329,13 @@ def _require_finite(tensor: Tensor, name: str, advice: str) -> None:
 def require_problem(problem: Problem) -> None:
     """Refuse what is no problem, such as the bare measurements, with BadType."""
     require_instance(problem, Problem, "problem", "a Problem", "write Problem(operator, y, 25 / 255)")
+
+
+def _warn_channels_last(operator: LinearOrDifferentiableOperator) -> None:
+    """Ask about images (H, W, C), whose last dimension priors and scores would take for the width."""
+    if len(operator.in_shape) == 3 and is_channels_last(operator.in_shape):
+        came = f"images of shape {operator.in_shape} look like (H, W, C), and are taken for (C, H, W)"
+        warnings.warn(f"{came}; {CHANNELS_FIRST} and give the operator that shape", stacklevel=3)
 
 
 def _require_operator(operator: LinearOrDifferentiableOperator) -> None:

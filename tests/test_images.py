@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dipops import images
+from dipops import Identity, Problem, images, metrics
 from dipops.errors import BadFile, BadType, BadValue
 
 
@@ -157,3 +157,24 @@ def test_crops_masks_and_resizing() -> None:
     with pytest.raises(BadValue, match="keep = 0"):
         images.random_mask(4, 4, 0)
     assert images.resize(torch.rand(3, 8, 6), (4, 3)).shape == (3, 4, 3)
+
+
+def test_arrays_with_the_channels_last_are_asked_about(tmp_path: Path) -> None:
+    x = torch.rand(32, 40, 3)
+    for use in (
+        lambda: images.save(tmp_path / "x.png", x),
+        lambda: images.to_pil(x),
+        lambda: images.noise_level(x),
+        lambda: images.resize(x, (8, 8)),
+        lambda: metrics.ssim(x, x),
+        lambda: Problem(Identity((3, 32, 40)), x),
+        lambda: Problem(Identity((3, 32, 40)), x[None]),
+    ):
+        with pytest.raises(BadValue, match="movedim"):
+            use()
+    with pytest.warns(UserWarning, match=r"\(32, 40, 3\) look like \(H, W, C\)"):
+        Problem(Identity(x.shape), x)
+    for array in (x.numpy(), x.movedim(-1, 0).numpy()):
+        with pytest.raises(BadType, match="use torch.as_tensor"):
+            images.save(tmp_path / "x.png", array)
+    assert not list(tmp_path.iterdir())

@@ -1,6 +1,10 @@
 """Sums and shapes of batches (N, ...), image by image."""
 
+from collections.abc import Sequence
+
 from torch import Tensor
+
+CHANNELS_FIRST = "write x.movedim(-1, -3)"
 
 
 def power(t: Tensor) -> Tensor:
@@ -11,3 +15,8 @@ def power(t: Tensor) -> Tensor:
 def per_image(values: Tensor, like: Tensor) -> Tensor:
     """Values (N,) in a shape that spreads over ``like`` (N, ...)."""
     return values.view(-1, *[1] * (like.ndim - 1))
+
+
+def is_channels_last(shape: Sequence[int]) -> bool:
+    """Whether a shape looks like (..., H, W, C), the order of NumPy, and not like (..., C, H, W)."""
+    return len(shape) >= 3 and shape[-1] in (3, 4) and min(shape[-3:-1]) > 4

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dipops.errors import BadValue
+from dipops.images.picture import require_image
 from dipops.noise import ClippedGaussian
 
 _MEDIAN = 0.6745  # of |n| for normal n of standard deviation 1
@@ -27,6 +28,7 @@ def noise_level(image: Tensor, clipped: bool | None = None) -> float:
     Raises:
         BadValue: it is a batch of several images.
     """
+    require_image(image)
     if image.ndim > 3 and len(image) > 1:
         raise BadValue(f"a batch of {len(image)}", "one image", "ask for each image by itself")
     height, width = (side // 2 * 2 for side in image.shape[-2:])

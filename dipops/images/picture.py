@@ -9,6 +9,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from dipops._tools.batches import CHANNELS_FIRST, is_channels_last
+from dipops.errors import BadType, BadValue
+
 Depth = Literal[8, 16]
 Layers = tuple[np.ndarray, np.ndarray | None]  # colours (H, W, 1 or 3) and alpha (H, W, 1), in [0, 1]
 
@@ -52,6 +55,16 @@ class Picture:
     def over_white(self) -> Tensor:
         """The image composited over white."""
         return self.image if self.alpha is None else self.image * self.alpha + (1 - self.alpha)
+
+
+def require_image(image: Tensor) -> None:
+    """Refuse what is no image (..., H, W): another type, integers, or an array (H, W, C)."""
+    if not isinstance(image, Tensor):
+        raise BadType(f"an image of {type(image).__module__}.{type(image).__name__}", "a tensor", "use torch.as_tensor")
+    if not image.is_floating_point():
+        raise BadType(f"an image of {image.dtype}", "floating-point values in [0, 1]", "divide 8-bit values by 255")
+    if is_channels_last(image.shape):
+        raise BadValue(f"a tensor of shape {tuple(image.shape)}", "an image (C, H, W)", CHANNELS_FIRST)
 
 
 def size_of(image: Tensor) -> str:

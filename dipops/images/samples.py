@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dipops._tools.seeds import stream
 from dipops.errors import BadValue
+from dipops.images.picture import require_image
 from dipops.images.reading import load
 
 
@@ -32,7 +33,12 @@ def portrait(size: int = 128) -> Tensor:
 
 
 def resize(image: Tensor, size: Sequence[int], method: Image.Resampling = Image.Resampling.BICUBIC) -> Tensor:
-    """The image (C, H, W) at ``size`` = (height, width) by Pillow, antialiased when it shrinks, in float."""
+    """The image (C, H, W) at ``size`` = (height, width) by Pillow, antialiased when it shrinks, in float.
+
+    Raises:
+        BadType, BadValue: it is no tensor of floats, or looks like (H, W, C).
+    """
+    require_image(image)
     planes = (Image.fromarray(plane.cpu().numpy()).resize((size[1], size[0]), method) for plane in image.float())
     return torch.stack([torch.from_numpy(np.array(plane)) for plane in planes]).to(image)
 

@@ -11,9 +11,9 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from torch import Tensor
 
 from dipops._tools.files import write_whole
-from dipops.errors import BadType, BadValue
+from dipops.errors import BadValue
 from dipops.images import tiff
-from dipops.images.picture import Depth, Picture, size_of
+from dipops.images.picture import Depth, Picture, require_image, size_of
 
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP"}
 _OPTIONS = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}
@@ -81,8 +81,7 @@ def to_pil(image: Tensor) -> Image.Image:
 
 def _planes(image: Tensor) -> Tensor:
     """The image as (1 or 3, H, W), checked."""
-    if not image.is_floating_point():
-        raise BadType(f"an image of {image.dtype}", "floating-point values in [0, 1]", "divide 8-bit values by 255")
+    require_image(image)
     planes = image[0] if image.ndim == 4 and len(image) == 1 else image
     if planes.ndim != 3 or planes.shape[0] not in (1, 3):
         raise BadValue(f"a tensor of shape {tuple(image.shape)}", "one image (1 or 3, H, W)", "save a batch one by one")

@@ -6,6 +6,7 @@ from operator import index
 import torch
 from torch import Tensor
 
+from dipops._tools.batches import CHANNELS_FIRST, is_channels_last
 from dipops.errors import BadType, BadValue, safe_repr
 
 Shape = tuple[int, ...]
@@ -34,6 +35,8 @@ def require_batch(x: Tensor, shape: Shape, like: Tensor, name: str, owner: objec
         raise BadType(f"{name} is a sparse tensor", "a dense one", "write x.to_dense()")
     if tuple(x.shape[1:]) != shape:
         advice = "add a batch dimension: x[None]" if tuple(x.shape) == shape else f"{safe_repr(owner)} takes no other shape"
+        if len(shape) == 3 and is_channels_last(x.shape) and not is_channels_last(shape):
+            advice = f"{name} looks like (H, W, C): {CHANNELS_FIRST}"
         raise BadValue(f"{name} has shape {tuple(x.shape)}", f"shape (N, {', '.join(map(str, shape))})", advice)
     if dtype_and_device(x) != dtype_and_device(like):
         advice = "move one of them: operator.to(x) or x.to(...)"
