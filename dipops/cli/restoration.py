@@ -155,7 +155,7 @@ class Command:
 def restore(command: Command, job: Job, outputs: Outputs, write: Callable[[str], object]) -> dict[str, Any]:
     """Restore an image and write its files: its record."""
     options = command.options
-    posed = command.pose(job)
+    posed, asked = command.pose(job), command.asked(job)
     for remark in posed.remarks:
         write(remark)
     problem = _with_truth(posed.problem, job.partners.get("truth")).to(torch_device(options.run.device))
@@ -167,7 +167,7 @@ def restore(command: Command, job: Job, outputs: Outputs, write: Callable[[str],
         files[job.std] = encode(job.std, std / std.max().clamp_min(1e-12))
     if options.figure is not None:
         files[options.figure] = _figure(options.figure, problem, image)
-    record = {**command.asked(job), **posed.details, **numbers, **answer_record(problem, image, answer)}
+    record = {**asked, **posed.details, **numbers, **answer_record(problem, image, answer)}
     outputs.write(files, record)
     return record
 
