@@ -133,4 +133,5 @@ def duration(seconds: float) -> str:
 
 def byte_size(count: float) -> str:
     """Bytes in words, such as 25 MB."""
-    return f"{count / 1e6:.2g} MB" if count < 95e6 else f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.2g} GB"
+    unit, name = next(((unit, name) for unit, name in ((1e12, "TB"), (1e9, "GB")) if count >= unit), (1e6, "MB"))
+    return f"{count / unit:.2g} {name}" if count < 100 * unit else f"{count / unit:.0f} {name}"
