@@ -27,7 +27,7 @@ from dipops.stopping import Discrepancy, ExponentialVariance, StopRule
 _PAPER = "Ulyanov, Vedaldi and Lempitsky, Deep Image Prior"
 _LIGHT = "measured on images outside the paper's sets, benchmarks/results/dip.md"
 VARIANCE = ExponentialVariance(0.05, patience=100)
-_DENOISING_STEPS = 1200  # of all whole images and crops in benchmarks/results/gpu.md, σ of 25 and 50
+_DENOISING_STEPS = 1333  # a third: the whole images and crops in benchmarks/results/gpu.md took 75 to 1200
 _SIX_SCALES = (16, 32, 64, 128, 128, 128)
 SHORT_MEMORY = partial(ADAM, betas=(0.9, 0.95))
 _ANY_WEIGHT = 1.0  # under a constraint its size does not matter

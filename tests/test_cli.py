@@ -366,7 +366,7 @@ def test_version_and_module(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
 @pytest.mark.parametrize(
     ("name", "options", "words"),
     [
-        ("denoise", (), "at most 40 min (4000 steps), usually under 12 min; memory about 1 GB"),
+        ("denoise", (), "at most 40 min (4000 steps), usually under 13 min; memory about 1 GB"),
         ("denoise", ("--recipe", "paper"), "at most 30 min (3000 steps); memory about 1 GB"),
         ("denoise", ("--steps", 1000), "at most 10 min (1000 steps); memory about 1 GB"),
         ("inpaint", (), "at most 20 min (2000 steps); memory about 1 GB"),
