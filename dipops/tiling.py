@@ -13,7 +13,7 @@ from dipops.noise import ClippedGaussian, Gaussian
 from dipops.operators import GuidedInput, Identity, LanczosDownsampler, LinearOrDifferentiableOperator, Mask
 from dipops.problem import Problem
 
-_LEAST_SIZE = 32
+LEAST_SIZE = 32
 
 
 class Tile(NamedTuple):
@@ -42,8 +42,8 @@ def solve_tiles(problem: Problem, solve_one: Callable[[Problem], Tensor], size: 
         BadType: another operator.
         BadValue: images of another shape, size or overlap that do not fit, or a tile of a mask has no known pixel.
     """
-    require_integer("size", size, _LEAST_SIZE, "a tile must hold the structures of the image")
-    overlap = size // 4 if overlap is None else overlap
+    require_integer("size", size, LEAST_SIZE, "a tile must hold the structures of the image")
+    overlap = _usual_overlap(size) if overlap is None else overlap
     require_integer("overlap", overlap, 1, "seams show without one")
     if overlap > size // 2:
         raise BadValue(f"overlap = {overlap} for tiles of {size}", "at most half of a tile", "make the tiles larger")
@@ -69,7 +69,11 @@ def tiles(shape: Sequence[int], size: int, overlap: int) -> Iterator[Tile]:
 
 def count_tiles(shape: Sequence[int], size: int) -> int:
     """How many tiles ``solve_tiles`` makes of measurements of shape (height, width)."""
-    return len(list(tiles(shape, size, size // 4)))
+    return len(list(tiles(shape, size, _usual_overlap(size))))
+
+
+def _usual_overlap(size: int) -> int:
+    return size // 4
 
 
 def can_tile(operator: LinearOrDifferentiableOperator) -> bool:

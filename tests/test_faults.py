@@ -79,6 +79,9 @@ def folder(tmp_path: Path) -> Path:
     images.save(tmp_path / "photo.png", truth)
     images.save(tmp_path / "foreign.png", truth)
     (tmp_path / "record.png.dipops.json").write_text('{"mine": 1}')
+    (tmp_path / "empty.png.dipops.json").write_text("{}")
+    (tmp_path / "list.png.dipops.json").write_text("[]")
+    images.save(tmp_path / "small.png", truth[:, :8, :8])
     (tmp_path / "notes.txt").write_text("notes")
     (tmp_path / "op.py").write_text(OPERATOR)
     (tmp_path / "leaves.py").write_text("import sys\nsys.exit(7)\n")
@@ -147,6 +150,23 @@ BAD = {
         "notes.txt exists",
     ),
     "a crop of 0": (lambda f: ("paper", "inputs", "x4-set5", "--data", f, "--crop", 0, "--output", f / "new"), "a crop of 0"),
+    "a long name as input": (lambda f: ("denoise", f / ("n" * 260 + ".png"), f / "new.png"), "File name too long"),
+    "a long name as truth": (denoise("new.png", "--truth", "/" + "n" * 260), "File name too long"),
+    "a long name as mask": (lambda f: ("inpaint", f / "photo.png", f / "new.png", "--mask", f / ("n" * 260)), "File name too"),
+    "a loop as input": (lambda f: ("denoise", f / "loop.png", f / "new.png"), "cannot use"),
+    "a loop as mask": (lambda f: ("inpaint", f / "photo.png", f / "new.png", "--mask", f / "loop.png"), "cannot use"),
+    "an empty record of others": (denoise("empty.png"), "empty.png.dipops.json is no record"),
+    "a list as record": (denoise("list.png"), "list.png.dipops.json is no record"),
+    "a text as checkpoint of TV": (
+        lambda f: ("denoise", f / "photo.png", f / "new.png", "--prior", "tv", "--checkpoint", f / "notes.txt"),
+        "is no checkpoint",
+    ),
+    "a JPEG of 16 bits": (lambda f: ("denoise", f / "photo.png", f / "new.jpg", "--depth", 16), "depth = 16"),
+    "demo on no GPU": (lambda f: ("demo", "--output", f / "new", "--device", "cuda"), "use --device auto or cpu"),
+    "compare of a small image": (
+        lambda f: ("compare", f / "small.png", "--output", f / "new" / "er", "--priors", "dip", "--quiet"),
+        "sides from 16 pixels",
+    ),
     "steps over 2**31": (dip("--steps", 2**31), "at most 2147483647"),
     "steps of 10**30": (dip("--steps", 10**30), "at most 2147483647"),
     "a million runs": (dip("--steps", 1, "--runs", 10**6), "make fewer runs"),
@@ -220,18 +240,45 @@ def test_an_image_that_cannot_be_written_at_the_end_is_rescued(
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user")
-def test_a_folder_of_another_user_is_refused_before_the_work(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_another_user_may_not_use_is_refused_before_the_work(capsys: pytest.CaptureFixture[str]) -> None:
     with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
-        images.save(Path(name) / "photo.png", images.portrait(32))
-        before = content(Path(name))
+        folder = Path(name)
+        secret = folder / "secret"
+        secret.mkdir()
+        for path in (folder, secret):
+            images.save(path / "photo.png", images.portrait(32))
+        (secret / "op.py").write_text(OPERATOR)
+        folder.chmod(0o755)
+        secret.chmod(0o700)
+        before = content(folder)
+        photo, hidden, new = folder / "photo.png", secret / "photo.png", folder / "new.png"
         os.seteuid(NOBODY)
         try:
-            assert run(*denoise("new.png")(Path(name))) == 2
+            for words in (
+                denoise("new.png")(folder),
+                ("denoise", hidden, new),
+                ("denoise", photo, new, "--truth", hidden),
+                ("denoise", secret, folder / "out"),
+                ("denoise", f"{folder}/*.png", secret / "out"),
+                ("inpaint", photo, new, "--mask", secret),
+                ("compare", photo, "--output", secret / "out"),
+                ("check", f"{secret}/op.py:Nothing"),
+                ("grade", secret / "lesson.md"),
+            ):
+                assert run(*words) == 2, words
+                message = capsys.readouterr().err
+                assert "Permission denied" in message
+                assert len(message.splitlines()) == 1
         finally:
             os.seteuid(0)
-        assert f"cannot write {name}/new.png: Permission denied" in capsys.readouterr().err
-        assert content(Path(name)) == before
+        assert content(folder) == before
+
+
+def test_a_name_that_is_no_utf8_is_written_too(folder: Path) -> None:
+    name = os.fsdecode(b"b\xff.png")
+    images.save(folder / name, images.portrait(32))
+    assert run("denoise", folder / name, folder / "new.png", "--prior", "none") == 0
+    assert json.loads((folder / "new.png.dipops.json").read_text())["files"]["input"]["path"] == str(folder / name)
 
 
 def start(folder: Path, *options: object) -> subprocess.Popen[str]:

@@ -183,6 +183,7 @@ def test_masks_are_refused_or_remarked_on(tmp_path: Path, capsys: pytest.Capture
         ("--mask", tmp_path / "black.png"): "black.png leaves no known pixel",
         ("--mask", tmp_path / "black.png", "--invert-mask"): "black.png leaves no hole",
         ("--mask", "alpha"): "without transparent pixels",
+        ("--mask", "./alpha"): "alpha does not exist",
         (): "--mask FILE",
     }
     for options, words in refused.items():
@@ -248,9 +249,9 @@ def test_the_partners_of_a_folder_have_the_names_of_its_images(tmp_path: Path, c
         images.save(tmp_path / "in" / f"{k}.png", images.portrait(32))
     images.save(tmp_path / "masks" / "0.png", stroke(BLACK))
     command = ("inpaint", tmp_path / "in", tmp_path / "out", "--mask", tmp_path / "masks", *NONE)
-    assert run(*command) == 2
+    assert run(*command) == 1
     assert "0 images named 1 in" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
+    assert (tmp_path / "out" / "0.png").exists()
     images.save(tmp_path / "masks" / "1.tif", stroke(BLACK))
     assert run(*command) == 0
     assert record(tmp_path / "out" / "1.png")["files"]["mask"]["path"].endswith("1.tif")
@@ -280,14 +281,46 @@ def test_outputs_of_a_folder_do_not_replace_files_of_others(tmp_path: Path, caps
     (tmp_path / "in").mkdir()
     (tmp_path / "out").mkdir()
     images.save(tmp_path / "in" / "a.png", noisy(25))
-    for name in ("a.png", "results.csv"):
-        (tmp_path / "out" / name).write_text("mine")
-        assert run("denoise", tmp_path / "in", tmp_path / "out", *NONE) == 2
-        assert f"{name} exists, and dipops did not write it" in capsys.readouterr().err
-        assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
-        (tmp_path / "out" / name).unlink()
+    (tmp_path / "out" / "a.png").write_text("mine")
+    assert run("denoise", tmp_path / "in", tmp_path / "out", *NONE) == 2
+    assert "a.png exists, and dipops did not write it" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png"]
+    images.save(tmp_path / "in" / "b.png", noisy(25))
+    (tmp_path / "out" / "results.csv").write_text("mine")
+    assert run("denoise", tmp_path / "in", tmp_path / "out", *NONE) == 1
+    assert (tmp_path / "out" / "a.png").read_text() == (tmp_path / "out" / "results.csv").read_text() == "mine"
+    assert (tmp_path / "out" / "b.png").exists()
+    assert len((tmp_path / "out" / "results-2.csv").read_text().splitlines()) == 3
     assert run("denoise", tmp_path / "in", tmp_path / "in", *NONE) == 2
     assert "is an input and an output" in capsys.readouterr().err
+
+
+def test_a_folder_is_finished_wherever_its_images_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "in").mkdir()
+    images.save(tmp_path / "in" / "a.png", noisy(25))
+    assert run("denoise", tmp_path / "in", tmp_path / "out", *NONE) == 0
+    before = (tmp_path / "out" / "a.png").stat().st_mtime_ns
+    monkeypatch.chdir(tmp_path / "in")
+    assert run("denoise", ".", "../out", *NONE) == 0
+    assert (tmp_path / "out" / "a.png").stat().st_mtime_ns == before
+
+
+def test_one_odd_image_does_not_end_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in").mkdir()
+    images.save(tmp_path / "in" / "a.png", torch.rand(3, 1, 1))
+    images.save(tmp_path / "in" / "b.png", noisy(25))
+    assert run("denoise", tmp_path / "in", tmp_path / "out", *NONE) == 1
+    assert "the noise of 1 x 1 pixels; expected at least 2 x 2" in capsys.readouterr().err
+    assert (tmp_path / "out" / "b.png").exists()
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("a fault of dipops")
+
+    monkeypatch.setattr("dipops.cli.restoring.noise_of", broken)
+    assert run("denoise", tmp_path / "in", tmp_path / "other", *NONE) == 1
+    assert capsys.readouterr().err.count("RuntimeError: a fault of dipops; restore it alone to see more") == 2
 
 
 def start(*words: object) -> subprocess.Popen[str]:
@@ -337,8 +370,9 @@ def test_tiles_are_solved_one_by_one(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "solved 9 tiles in" in capsys.readouterr().out
     assert run(*given, "--steps", 2, "--runs", 2, "--tile", 64, "--quiet") == 0
     assert images.load(tmp_path / "out-std.png").shape == (1, 128, 128)
-    assert run(*given, "--tile", 8) == 2
-    assert "size = 8" in capsys.readouterr().err
+    for size in (8, 0, -5):
+        assert run(*given, "--tile", size) == 2
+        assert "'--tile'" in capsys.readouterr().err
     assert run(*given, "--tile", 64, "--checkpoint", tmp_path / "run.pt") == 2
     assert "leave --checkpoint out" in capsys.readouterr().err
 
@@ -351,7 +385,7 @@ def test_what_does_not_fit_is_refused_before_the_work(
     assert run("denoise", tmp_path / "large.png", tmp_path / "out.png", "--sigma", 25) == 2
     message = capsys.readouterr().err
     assert "the deep image prior on 800 x 600 pixels, which takes" in message
-    assert "add --tile 512 or --recompute" in message
+    assert "or --tile 512 or --recompute" in message
     assert not (tmp_path / "out.png").exists()
 
 

@@ -86,6 +86,21 @@ def write_target(path: str | Path) -> Path:
     return target
 
 
+def exists(path: Path) -> bool:
+    """Whether there is such a file.
+
+    Raises:
+        BadFile: nobody can say: the name is too long, a folder cannot be entered, or links lead to each other.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise BadFile(f"cannot use {path}: {error.strerror}", "a path that can be read", "check the path") from error
+    return True
+
+
 def require_regular(path: Path) -> None:
     """Refuse a folder, a FIFO, a device or a socket with BadFile, before anything waits for it."""
     mode = path.stat().st_mode
@@ -121,7 +136,7 @@ def _cannot_write(path: str | Path, error: OSError) -> BadFile:
 def write_json(path: str | Path, record: dict[str, Any]) -> None:
     """Write ``record`` as indented JSON, whole or not at all; numbers that JSON has not are "inf", "-inf" and "nan"."""
     text = json.dumps(plain_values(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_whole(path, lambda file: file.write(text.encode()))
+    write_whole(path, lambda file: file.write(text.encode(errors="backslashreplace")))  # of names that are no UTF-8
 
 
 def environment() -> dict[str, Any]:

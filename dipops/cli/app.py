@@ -1,5 +1,6 @@
 """The command line."""
 
+import io
 import sys
 from typing import Annotated, Any
 
@@ -51,6 +52,9 @@ app.add_typer(paper.app, name="paper")
 
 def main() -> None:
     """Run the command line; bad input is one line on standard error and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # for σ, and file names, that a terminal cannot show
     try:
         with handled_termination():
             sys.exit(app(prog_name="dipops", standalone_mode=False) or 0)
@@ -60,6 +64,10 @@ def main() -> None:
         _end(str(error), error.exit_code)
     except DipopsError as error:
         _end(str(error), 2)
+    except KeyboardInterrupt:
+        _end("interrupted: nothing was saved", 130)
+    except OSError as error:
+        _end(f"cannot use {error.filename or 'a file'}: {error.strerror or error}; check the path", 2)
     except (MemoryError, RuntimeError) as error:
         fault = memory_error(error)
         if fault is None:

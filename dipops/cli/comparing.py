@@ -13,7 +13,7 @@ from dipops.cli.options import LABELS, DipSettings, PriorName, RunOptions, parse
 from dipops.cli.outputs import Outputs, require_inputs
 from dipops.cli.records import result_record
 from dipops.cli.solving import solve_convex, solve_recipe
-from dipops.cli.writing import echo, figure_content, make_folder
+from dipops.cli.writing import echo, figure_content, made_folder
 from dipops.comparison import Comparison
 from dipops.errors import BadValue, safe_repr
 from dipops.images.writing import encode
@@ -47,45 +47,49 @@ def compare(
     x = images.load(photo)
     simulated, dip = _parse_operator(operator, x, settings)
     problem = Problem.simulate(simulated, x, sigma / 255, seed=run.seed).to(torch_device(run.device))
-    make_folder(output)
-    image_paths = {LABELS[name]: output / f"{LABELS[name].lower()}.png" for name in names}
-    figure, table = output / "comparison.png", output / "comparison.md"
-    outputs = Outputs(figure, [*image_paths.values(), table], [photo], force=run.force)
-    solved = {LABELS[name]: _solve(problem, name, dip, run) for name in names}
-    comparison = Comparison(problem, {label: result for label, (_, result) in solved.items()})
-    files = {path: encode(path, comparison.results[label].image) for label, path in image_paths.items()}
-    files |= {figure: figure_content(figure, comparison.figure()), table: comparison.table().encode()}
-    task = {"command": "compare", "photo": str(photo), "operator": safe_repr(simulated), "sigma": sigma, "seed": run.seed}
-    sources = {label: recipe.source for label, (recipe, _) in solved.items()}
-    outputs.write(files, {**task, "sources": sources, "rows": comparison.rows()})
-    echo(run.quiet, f"{comparison.table()}\nLook at {figure}")
+    with made_folder(output):
+        image_paths = {LABELS[name]: output / f"{LABELS[name].lower()}.png" for name in names}
+        figure, table = output / "comparison.png", output / "comparison.md"
+        outputs = Outputs(figure, [*image_paths.values(), table], [photo], force=run.force)
+        solved = {LABELS[name]: _solve(problem, name, dip, run) for name in names}
+        comparison = Comparison(problem, {label: result for label, (_, result) in solved.items()})
+        files = {path: encode(path, comparison.results[label].image) for label, path in image_paths.items()}
+        files |= {figure: figure_content(figure, comparison.figure()), table: comparison.table().encode()}
+        task = {"command": "compare", "photo": str(photo), "operator": safe_repr(simulated), "sigma": sigma, "seed": run.seed}
+        sources = {label: recipe.source for label, (recipe, _) in solved.items()}
+        outputs.write(files, {**task, "sources": sources, "rows": comparison.rows()})
+        echo(run.quiet, f"{comparison.table()}\nLook at {figure}")
 
 
 def demo(
     *, output: Annotated[Path, Option(help="Folder for images, figures and record.")] = Path("demo"), run: RunOptions
 ) -> None:
     """Add noise of σ = 25 to the bundled photograph and restore it with each prior; --steps is for the deep image prior."""
-    make_folder(output)
-    priors: dict[str, PriorName] = {"no prior": "none", "TV": "tv", "DIP": "dip"}
-    image_paths = {title: output / f"{title.replace(' ', '-').lower()}.png" for title in ("noisy", *priors, "truth")}
-    figure, curves = output / "demo.png", output / "curves.png"
-    outputs = Outputs(figure, [*image_paths.values(), curves], force=run.force)
-    x = images.portrait(DEMO_SIZE)
-    problem = Problem.simulate(Identity(x.shape), x, ClippedGaussian(DEMO_SIGMA / 255), seed=run.seed).to(
-        torch_device(run.device)
-    )
-    echo(run.quiet, f"A photograph of {DEMO_SIZE} x {DEMO_SIZE} with noise of σ = {DEMO_SIGMA:g}, restored with each prior:")
-    dip = recipes.denoise()
-    results = {title: _solve(problem, name, dip, run)[1] for title, name in priors.items()}
-    restored = {"noisy": problem.y, **{title: result.image for title, result in results.items()}}
-    for title, image in restored.items():
-        echo(run.quiet, f"  {title:<9} {float(psnr(image.clamp(0, 1).cpu(), x[None])):6.2f} dB")
-    files = {image_paths[title]: encode(image_paths[title], image) for title, image in {**restored, "truth": x[None]}.items()}
-    files[figure] = figure_content(figure, plot.compare({**restored, "ground truth": x}, x))
-    files[curves] = figure_content(curves, plot.trace(results))
-    records = {title: result_record(problem, result) for title, result in results.items()}
-    outputs.write(files, {"command": "demo", "results": records})
-    echo(run.quiet, f"Look at {figure}")
+    with made_folder(output):
+        priors: dict[str, PriorName] = {"no prior": "none", "TV": "tv", "DIP": "dip"}
+        image_paths = {title: output / f"{title.replace(' ', '-').lower()}.png" for title in ("noisy", *priors, "truth")}
+        figure, curves = output / "demo.png", output / "curves.png"
+        outputs = Outputs(figure, [*image_paths.values(), curves], force=run.force)
+        x = images.portrait(DEMO_SIZE)
+        problem = Problem.simulate(Identity(x.shape), x, ClippedGaussian(DEMO_SIGMA / 255), seed=run.seed).to(
+            torch_device(run.device)
+        )
+        echo(
+            run.quiet, f"A photograph of {DEMO_SIZE} x {DEMO_SIZE} with noise of σ = {DEMO_SIGMA:g}, restored with each prior:"
+        )
+        dip = recipes.denoise()
+        results = {title: _solve(problem, name, dip, run)[1] for title, name in priors.items()}
+        restored = {"noisy": problem.y, **{title: result.image for title, result in results.items()}}
+        for title, image in restored.items():
+            echo(run.quiet, f"  {title:<9} {float(psnr(image.clamp(0, 1).cpu(), x[None])):6.2f} dB")
+        files = {
+            image_paths[title]: encode(image_paths[title], image) for title, image in {**restored, "truth": x[None]}.items()
+        }
+        files[figure] = figure_content(figure, plot.compare({**restored, "ground truth": x}, x))
+        files[curves] = figure_content(curves, plot.trace(results))
+        records = {title: result_record(problem, result) for title, result in results.items()}
+        outputs.write(files, {"command": "demo", "results": records})
+        echo(run.quiet, f"Look at {figure}")
 
 
 def _solve(problem: Problem, name: PriorName, dip: Recipe, run: RunOptions) -> tuple[Recipe, Result]:

@@ -36,10 +36,13 @@ def with_interruption(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def wrapped(**values: Any) -> None:
-        with interruptible(lambda: "nothing was saved; give the command again to start again"):
+        with interruptible(lambda: NOTHING):
             command(**values)
 
     return wrapped
+
+
+NOTHING = "nothing was saved; give the command again to start again"
 
 
 def saved_in(checkpoint: Path | None) -> str:

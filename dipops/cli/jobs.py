@@ -7,6 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from dipops._tools.files import exists
 from dipops.errors import BadFile, BadValue
 from dipops.images.writing import can_write
 
@@ -21,11 +22,13 @@ class Job:
         input: is read.
         output: is written.
         partners: other files that are read, by their role, such as "mask".
+        fault: why a partner was not found, or None.
     """
 
     input: Path
     output: Path
     partners: Mapping[str, Path]
+    fault: BadFile | None = None
 
     @property
     def std(self) -> Path:
@@ -52,7 +55,7 @@ def find_jobs(inputs: Sequence[Path], output: Path, partners: Mapping[str, Path 
         if _is_folder(output):
             raise BadFile(f"{output} is a folder", "a file for one image", f"write {output / inputs[0].name}")
         return [_job(inputs[0], output, given)], None
-    if _exists(output) and not _is_folder(output):
+    if exists(output) and not _is_folder(output):
         raise BadFile(f"{output} is a file", "a folder for several images", "choose another name")
     jobs = [_job(path, output / _name(path), given) for path in dict.fromkeys(_expanded(inputs))]
     _require_different(jobs)
@@ -60,14 +63,17 @@ def find_jobs(inputs: Sequence[Path], output: Path, partners: Mapping[str, Path 
 
 
 def _job(path: Path, output: Path, partners: Mapping[str, Path]) -> Job:
-    return Job(path, output, {role: _partner(path, role, place) for role, place in partners.items()})
+    try:
+        return Job(path, output, {role: _partner(path, role, place) for role, place in partners.items()})
+    except BadFile as error:
+        return Job(path, output, {}, error)
 
 
 def _expanded(inputs: Sequence[Path]) -> Iterator[Path]:
     """The images that files, folders and patterns stand for."""
     for path in inputs:
         if _is_folder(path):
-            files = [file for file in sorted(path.iterdir()) if _is_image(file)]
+            files = _images_in(path)
         elif _is_pattern(path):
             matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207, for Path.glob takes no absolute pattern
             files = [file for file in map(Path, matches) if _is_image(file)]
@@ -78,8 +84,15 @@ def _expanded(inputs: Sequence[Path]) -> Iterator[Path]:
         yield from files
 
 
+def _images_in(folder: Path) -> list[Path]:
+    try:
+        return [file for file in sorted(folder.iterdir()) if _is_image(file)]
+    except OSError as error:
+        raise BadFile(f"cannot list {folder}: {error.strerror}", "a folder that can be read", "check the path") from error
+
+
 def _is_pattern(path: Path) -> bool:
-    return not _exists(path) and not _WILDCARDS.isdisjoint(str(path))
+    return not exists(path) and not _WILDCARDS.isdisjoint(str(path))
 
 
 def _is_image(path: Path) -> bool:
@@ -97,7 +110,7 @@ def _partner(image: Path, role: str, place: Path) -> Path:
     """The file of a role for an image: the given file, or the one in the given folder that has the same name."""
     if not _is_folder(place):
         return place
-    candidates = [path for path in sorted(place.iterdir()) if path.stem == image.stem and _is_image(path)]
+    candidates = [path for path in _images_in(place) if path.stem == image.stem]
     same = [path for path in candidates if path.name == image.name] or candidates
     if len(same) != 1:
         came = f"{len(same)} images named {image.stem} in {place}, for the {role} of {image}"
@@ -114,13 +127,5 @@ def _require_different(jobs: Sequence[Job]) -> None:
         first[job.output] = job.input
 
 
-def _exists(path: Path) -> bool:
-    """Whether there is such a file; not where its name is none."""
-    try:
-        return path.exists()
-    except OSError:
-        return False
-
-
 def _is_folder(path: Path) -> bool:
-    return _exists(path) and path.is_dir()
+    return exists(path) and path.is_dir()

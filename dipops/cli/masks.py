@@ -90,9 +90,8 @@ def _rounded(share: Tensor) -> Tensor:
 def _require_both(share: Tensor, mask: Path | None, inverted: bool) -> Tensor:
     name = "the alpha of the image" if mask is None else str(mask)
     kept, other = ("black", "white") if inverted else ("white", "black")
-    advice = "leave --invert-mask out" if inverted else "add --invert-mask"
     if bool((share == 1).all()):
         raise BadValue(f"{name} leaves no hole", f"{other} or a colour where to fill", f"{kept} is kept; paint over the holes")
     if not bool((share == 1).any()):
-        raise BadValue(f"{name} leaves no known pixel", f"{kept} where to keep", f"paint it, or {advice}")
+        raise BadValue(f"{name} leaves no known pixel", f"{kept} where to keep", f"paint it {kept} there")
     return share

@@ -17,7 +17,7 @@ _BYTES = 4
 _LIMIT = Path("/sys/fs/cgroup/memory.max")
 _WORDS = ("can't allocate memory", "not enough memory", "out of memory", "Storage size calculation overflowed")
 _ASKED = re.compile(r"allocate (\d+ bytes|[\d.]+ [KMGTPE]?i?B)")
-SMALLER = "add --tile 512 or --recompute, use a smaller image, or in Python a smaller network"
+SMALLER = "use a smaller image, or --tile 512 or --recompute where the command has them"
 
 
 def require_memory(size: float, what: str, advice: str) -> None:
@@ -44,8 +44,12 @@ def memory_error(error: BaseException) -> BadValue | None:
     if not isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) and not any(word in str(error) for word in _WORDS):
         return None
     asked = _ASKED.search(str(error))
-    came = f"not enough memory for {asked[1]} more" if asked else "not enough memory"
+    came = f"not enough memory for {_in_words(asked[1])} more" if asked else "not enough memory"
     return BadValue(came, "a problem that fits", SMALLER)
+
+
+def _in_words(size: str) -> str:
+    return byte_size(int(size.split()[0])) if size.endswith("bytes") else size
 
 
 def _total() -> float:

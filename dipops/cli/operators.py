@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
+from dipops._tools.files import exists
 from dipops.errors import BadFile, BadType, BadValue, DipopsError, first_line
 from dipops.operators import LinearOrDifferentiableOperator
 
@@ -14,7 +15,7 @@ Shape = tuple[int, ...]
 def load_operators(target: str, shapes: Iterable[Shape]) -> list[LinearOrDifferentiableOperator]:
     """Operators of the class ``FILE.py:Class``, one of each shape."""
     file, _, name = target.rpartition(":")
-    if not Path(file).is_file():
+    if not exists(Path(file)) or Path(file).is_dir():
         raise BadFile(f"no file at {file!r}", "FILE.py:Class", "check the path, and write the class's name after a colon")
     module = _load_module(Path(file))
     operator_class = getattr(module, name, None)

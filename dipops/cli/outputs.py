@@ -9,11 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from dipops._tools.files import environment, plain_values, require_regular, require_writable, write_json, write_whole
+from dipops._tools.files import environment, exists, require_regular, require_writable, write_json, write_whole
 from dipops.errors import BadFile, BadValue
 
 _SUFFIX = ".dipops.json"
-_WRITTEN = "written"
+_WRITTEN, _ENVIRONMENT = "written", "environment"
+
+
+class Occupied(BadFile):
+    """A file of someone else is where an output would be."""
 
 
 class Outputs:
@@ -29,7 +33,7 @@ class Outputs:
         force: replace inputs and files of others too, but no record of others.
 
     Raises:
-        BadFile: a file cannot be written, or would replace another.
+        BadFile: a file cannot be written, or would replace another, which is Occupied.
         BadValue: one file is to be written twice.
     """
 
@@ -41,13 +45,13 @@ class Outputs:
         checkpoint: Path | None = None,
         force: bool = False,
     ) -> None:
-        self._main, self._record = main, main.with_name(main.name + _SUFFIX)
+        self.main, self._record = main, main.with_name(main.name + _SUFFIX)
         self._paths = [main, *(path for path in others if path is not None)]
         every = [*self._paths, *([] if checkpoint is None else [checkpoint]), self._record]
         for path in every:
             require_writable(path)
         _require_different(every)
-        self._written = _digests(_read(self._record), self._record)
+        self._written = _digests(self._record)
         if not force:
             _require_no_input(every, inputs)
             self._require_own()
@@ -55,40 +59,42 @@ class Outputs:
     def write(self, files: Mapping[Path, bytes], record: Mapping[str, Any]) -> None:
         """Write the record, with the environment and the SHA-256 of each file, and then the files.
 
+        The SHA-256 of before stays next to the new one: a process that is killed in between leaves nothing that looks foreign.
+
         Raises:
             BadFile: one cannot be written after all. All files are then in a new folder, which the error names.
         """
-        self._written |= {self._name(path): sha256(content) for path, content in files.items()}
-        about = {"output": str(self._main), _WRITTEN: self._written, "environment": environment()}
+        for path, content in files.items():
+            self._written[self._name(path)] = [sha256(content), *self._written.get(self._name(path), [])[:1]]
+        about = {"output": str(self.main), _WRITTEN: self._written, _ENVIRONMENT: environment()}
         try:
             write_json(self._record, {**record, **about})
             for path, content in files.items():
                 write_whole(path, partial(_put, content=content))
         except BadFile as error:
-            came, expected, _ = error.args
-            raise BadFile(came, expected, f"the result is in {_rescue(files)}") from error
+            came, expected, advice = error.args
+            raise BadFile(came, expected, _rescue(files) or advice) from error
 
-    def finished(self, record: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The record that was written, where it has the given parts and every file is still as it was; else None."""
-        written = _read(self._record)
-        asked = plain_values(dict(record))
-        same = all(written.get(key) == value for key, value in asked.items())
-        return written if same and written and all(map(self._is_own, self._paths)) else None
+    def finished(self) -> dict[str, Any] | None:
+        """The record, where every file is as it was written last; else None."""
+        written = _digests(self._record)
+        newest = {name: digests[0] for name, digests in written.items()}
+        whole = all(path.is_file() and newest.get(self._name(path)) == sha256(path.read_bytes()) for path in self._paths)
+        return _read(self._record) if whole else None
 
     def _require_own(self) -> None:
         for path in self._paths:
             if path.exists() and not self._is_own(path):
                 changed = self._name(path) in self._written
                 came = f"{path} was changed after dipops wrote it" if changed else f"{path} exists, and dipops did not write it"
-                raise BadFile(came, "a new file", "choose another name, or add --force")
+                raise Occupied(came, "a new file", "choose another name, or add --force")
 
     def _is_own(self, path: Path) -> bool:
-        digest = self._written.get(self._name(path))
-        return digest is not None and path.is_file() and digest == sha256(path.read_bytes())
+        return path.is_file() and sha256(path.read_bytes()) in self._written.get(self._name(path), [])
 
     def _name(self, path: Path) -> str:
         """The path as the record says it, which stays right where the folder is moved."""
-        return os.path.relpath(path.resolve(), self._record.parent.resolve())
+        return os.path.relpath(os.path.realpath(path), os.path.realpath(self._record.parent))
 
 
 def sha256(content: bytes) -> str:
@@ -99,8 +105,8 @@ def sha256(content: bytes) -> str:
 def require_inputs(paths: Any) -> Any:
     """The path, or the paths, of a command's inputs as they are; a FIFO or a device is refused with BadFile."""
     for path in paths if isinstance(paths, list | tuple) else [paths]:
-        if isinstance(path, Path) and path.exists() and not path.is_dir():
-            require_regular(path)
+        if path is not None and exists(Path(path)) and not Path(path).is_dir():
+            require_regular(Path(path))
     return paths
 
 
@@ -108,45 +114,52 @@ def _put(file: BinaryIO, content: bytes) -> None:
     file.write(content)
 
 
-def _rescue(files: Mapping[Path, bytes]) -> Path:
-    """A new folder with the files."""
-    folder = Path(tempfile.mkdtemp(prefix="dipops-"))
-    for path, content in files.items():
-        (folder / path.name).write_bytes(content)
-    return folder
+def _rescue(files: Mapping[Path, bytes]) -> str | None:
+    """Where the files are, in a new folder; None where that fails too."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="dipops-"))
+        for index, (path, content) in enumerate(files.items()):
+            name = path.name if [other.name for other in files].count(path.name) == 1 else f"{index}-{path.name}"
+            (folder / name).write_bytes(content)
+    except OSError:
+        return None
+    return f"the result is in {folder}"
 
 
 def _require_different(paths: list[Path]) -> None:
-    files = [path.resolve() for path in paths]
+    files = [os.path.realpath(path) for path in paths]
     for path, file in zip(paths, files, strict=True):
         if files.count(file) > 1:
             raise BadValue(f"{path} would be written twice", "files of different names", "choose another name")
 
 
 def _require_no_input(paths: list[Path], inputs: Iterable[Path | None]) -> None:
-    read = {path.resolve() for path in inputs if path is not None}
+    read = {os.path.realpath(path) for path in inputs if path is not None}
     for path in paths:
-        if path.resolve() in read:
+        if os.path.realpath(path) in read:
             raise BadFile(f"{path} is an input and an output", "another output", "choose another name, or add --force")
 
 
 def _read(record: Path) -> dict[str, Any]:
-    """The record, empty where there is none; BadFile where the file is no JSON object."""
+    """The record; BadFile where the file is none of dipops."""
+    try:
+        content = json.loads(record.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise _foreign(record) from error
+    if not isinstance(content, dict) or not isinstance(content.get(_WRITTEN), dict) or _ENVIRONMENT not in content:
+        raise _foreign(record)
+    return content
+
+
+def _digests(record: Path) -> dict[str, list[str]]:
+    """The SHA-256 of each file that dipops wrote, the newest first, by its record; none where there is no record."""
     if not record.exists():
         return {}
-    try:
-        return dict(json.loads(record.read_text()))
-    except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise _foreign(record) from error
-
-
-def _digests(content: dict[str, Any], record: Path) -> dict[str, str]:
-    """The SHA-256 of each file that dipops wrote, by its record; BadFile where the content is of no such record."""
-    written = content.get(_WRITTEN, {} if not content else None)
-    if not isinstance(written, dict):
+    written = _read(record)[_WRITTEN]
+    if not all(isinstance(digests, list) and digests for digests in written.values()):
         raise _foreign(record)
-    return {str(name): str(digest) for name, digest in written.items()}
+    return written
 
 
-def _foreign(record: Path) -> BadFile:
-    return BadFile(f"{record} is no record of dipops", "a new file", "choose another output")
+def _foreign(record: Path) -> Occupied:
+    return Occupied(f"{record} is no record of dipops", "a new file", "choose another output")

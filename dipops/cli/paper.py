@@ -11,7 +11,7 @@ from dipops.cli.groups import flatten
 from dipops.cli.interruption import interruptible, with_interruption
 from dipops.cli.options import DeviceOption, Force, Quiet, torch_device
 from dipops.cli.outputs import Outputs
-from dipops.cli.writing import echo, figure_content, figure_format, make_folder
+from dipops.cli.writing import echo, figure_content, figure_format, made_folder
 from dipops.errors import BadValue
 from dipops.images.writing import encode
 from dipops.paper import figures, scoring, tables
@@ -130,12 +130,12 @@ def inputs(
     row, crop = experiment(name), RunConfig(crop).crop
     require_images(data, row.images)
     made = {image.name: row.problem_for(image.name, data, crop).y[0] for image in row.images}
-    make_folder(output)
-    first, *others = paths = [output / f"{name}.png" for name in made]
-    outputs = Outputs(first, others, force=force)
-    files = {path: encode(path, image) for path, image in zip(paths, made.values(), strict=True)}
-    outputs.write(files, {"command": "paper inputs", "experiment": name, "crop": crop})
-    typer.echo(f"{len(row.images)} images in {output}")
+    with made_folder(output):
+        first, *others = paths = [output / f"{name}.png" for name in made]
+        outputs = Outputs(first, others, force=force)
+        files = {path: encode(path, image) for path, image in zip(paths, made.values(), strict=True)}
+        outputs.write(files, {"command": "paper inputs", "experiment": name, "crop": crop})
+        typer.echo(f"{len(row.images)} images in {output}")
 
 
 def table(

@@ -28,7 +28,8 @@ from dipops.priors.generators import Hourglass
 from dipops.problem import Problem
 from dipops.recipes import Recipe
 from dipops.solver import Result
-from dipops.tiling import count_tiles, solve_tiles
+from dipops.solver.checkpoint import require_checkpoint
+from dipops.tiling import LEAST_SIZE, count_tiles, solve_tiles
 
 _SIGMA = re.compile(r"σ = ([\d.e-]+)")
 
@@ -57,7 +58,8 @@ class RestoringOptions:
     weight: Annotated[float | None, Option(help="Weight of TV or Tikhonov; by default from SURE, or 0 without noise.")] = None
     dip: DipOptions
     tile: Annotated[
-        int | None, Option(help="Solve by overlapping tiles of so many pixels of the input; memory is that of one tile.")
+        int | None,
+        Option(min=LEAST_SIZE, help="Solve by overlapping tiles with sides of so many pixels, in the memory of one."),
     ] = None
     depth: Annotated[str | None, Option(help="Bits of a channel to write, 8 or 16; by default those of the input.")] = None
     truth: Annotated[
@@ -101,10 +103,15 @@ class RestoringOptions:
 
     def outputs(self, job: Job) -> Outputs:
         """The files that are written for an image, checked before hours of work."""
+        if job.fault is not None:
+            raise job.fault
         images.image_format(job.output)
         require_depth(job.output, self.bits)
         others = [job.std if self.dip.runs > 1 else None, self.figure]
-        return Outputs(job.output, others, [job.input, *job.partners.values()], self.checkpoint, self.run.force)
+        outputs = Outputs(job.output, others, [job.input, *job.partners.values()], self.checkpoint, self.run.force)
+        if self.checkpoint is not None:
+            require_checkpoint(self.checkpoint)
+        return outputs
 
 
 @dataclass(frozen=True)

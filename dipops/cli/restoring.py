@@ -46,7 +46,7 @@ Clipped = Annotated[
 ]
 Factor = Annotated[str, Option(help="Ratio of the sides, an integer from 2.")]
 MaskImage = Annotated[
-    Path | None,
+    str | None,
     Option(
         help="Image of the same size, or folder of them: white is kept, all else is filled. alpha, and by default: the "
         "transparent pixels of the input are filled.",
@@ -91,7 +91,7 @@ def upscale(input: Inputs, *, factor: Factor = "4", options: RestoringOptions) -
 def inpaint(input: Inputs, *, mask: MaskImage = None, invert_mask: InvertMask = False, options: RestoringOptions) -> None:
     """Fill in the unknown pixels of an image."""
     recipe = recipes.inpaint_text(options.dip.settings)
-    file = None if mask is None or str(mask) == masks.ALPHA else mask
+    file = None if mask is None or mask == masks.ALPHA else Path(mask)
 
     def pose(job: Job) -> Restoration:
         picture, path = images.read(job.input), job.partners.get("mask")

@@ -41,13 +41,15 @@ def noise_of(image: Tensor, path: Path, sigma: float | None, clipped: bool | Non
         BadValue: σ is to be estimated, and no noise is found.
     """
     estimate = _WHITE * images.noise_level(image, clipped)
+    noisy = estimate >= _LEAST
     if sigma is None:
-        if estimate < _LEAST:
+        if not noisy:
             raise BadValue(f"{path}, in which no noise is found", "an image with noise", "give its --sigma if there is some")
         return _gaussian(estimate, clipped), f"{path}: the noise is estimated as σ = {estimate:.3g}"
-    far = not sigma / _FAR <= estimate <= sigma * _FAR
-    said = f"{path}: σ = {sigma:g} was given, but the image looks like σ = {estimate:.3g}; leave --sigma out to use that"
-    return _gaussian(sigma, clipped), said if far else None
+    if sigma / _FAR <= estimate <= sigma * _FAR:
+        return _gaussian(sigma, clipped), None
+    found = f"looks like σ = {estimate:.3g}; leave --sigma out to use that" if noisy else "looks free of noise"
+    return _gaussian(sigma, clipped), f"{path}: σ = {sigma:g} was given, but the image {found}"
 
 
 def _gaussian(sigma: float, clipped: bool | None) -> Gaussian:

@@ -1,11 +1,14 @@
 """What commands print, and the content of the files that they write."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
+from dipops._tools.files import exists
 from dipops.errors import BadFile, BadValue
 
 if TYPE_CHECKING:
@@ -38,11 +41,20 @@ def figure_format(path: Path) -> str:
     return suffix
 
 
-def make_folder(path: Path) -> None:
-    """Make the folder where it does not exist."""
-    if path.exists() and not path.is_dir():
+@contextmanager
+def made_folder(path: Path) -> Iterator[None]:
+    """Make the folder where it does not exist; where what is within ends in an error, folders that stayed empty go again."""
+    if exists(path) and not path.is_dir():
         raise BadFile(f"{path} is a file", "a folder", "choose another name for the folder")
+    new = [folder for folder in (path, *path.parents) if not exists(folder)]
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadFile(f"cannot make {path}: {error.strerror}", "a folder", "choose another name for the folder") from error
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for folder in new:
+                folder.rmdir()
+        raise

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dipops.errors import BadValue
-from dipops.images.picture import require_image
+from dipops.images.picture import require_image, size_of
 from dipops.noise import ClippedGaussian
 
 _MEDIAN = 0.6745  # of |n| for normal n of standard deviation 1
@@ -29,6 +29,8 @@ def noise_level(image: Tensor, clipped: bool | None = None) -> float:
         BadValue: it is a batch of several images.
     """
     require_image(image)
+    if min(image.shape[-2:]) < 2:
+        raise BadValue(f"the noise of {size_of(image)} pixels", "at least 2 x 2", "give σ instead")
     if image.ndim > 3 and len(image) > 1:
         raise BadValue(f"a batch of {len(image)}", "one image", "ask for each image by itself")
     height, width = (side // 2 * 2 for side in image.shape[-2:])

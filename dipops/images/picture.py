@@ -16,6 +16,7 @@ Depth = Literal[8, 16]
 Layers = tuple[np.ndarray, np.ndarray | None]  # colours (H, W, 1 or 3) and alpha (H, W, 1), in [0, 1]
 
 ORIENTATION = 0x0112
+_SIZES = (0xA002, 0xA003)  # of the image in the file, which may be turned or enlarged
 EXIF_IFD, GPS_IFD = 0x8769, 0x8825
 _DESCRIPTIVE = (
     *(0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x013C, 0x8298),  # description, camera, software, date, artist, rights
@@ -92,7 +93,7 @@ def carried_exif(tags: Mapping[int, Any], sub_ifd: Callable[[int], Mapping[int, 
             if tag in tags:
                 exif[tag] = tags[tag]
         for tag in (EXIF_IFD, GPS_IFD):
-            if tag in tags and (fields := dict(sub_ifd(tag))):
+            if tag in tags and (fields := {key: value for key, value in sub_ifd(tag).items() if key not in _SIZES}):
                 exif[tag] = fields
         if not len(exif):
             return None

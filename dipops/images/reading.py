@@ -87,7 +87,7 @@ def _read(path: str | Path, file: BinaryIO) -> Picture:
         exif = image.getexif()
         left = exif.get(ORIENTATION, 1)  # Pillow itself has turned a TIFF file
         turned = left if tags is None else tags.get(ORIENTATION, 1)
-        dpi = _resolution(image.info.get("dpi"), turned)
+        dpi = _resolution(image.info.get("dpi") if tags is None else tiff.dots_per_inch(tags), turned)
         carried = carried_exif(exif, exif.get_ifd)
         return _picture(layers or _pillow_layers(path, image), depth, left, image.info.get("icc_profile"), carried, dpi)
 

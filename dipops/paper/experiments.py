@@ -160,7 +160,7 @@ _CONTESTS: dict[str, tuple[Callable[[str, Images], Problem], dict[str, Contestan
 
 def _experiments() -> dict[str, Experiment]:
     """The experiments of the file of this name, with their problems and contestants."""
-    rows = tomllib.loads(files("dipops.paper").joinpath("experiments.toml").read_text())
+    rows = tomllib.loads(files("dipops.paper").joinpath("experiments.toml").read_text("utf-8"))
     sets = rows.pop("sets")
     experiments = {}
     for name, row in rows.items():

@@ -40,7 +40,7 @@ def report(store: Store, data: Path) -> tuple[str, int]:
     ]
     if not sections:
         raise BadValue(f"{store.folder} without a run", "at least one", "run an experiment first")
-    page = Environment(autoescape=True).from_string(files("dipops.paper").joinpath("report.html").read_text())
+    page = Environment(autoescape=True).from_string(files("dipops.paper").joinpath("report.html").read_text("utf-8"))
     machines = sorted({_machine(record) for runs in runs_of.values() for record in runs.values()})
     return page.render(sections=sections, machines=machines), len(sections)
 

@@ -119,6 +119,13 @@ class Checkpoint:
         write_whole(self.path, lambda file: file.writelines((line, payload)), self._part)
 
 
+def require_checkpoint(path: Path) -> None:
+    """Refuse an existing file that is no checkpoint, with BadFile."""
+    if path.exists():
+        with path.open("rb") as file:
+            _header(path, file.readline().removesuffix(b"\n"))
+
+
 def fingerprint(
     problem: Problem, iteration: Iteration, prior: Prior, method: Method, callbacks: Sequence[object], seed: int
 ) -> Fingerprint:

@@ -99,6 +99,6 @@ class Store:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(path.read_text()))
+        return dict(json.loads(path.read_text("utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise BadFile(f"{path} cannot be read: {error}", "a record", "delete it to make the run again") from error
