@@ -162,7 +162,7 @@ def test_pictures_of_any_size_channels_and_batch(name: str, height: int, width: 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_every_generator_refuses_a_picture_too_small(name: str) -> None:
-    with pytest.raises(BadValue, match=r"an image of 40 x 3; expected sides from \d+ pixels"):
+    with pytest.raises(BadValue, match=r"an image of 3 x 40 pixels; expected sides from \d+ pixels"):
         SMALL[name].input_size((40, 3))
 
 
@@ -225,7 +225,7 @@ def _network_and_weights(config):
 
 @pytest.mark.parametrize(("size", "words"), [((15, 40), "a network of 2 scales would fit"), ((3, 3), "enlarge it")])
 def test_a_picture_too_small_is_refused(size: tuple[int, int], words: str) -> None:
-    with pytest.raises(BadValue, match=rf"{size[0]} x {size[1]}.*{words}"):
+    with pytest.raises(BadValue, match=rf"{size[1]} x {size[0]} pixels.*{words}"):
         Hourglass().input_size(size)
 
 
