@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise, product
-from math import ceil
+from math import ceil, prod
 from typing import NamedTuple
 
 import torch
@@ -51,11 +51,13 @@ def solve_tiles(problem: Problem, solve_one: Callable[[Problem], Tensor], size: 
         raise BadValue(f"tiles of images {problem.operator.in_shape}", "(C, H, W)", "add a channel: x[None]")
     scale = problem.operator.factor if isinstance(problem.operator, LanczosDownsampler) else 1
     image = problem.y.new_zeros(len(problem.y), *problem.operator.in_shape)
-    parts = [(tile, part_of(problem, tile)) for tile in tiles(problem.operator.out_shape[-2:], size, overlap)]
-    for tile, part in parts:
+    shape = problem.operator.out_shape[-2:]
+    for tile in tiles(shape, size, overlap):
+        part_of(problem, tile)  # one that cannot be solved is refused before the work, and none is kept in memory
+    for tile in tiles(shape, size, overlap):
         share = tile.share.to(image).repeat_interleave(scale, 0).repeat_interleave(scale, 1)
         rows, columns = (slice(scale * part.start, scale * part.stop) for part in (tile.rows, tile.columns))
-        image[..., rows, columns] += share * solve_one(part)
+        image[..., rows, columns] += share * solve_one(part_of(problem, tile))
     return image
 
 
@@ -69,7 +71,7 @@ def tiles(shape: Sequence[int], size: int, overlap: int) -> Iterator[Tile]:
 
 def count_tiles(shape: Sequence[int], size: int) -> int:
     """How many tiles ``solve_tiles`` makes of measurements of shape (height, width)."""
-    return len(list(tiles(shape, size, _usual_overlap(size))))
+    return prod(len(_starts(side, size, _usual_overlap(size))) for side in shape)
 
 
 def _usual_overlap(size: int) -> int:

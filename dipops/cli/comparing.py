@@ -74,17 +74,15 @@ def demo(
         problem = Problem.simulate(Identity(x.shape), x, ClippedGaussian(DEMO_SIGMA / 255), seed=run.seed).to(
             torch_device(run.device)
         )
-        echo(
-            run.quiet, f"A photograph of {DEMO_SIZE} x {DEMO_SIZE} with noise of σ = {DEMO_SIGMA:g}, restored with each prior:"
-        )
+        size = f"{DEMO_SIZE} x {DEMO_SIZE}"
+        echo(run.quiet, f"A photograph of {size} with noise of σ = {DEMO_SIGMA:g}, restored with each prior:")
         dip = recipes.denoise()
         results = {title: _solve(problem, name, dip, run)[1] for title, name in priors.items()}
         restored = {"noisy": problem.y, **{title: result.image for title, result in results.items()}}
         for title, image in restored.items():
             echo(run.quiet, f"  {title:<9} {float(psnr(image.clamp(0, 1).cpu(), x[None])):6.2f} dB")
-        files = {
-            image_paths[title]: encode(image_paths[title], image) for title, image in {**restored, "truth": x[None]}.items()
-        }
+        shown = {**restored, "truth": x[None]}
+        files = {image_paths[title]: encode(image_paths[title], image) for title, image in shown.items()}
         files[figure] = figure_content(figure, plot.compare({**restored, "ground truth": x}, x))
         files[curves] = figure_content(curves, plot.trace(results))
         records = {title: result_record(problem, result) for title, result in results.items()}

@@ -4,7 +4,6 @@ import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -85,14 +84,12 @@ def _restore_jobs(
             bar.update()
 
 
-def _table(folder: Path, options: RestoringOptions) -> Outputs:
-    """The table of the results, under a name that is free where someone has changed the last one."""
-    for name in (f"results{suffix}.csv" for suffix in ("", *(f"-{number}" for number in count(2)))):
-        try:
-            return Outputs(folder / name, force=options.run.force)
-        except Occupied:
-            continue
-    raise AssertionError
+def _table(folder: Path, options: RestoringOptions, number: int = 1) -> Outputs:
+    """The table of the results, under the next number where someone has changed the last one."""
+    try:
+        return Outputs(folder / (f"results-{number}.csv" if number > 1 else "results.csv"), force=options.run.force)
+    except Occupied:
+        return _table(folder, options, number + 1)
 
 
 def _outputs(options: RestoringOptions, job: Job) -> Outputs | DipopsError:

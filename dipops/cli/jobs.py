@@ -3,6 +3,7 @@
 import glob
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from PIL import Image
@@ -97,9 +98,14 @@ def _is_pattern(path: Path) -> bool:
 
 def _is_image(path: Path) -> bool:
     """Whether a file is an image by its suffix, and not hidden."""
+    return path.suffix.lower() in _suffixes() and not path.name.startswith(".") and not _is_folder(path)
+
+
+@cache
+def _suffixes() -> set[str]:
+    """Of the files that Pillow reads."""
     Image.init()
-    known = {suffix for suffix, name in Image.EXTENSION.items() if name in Image.OPEN}
-    return path.suffix.lower() in known and not path.name.startswith(".") and not _is_folder(path)
+    return {suffix for suffix, name in Image.EXTENSION.items() if name in Image.OPEN}
 
 
 def _name(path: Path) -> str:

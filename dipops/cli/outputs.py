@@ -51,7 +51,7 @@ class Outputs:
         for path in every:
             require_writable(path)
         _require_different(every)
-        self._written = _digests(self._record)
+        self._written: dict[str, list[str]] = _read(self._record).get(_WRITTEN, {})
         if not force:
             _require_no_input(every, inputs)
             self._require_own()
@@ -77,10 +77,10 @@ class Outputs:
 
     def finished(self) -> dict[str, Any] | None:
         """The record, where every file is as it was written last; else None."""
-        written = _digests(self._record)
-        newest = {name: digests[0] for name, digests in written.items()}
+        record = _read(self._record)
+        newest = {name: digests[0] for name, digests in record.get(_WRITTEN, {}).items()}
         whole = all(path.is_file() and newest.get(self._name(path)) == sha256(path.read_bytes()) for path in self._paths)
-        return _read(self._record) if whole else None
+        return record if whole else None
 
     def _require_own(self) -> None:
         for path in self._paths:
@@ -141,24 +141,21 @@ def _require_no_input(paths: list[Path], inputs: Iterable[Path | None]) -> None:
 
 
 def _read(record: Path) -> dict[str, Any]:
-    """The record; BadFile where the file is none of dipops."""
-    try:
-        content = json.loads(record.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise _foreign(record) from error
-    if not isinstance(content, dict) or not isinstance(content.get(_WRITTEN), dict) or _ENVIRONMENT not in content:
-        raise _foreign(record)
-    return content
+    """The record, which has the SHA-256 of each file, the newest first; empty where there is none.
 
-
-def _digests(record: Path) -> dict[str, list[str]]:
-    """The SHA-256 of each file that dipops wrote, the newest first, by its record; none where there is no record."""
+    Raises:
+        Occupied: the file is no record of dipops.
+    """
     if not record.exists():
         return {}
-    written = _read(record)[_WRITTEN]
-    if not all(isinstance(digests, list) and digests for digests in written.values()):
+    try:
+        content = json.loads(record.read_text("utf-8"))
+        whole = _ENVIRONMENT in content and all(isinstance(digests, list) and digests for digests in content[_WRITTEN].values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _foreign(record) from error
+    if not whole:
         raise _foreign(record)
-    return written
+    return content
 
 
 def _foreign(record: Path) -> Occupied:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -166,7 +165,8 @@ def restore(command: Command, job: Job, outputs: Outputs, write: Callable[[str],
     for remark in posed.remarks:
         write(remark)
     problem = _with_truth(posed.problem, job.partners.get("truth")).to(torch_device(options.run.device))
-    answer, numbers = _solved(problem, _recomputed(posed.recipe, options.dip.recompute), options)
+    recipe = _recomputed(posed.recipe) if options.dip.recompute else posed.recipe
+    answer, numbers = _solved(problem, recipe, options)
     image, std = mean_and_std(answer)
     image = posed.finish(image.cpu())
     files = {job.output: encode(job.output, image, options.bits, posed.like)}
@@ -190,12 +190,13 @@ def _with_truth(problem: Problem, truth: Path | None) -> Problem:
     return replace(problem, truth=image)
 
 
-def _recomputed(recipe: Recipe, recompute: bool) -> Recipe:
-    """The recipe with a network that keeps less in memory, if that is asked for."""
-    prior = deepcopy(recipe.prior)
-    if recompute and isinstance(prior, DeepImagePrior) and isinstance(prior.generator, Hourglass):
-        prior = DeepImagePrior(replace(prior.generator, recompute=True), prior.input, prior.perturbation, prior.learn_input)
-    return replace(recipe, prior=prior)
+def _recomputed(recipe: Recipe) -> Recipe:
+    """The recipe with a network that keeps less in memory."""
+    prior = recipe.prior
+    assert isinstance(prior, DeepImagePrior)
+    assert isinstance(prior.generator, Hourglass)
+    leaner = replace(prior.generator, recompute=True)
+    return replace(recipe, prior=DeepImagePrior(leaner, prior.input, prior.perturbation, prior.learn_input))
 
 
 def _solved(problem: Problem, recipe: Recipe, options: RestoringOptions) -> tuple[Tensor, dict[str, Any]]:
