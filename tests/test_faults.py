@@ -77,7 +77,7 @@ def folder(tmp_path: Path) -> Path:
     """Small images, notes, a user's operators, a FIFO, and links that lead nowhere."""
     truth = images.portrait(32)
     images.save(tmp_path / "photo.png", truth)
-    images.save(tmp_path / "foreign.png", truth)
+    images.save(tmp_path / "foreign.png", 1 - truth)
     (tmp_path / "record.png.dipops.json").write_text('{"mine": 1}')
     (tmp_path / "empty.png.dipops.json").write_text("{}")
     (tmp_path / "list.png.dipops.json").write_text("[]")

@@ -97,7 +97,8 @@ def exists(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
-        raise BadFile(f"cannot use {path}: {error.strerror}", "a path that can be read", "check the path") from error
+        expected, advice = _REMEDIES.get(error.errno or 0, ("a path that can be read", "check the path"))
+        raise BadFile(f"cannot use {path}: {error.strerror}", expected, advice) from error
     return True
 
 
