@@ -40,7 +40,7 @@ from dipops import (
 )
 from dipops._tools.allocator import reused_memory
 from dipops.metrics import psnr
-from dipops.operators.resampling import lanczos_kernel
+from dipops.operators.resampling import lanczos_matrix
 from dipops.recipes import Recipe, Settings
 from dipops.solver.cost import start as start_iteration
 from dipops.stopping import Observe
@@ -92,7 +92,8 @@ def lanczos(settings: dict[str, Any]) -> dict[str, Any]:
     size = settings["size"]
     operator = LanczosDownsampler((3, size, size), 4).to(DEVICE)
     x = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0)).to(DEVICE).requires_grad_()
-    taps = lanczos_kernel(4, 2).to(DEVICE)
+    middle = lanczos_matrix(64, 4, 2)[8].to(DEVICE)
+    taps = middle[middle != 0]
     kernel, border = torch.outer(taps, taps), (len(taps) - 4) // 2
     weight = torch.zeros(3, 3, *kernel.shape).to(DEVICE)
     weight[range(3), range(3)] = kernel

@@ -41,7 +41,7 @@ def _subclasses(parent: type) -> Iterator[type]:
 
 
 def _specimens() -> dict[type, LinearOrDifferentiableOperator]:
-    """An operator of every class in the package, by its class."""
+    """An operator of every class in the package and of every class that they inherit from."""
     examples = {name: make((3, 4, 5), torch.Generator().manual_seed(1)) for name, make in EXAMPLES.items()}
     linear, nonlinear = examples["Mask"], examples["FeatureMap"]
     assert isinstance(linear, LinearOperator)
@@ -53,7 +53,8 @@ def _specimens() -> dict[type, LinearOrDifferentiableOperator]:
         *(2 * linear, 2 * nonlinear),
         *(stack(linear, 2 * linear), stack(nonlinear, linear)),
     ]
-    return {type(operator): operator for operator in (*examples.values(), *combined)}
+    operators = (*examples.values(), *combined)
+    return {class_: operator for operator in operators for class_ in type(operator).__mro__ if class_ not in BASES}
 
 
 SPECIMENS = _specimens()
@@ -80,6 +81,6 @@ def test_a_mutated_override_is_rejected(class_: type, method: str, mutation: str
         return change(getattr(class_, method)(self, *inputs))
 
     mutant = deepcopy(SPECIMENS[class_]).to(device)
-    mutant.__class__ = type(f"Wrong{class_.__name__}", (class_,), {method: wrong})
+    mutant.__class__ = type(f"Wrong{class_.__name__}", (type(mutant),), {method: wrong})
     faults = {verdict.law: verdict.fault for verdict in check(mutant, strict=False).verdicts if verdict.fault}
     assert set(faults) - {"copies"}, f"check does not see {class_.__name__}.{method} {mutation}"

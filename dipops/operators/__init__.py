@@ -1,14 +1,20 @@
 """Maps from images to measurements, their adjoints and derivatives, and the algebra that combines them."""
 
+from dipops.operators import kernels
+from dipops.operators.blur import Blur
 from dipops.operators.differences import FiniteDifferences
 from dipops.operators.elementary import GuidedInput, Identity, Mask, is_identity, is_mask, measures_pixels
 from dipops.operators.features import Activation, FeatureMap, Normalise
+from dipops.operators.fourier import Fourier, Modulus
+from dipops.operators.geometry import Crop, Pad, Shift
 from dipops.operators.interface import DifferentiableOperator, LinearOperator, LinearOrDifferentiableOperator, stack
-from dipops.operators.resampling import LanczosDownsampler
+from dipops.operators.matrices import Diagonal, Matrix, RandomMeasurements
+from dipops.operators.resampling import LanczosDownsampler, Resize
 from dipops.operators.sensor import ExpectedClip
 
 __all__ = [
-    "Activation", "DifferentiableOperator", "ExpectedClip", "FeatureMap", "FiniteDifferences", "GuidedInput", "Identity",
-    "LanczosDownsampler", "LinearOperator", "LinearOrDifferentiableOperator", "Mask", "Normalise", "is_identity",
-    "is_mask", "measures_pixels", "stack",
+    "Activation", "Blur", "Crop", "Diagonal", "DifferentiableOperator", "ExpectedClip", "FeatureMap", "FiniteDifferences",
+    "Fourier", "GuidedInput", "Identity", "LanczosDownsampler", "LinearOperator", "LinearOrDifferentiableOperator", "Mask",
+    "Matrix", "Modulus", "Normalise", "Pad", "RandomMeasurements", "Resize", "Shift", "is_identity", "is_mask", "kernels",
+    "measures_pixels", "stack",
 ]  # fmt: skip

@@ -34,6 +34,20 @@ class Banded(nn.Module):
         return _product(y, self._transpose, self._matrix, axis)
 
 
+class BandedPair(nn.Module):
+    """One banded matrix that acts along the columns of each plane (..., H, W), and one along its rows."""
+
+    def __init__(self, height: Tensor, width: Tensor) -> None:
+        super().__init__()
+        self._height, self._width = Banded(height), Banded(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._width(self._height(x, -2), -1)
+
+    def transposed(self, y: Tensor) -> Tensor:
+        return self._height.transposed(self._width.transposed(y, -1), -2)
+
+
 class _Blocks(nn.Module):
     """Some rows of a matrix at a time, cut to the columns where they are not zero."""
 

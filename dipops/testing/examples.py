@@ -4,6 +4,7 @@ A new operator adds its row here and inherits every law, every random expression
 """
 
 from collections.abc import Callable
+from math import prod
 
 import torch
 from torch import nn
@@ -11,14 +12,24 @@ from torch import nn
 from dipops._tools.seeds import SeededDraws
 from dipops.operators import (
     Activation,
+    Blur,
+    Crop,
+    Diagonal,
     FeatureMap,
     FiniteDifferences,
+    Fourier,
     GuidedInput,
     Identity,
     LanczosDownsampler,
     LinearOrDifferentiableOperator,
     Mask,
+    Matrix,
+    Modulus,
     Normalise,
+    Pad,
+    RandomMeasurements,
+    Resize,
+    Shift,
 )
 
 Example = Callable[[tuple[int, int, int], torch.Generator], LinearOrDifferentiableOperator]
@@ -42,6 +53,31 @@ def _lanczos(in_shape: tuple[int, int, int], generator: torch.Generator) -> Lanc
     return LanczosDownsampler((channels, height * factor, width * factor), factor, lobes)
 
 
+def _separable_blur(in_shape: tuple[int, int, int], generator: torch.Generator) -> Blur:
+    column, row = torch.randn(2, 2, generator=generator)
+    return Blur(in_shape, torch.outer(column, row), "reflect", factor=2)
+
+
+def _large_blur(in_shape: tuple[int, int, int], generator: torch.Generator) -> Blur:
+    channels, height, width = in_shape
+    return Blur((channels, height + 4, width + 4), torch.randn(6, 5, generator=generator), "circular")
+
+
+def _resize(in_shape: tuple[int, int, int], generator: torch.Generator) -> Resize:
+    channels, height, width = in_shape
+    return Resize(in_shape, (channels, height + 1, max(1, width - 2)))
+
+
+def _matrix(in_shape: tuple[int, int, int], generator: torch.Generator) -> Matrix:
+    return Matrix(torch.randn(5, prod(in_shape), generator=generator), in_shape)
+
+
+def _fourier(in_shape: tuple[int, int, int], generator: torch.Generator) -> Fourier:
+    samples = torch.rand(in_shape[1:], generator=generator) < 0.5
+    samples[0, 0] = True
+    return Fourier(in_shape, samples, torch.randn(2, *in_shape[1:], generator=generator, dtype=torch.complex64))
+
+
 def _features(in_shape: tuple[int, int, int], generator: torch.Generator) -> FeatureMap:
     """A feature map that keeps the shape, so that it can be anywhere in an expression."""
     channels = in_shape[0]
@@ -63,6 +99,18 @@ EXAMPLES: dict[str, Example] = {
     "Mask": _mask,
     "Mask (shared)": _shared_mask,
     "LanczosDownsampler": _lanczos,
+    "Resize": _resize,
+    "Blur": lambda in_shape, generator: Blur(in_shape, torch.randn(2, 2, generator=generator), "zeros"),
+    "Blur (separable)": _separable_blur,
+    "Blur (large)": _large_blur,
+    "Crop": lambda in_shape, generator: Crop(in_shape, (in_shape[1], in_shape[2] - 1), (0, 0)),
+    "Pad": lambda in_shape, generator: Pad(in_shape, (1, 0, 2, 1), "reflect"),
+    "Shift": lambda in_shape, generator: Shift(in_shape, (0.25, -1.5), "circular"),
+    "Diagonal": lambda in_shape, generator: Diagonal(in_shape, torch.randn(in_shape[1:], generator=generator)),
+    "Matrix": _matrix,
+    "RandomMeasurements": lambda in_shape, generator: RandomMeasurements(in_shape, 3),
+    "Fourier": _fourier,
+    "Modulus": lambda in_shape, generator: Modulus((*in_shape, 2)),
     "FiniteDifferences": lambda in_shape, generator: FiniteDifferences(in_shape),
     "GuidedInput": lambda in_shape, generator: GuidedInput(torch.rand(in_shape, generator=generator)),
     "FeatureMap": _features,
