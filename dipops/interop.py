@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from math import prod
-from numbers import Real
 from typing import Any
 
 from torch import Tensor
@@ -83,7 +82,7 @@ def from_pylops(operator: Any, channels: int | None = 1) -> LinearOperator:
 
 def to_pylops(operator: LinearOperator) -> Any:
     """A linear operator as a ``pylops.LinearOperator`` with the dims in_shape and the dimsd out_shape."""
-    advice = "A.linearize(x) is linear"
+    advice = "A.linearize(x) is one"
     require_instance(operator, LinearOperator, "operator", "a LinearOperator of dipops", advice)
     shapes = {"dims": operator.in_shape, "dimsd": operator.out_shape}
     return _package("pylops").LinearOperator(operator.scipy(), **shapes, name=type(operator).__name__)
@@ -132,7 +131,8 @@ def to_deepinv(operator: LinearOrDifferentiableOperator, noise: Noise | float | 
 def to_reconstructor(recipe: Recipe, seed: int = 0) -> Any:
     """A recipe as a ``deepinv.models.Reconstructor``: ``model(y, physics)`` solves for a batch, as in ``deepinv.test``.
 
-    The noise is that of the physics, where dipops has it. The physics gives A_adjoint or img_size for the shape of an image.
+    The noise is that of the physics where dipops has it, and with ZeroNoise y is exact. The shape of an image is that of
+    ``physics.A_adjoint(y)``, or ``physics.img_size`` where it is not linear.
     """
     require_instance(recipe, Recipe, "recipe", "a recipe", "write recipes.restore(), say")
     return _reconstructor()(recipe, seed)
@@ -162,8 +162,8 @@ _NOISES = {Gaussian: ("GaussianNoise", "sigma", 0.5), Laplace: ("LaplaceNoise", 
 def _noise_model(deepinv: Any, noise: Noise | float | None) -> Any:
     if noise is None:
         return deepinv.ZeroNoise()
-    noise = Gaussian(noise) if isinstance(noise, Real) else noise
-    if type(noise) not in _NOISES or getattr(noise, "background", 0):
+    noise = noise if isinstance(noise, Noise) else Gaussian(noise)
+    if type(noise) not in _NOISES or (isinstance(noise, Poisson) and noise.background):
         expected = "Gaussian, Laplace, or Poisson without background"
         raise BadType(f"{safe_repr(noise)} for deepinv", expected, "write physics.set_noise_model(...) with one of deepinv's")
     name, _, power = _NOISES[type(noise)]

@@ -32,7 +32,8 @@ class ColumnOperator(LinearOperator):
         super().__init__(in_shape)
         self._matmat, self._rmatmat, self._name = matrix.matmat, matrix.rmatmat, name
         self._rows, self._columns = map(int, matrix.shape)
-        out, back = self._tried(self._matmat, self._columns), self._tried(self._rmatmat, self._rows)
+        out = self._tried(self._matmat, np.zeros((self._columns, 1)))
+        back = self._tried(self._rmatmat, np.zeros((self._rows, 1), out.dtype))
         self._is_complex = np.iscomplexobj(out)
         if np.iscomplexobj(back) and not self._is_complex:
             advice = (
@@ -56,11 +57,11 @@ class ColumnOperator(LinearOperator):
         rows = values.numpy(force=True).reshape(-1, size)
         return torch.from_numpy(np.array(function(rows.T).T, order="C"))
 
-    def _tried(self, function: Columns, size: int) -> np.ndarray:
-        """What the function makes of a zero column, for the stated dtype may be wrong: PyLops' real FFT says float."""
+    def _tried(self, function: Columns, zero: np.ndarray) -> np.ndarray:
+        """What the function makes of a column of zeros, for the stated dtype may be wrong: PyLops' real FFT says float."""
         came, advice = f"{self._name}.{function.__name__} of a NumPy array", "build it from NumPy arrays, with its adjoint"
         try:
-            out = function(np.zeros((size, 1)))
+            out = function(zero)
         except Exception as error:  # whatever foreign code raises
             came = f"{came} raises {type(error).__name__}: {first_line(error)[:80]}"
             raise BadType(came, "an operator on NumPy arrays that has an adjoint", advice) from error
