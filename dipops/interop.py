@@ -81,7 +81,11 @@ def from_pylops(operator: Any, channels: int | None = 1) -> LinearOperator:
 
 
 def to_pylops(operator: LinearOperator) -> Any:
-    """A linear operator as a ``pylops.LinearOperator`` with the dims in_shape and the dimsd out_shape."""
+    """A linear operator as a ``pylops.LinearOperator`` with the dims in_shape and the dimsd out_shape.
+
+    Raises:
+        BadType: it is no linear operator of dipops.
+    """
     advice = "A.linearize(x) is one"
     require_instance(operator, LinearOperator, "operator", "a LinearOperator of dipops", advice)
     shapes = {"dims": operator.in_shape, "dimsd": operator.out_shape}
@@ -133,6 +137,9 @@ def to_reconstructor(recipe: Recipe, seed: int = 0) -> Any:
 
     The noise is that of the physics where dipops has it, and with ZeroNoise y is exact. The shape of an image is that of
     ``physics.A_adjoint(y)``, or ``physics.img_size`` where it is not linear.
+
+    Raises:
+        BadType: it is no recipe.
     """
     require_instance(recipe, Recipe, "recipe", "a recipe", "write recipes.restore(), say")
     return _reconstructor()(recipe, seed)
@@ -146,9 +153,9 @@ def _reconstructor() -> Any:
             self.recipe, self.seed = recipe, seed
 
         def forward(self, y: Any, physics: Any, **keywords: Any) -> Tensor:
-            map = getattr(physics, "forw", None)
-            ours = isinstance(map, OperatorMap)
-            operator = map.operator if ours else from_deepinv(physics, shape_of_image(physics, y))
+            given = getattr(physics, "forw", None)
+            ours = isinstance(given, OperatorMap)
+            operator = given.operator if ours else from_deepinv(physics, shape_of_image(physics, y))
             problem = Problem(operator, real_measurement(y), _noise(physics))
             return self.recipe.solve(problem, seed=self.seed, progress=False).image
 
