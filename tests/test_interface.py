@@ -66,6 +66,8 @@ def test_adjoint_is_an_operator_whose_adjoint_is_the_operator(blur: MotionBlur) 
     assert (blur.T.in_shape, blur.T.out_shape) == (blur.out_shape, blur.in_shape)
     combined = 2 * (blur @ Identity(blur.in_shape).to(blur.kernel))
     assert combined.T.T is combined
+    assert blur.T.H is blur
+    assert repr(blur.H) == repr(blur.T)
 
 
 def test_default_adjoint_is_differentiable(blur: MotionBlur) -> None:
@@ -111,6 +113,20 @@ def test_lsmr_solves_with_the_operator() -> None:
     np.testing.assert_allclose(operator.matrix().numpy() @ solution, operator.matrix().numpy() @ expected, atol=1e-10)
 
 
+def test_the_scipy_operator_takes_columns_and_complex_ones_and_is_pickled() -> None:
+    operator = MotionBlur((1, 5, 9)).double()
+    flat: Any = operator.scipy()
+    matrix = operator.matrix().numpy()
+    for product in (flat, pickle.loads(pickle.dumps(flat)), deepcopy(flat)):
+        np.testing.assert_allclose(product.matmat(np.eye(45)), matrix)
+        np.testing.assert_allclose(product.rmatmat(np.eye(15)), matrix.T)
+        np.testing.assert_allclose(product.H @ np.eye(15)[:, ::-1], matrix.T[:, ::-1])
+        np.testing.assert_allclose(product.matvec(np.arange(45)), matrix @ np.arange(45))
+        waves = np.exp(1j * np.arange(45 * 300).reshape(45, 300))
+        np.testing.assert_allclose(product @ waves, matrix @ waves, atol=1e-12)
+    assert len(operator.scipy() @ np.empty((45, 0))) == 15
+
+
 @pytest.mark.parametrize("shape", [(1, 16, 18), (3, 24, 16)])
 def test_norm_agrees_with_svds(shape: tuple[int, int, int]) -> None:
     for operator in (MotionBlur(shape).double(), LanczosDownsampler(shape, 2).double(), FiniteDifferences(shape).double()):
@@ -134,12 +150,23 @@ def test_algebra_is_pointwise(x: Tensor) -> None:
 @pytest.mark.parametrize("a", [MotionBlur((3, 9, 13)), Sine((3, 9, 13))], ids=repr)
 def test_numbers_multiply_from_either_side_and_divide(a: LinearOrDifferentiableOperator) -> None:
     x, scalar = torch.rand(2, 3, 9, 13), torch.tensor(0.5)
-    halves = (a / 2, a / 2.0, a / torch.tensor(2.0), a / np.float64(2), a * 0.5, 0.5 * a, a * scalar, scalar * a, a - 0.5 * a)
+    by_numpy = (a / np.float64(2), np.float64(0.5) * a, np.float32(0.5) * a, a * np.float64(0.5))
+    halves = (a / 2, a / 2.0, a / torch.tensor(2.0), *by_numpy, a * 0.5, 0.5 * a, a * scalar, scalar * a, a - 0.5 * a)
     for half in halves:
         torch.testing.assert_close(half(x), 0.5 * a(x))
         assert isinstance(half, LinearOperator) == isinstance(a, LinearOperator)
     assert (-a)(x).equal(-a(x))
     assert repr(a / 2) == repr(0.5 * a)
+
+
+@pytest.mark.parametrize("a", [MotionBlur((3, 9, 13)), Sine((3, 9, 13))], ids=repr)
+def test_python_sums_operators(a: LinearOrDifferentiableOperator) -> None:
+    x = torch.rand(2, 3, 9, 13)
+    total = sum([a, a, 2 * a])
+    assert isinstance(total, LinearOrDifferentiableOperator)
+    assert isinstance(total, LinearOperator) == isinstance(a, LinearOperator)
+    torch.testing.assert_close(total(x), 4 * a(x))
+    assert sum([a]) is a
 
 
 def test_sums_are_linear_only_where_every_part_is(blur: MotionBlur) -> None:
@@ -150,7 +177,7 @@ def test_sums_are_linear_only_where_every_part_is(blur: MotionBlur) -> None:
         assert not hasattr(operator, "T")
 
 
-@pytest.mark.parametrize("name", ["T", "adjoint", "gram", "norm", "matrix", "scipy"])
+@pytest.mark.parametrize("name", ["T", "H", "adjoint", "gram", "norm", "matrix", "scipy"])
 def test_a_nonlinear_operator_has_no_adjoint_and_the_error_says_what_to_do(name: str) -> None:
     with pytest.raises(NotLinear, match=r"use vjp\(x, v\) or linearize\(x\).T") as caught:
         getattr(Sine((1, 2, 3)), name)
@@ -361,6 +388,9 @@ BAD_CALLS = [
     (lambda a: a @ a, BadValue, "gives .3, 9, 7. and the left takes .3, 9, 13."),
     (lambda a: a + Identity((3, 9, 13)), BadValue, r"use stack\(A, B\)"),
     (lambda a: a + 1, BadType, "wrap it in an operator"),
+    (lambda a: 1 + a, BadType, "1 next to \\+; .*wrap it in an operator"),
+    (lambda a: np.ones(2) * a, BadType, "a finite real number"),
+    (lambda a: np.ones(2) + a, BadType, "next to \\+; .*wrap it in an operator"),
     (lambda a: a * "2", BadType, "a finite real number"),
     (lambda a: a * float("nan"), BadType, "a finite real number"),
     (lambda a: a / 0, BadValue, "/ 0; expected a number other than 0"),

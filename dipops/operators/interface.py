@@ -7,6 +7,7 @@ from numbers import Real
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import scipy.sparse.linalg
 
 R = TypeVar("R")
+Scalar = float | Tensor | np.number
 _LANCZOS_STEPS = 30
 _COLUMNS_AT_ONCE = 256
 _IN_PART = {"data pointer": "in part: it reads the values of x, as NumPy does", "in-place": "in part: it works in place"}
@@ -51,6 +53,7 @@ class LinearOrDifferentiableOperator(nn.Module):
         BadValue: ``in_shape`` is not a sequence of positive integers.
     """
 
+    __array_ufunc__ = None  # NumPy's numbers and arrays leave their products to __rmul__
     in_shape: Shape = _Required()  # pyright: ignore[reportAssignmentType]
     guide: Tensor | None
     _like: Tensor
@@ -132,6 +135,16 @@ class LinearOrDifferentiableOperator(nn.Module):
         return _combined("+", LinearSum, DifferentiableSum, self, other)
 
     @overload
+    def __radd__(self: "LinearOperator", other: int) -> "LinearOperator": ...
+    @overload
+    def __radd__(self, other: int) -> "LinearOrDifferentiableOperator": ...
+    def __radd__(self, other: Any) -> Any:
+        """0 + A is A, with which ``sum([A, B])`` begins."""
+        if isinstance(other, Real) and other == 0:
+            return self
+        return _combined("+", LinearSum, DifferentiableSum, other, self)
+
+    @overload
     def __sub__(self: "LinearOperator", other: "LinearOperator") -> "LinearOperator": ...
     @overload
     def __sub__(self, other: "LinearOrDifferentiableOperator") -> "LinearOrDifferentiableOperator": ...
@@ -139,9 +152,9 @@ class LinearOrDifferentiableOperator(nn.Module):
         return self + (-1) * other
 
     @overload
-    def __mul__(self: "LinearOperator", scalar: float | Tensor) -> "LinearOperator": ...
+    def __mul__(self: "LinearOperator", scalar: Scalar) -> "LinearOperator": ...
     @overload
-    def __mul__(self, scalar: float | Tensor) -> "LinearOrDifferentiableOperator": ...
+    def __mul__(self, scalar: Scalar) -> "LinearOrDifferentiableOperator": ...
     def __mul__(self, scalar: Any) -> Any:
         number = _finite_number(self, "*", scalar)
         return (LinearScaling if isinstance(self, LinearOperator) else DifferentiableScaling)(number, self)
@@ -149,9 +162,9 @@ class LinearOrDifferentiableOperator(nn.Module):
     __rmul__ = __mul__
 
     @overload
-    def __truediv__(self: "LinearOperator", scalar: float | Tensor) -> "LinearOperator": ...
+    def __truediv__(self: "LinearOperator", scalar: Scalar) -> "LinearOperator": ...
     @overload
-    def __truediv__(self, scalar: float | Tensor) -> "LinearOrDifferentiableOperator": ...
+    def __truediv__(self, scalar: Scalar) -> "LinearOrDifferentiableOperator": ...
     def __truediv__(self, scalar: Any) -> Any:
         number = _finite_number(self, "/", scalar)
         if number == 0:
@@ -273,6 +286,11 @@ class LinearOperator(LinearOrDifferentiableOperator):
         return Adjoint(self)
 
     @property
+    def H(self) -> "LinearOperator":
+        """The same as ``T``: operators are real."""
+        return self.T
+
+    @property
     def gram(self) -> "LinearOperator":
         """AᵀA."""
         return self.T @ self
@@ -294,22 +312,10 @@ class LinearOperator(LinearOrDifferentiableOperator):
         return torch.cat(rows).T
 
     def scipy(self) -> "scipy.sparse.linalg.LinearOperator":
-        """The operator on flat numpy vectors, for SciPy's solvers."""
-        from scipy.sparse.linalg import LinearOperator as ScipyOperator
+        """The operator on flat NumPy vectors, or on several as columns, for SciPy's solvers; it can be pickled."""
+        from dipops.operators.flat import FlatOperator
 
-        def flat(function: Callable[[Tensor], Tensor], shape: Shape) -> Callable[[Any], Any]:
-            @torch.no_grad()
-            def product(vector: Any) -> Any:
-                return function(torch.as_tensor(vector).to(self._like).view(1, *shape)).flatten().cpu().numpy()
-
-            return product
-
-        return ScipyOperator(
-            dtype=torch.empty(0, dtype=self._like.dtype).numpy().dtype,
-            shape=(math.prod(self.out_shape), math.prod(self.in_shape)),
-            matvec=flat(self.forward, self.in_shape),  # pyright: ignore[reportCallIssue]
-            rmatvec=flat(self.adjoint, self.out_shape),  # pyright: ignore[reportCallIssue]
-        )
+        return FlatOperator(self)
 
     def _apart(self, forward: Map, x: Tensor) -> Tensor:
         return LinearMap.apply(x, forward, self.adjoint)
@@ -350,11 +356,11 @@ class LinearOperator(LinearOrDifferentiableOperator):
 class DifferentiableOperator(LinearOrDifferentiableOperator):
     """A differentiable map of images that is not linear: it has ``vjp``, ``jvp`` and ``linearize``, but no adjoint.
 
-    Asking for ``T``, ``adjoint``, ``gram``, ``norm``, ``matrix`` or ``scipy`` raises NotLinear.
+    Asking for ``T``, ``H``, ``adjoint``, ``gram``, ``norm``, ``matrix`` or ``scipy`` raises NotLinear.
     """
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("T", "adjoint", "gram", "norm", "matrix", "scipy"):
+        if name in ("T", "H", "adjoint", "gram", "norm", "matrix", "scipy"):
             raise NotLinear(f"{type(self).__name__}.{name}", "a LinearOperator", "use vjp(x, v) or linearize(x).T instead")
         return super().__getattr__(name)
 

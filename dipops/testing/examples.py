@@ -31,6 +31,7 @@ from dipops.operators import (
     Resize,
     Shift,
 )
+from dipops.operators.columns import ColumnOperator
 
 Example = Callable[[tuple[int, int, int], torch.Generator], LinearOrDifferentiableOperator]
 
@@ -94,6 +95,17 @@ def _normalise(in_shape: tuple[int, int, int], generator: torch.Generator) -> No
     return Normalise(in_shape, mean, std, torch.randperm(in_shape[0], generator=generator).tolist())
 
 
+def _columns(in_shape: tuple[int, int, int], generator: torch.Generator) -> ColumnOperator:
+    """A sparse matrix of SciPy, of three diagonals, on each channel."""
+    from scipy.sparse import dia_array
+    from scipy.sparse.linalg import aslinearoperator
+
+    _, height, width = in_shape
+    diagonals = torch.randn(3, height * width, generator=generator, dtype=torch.float64).numpy()
+    matrix = dia_array((diagonals, [0, 1, -width]), shape=(height * width, height * width))
+    return ColumnOperator(aslinearoperator(matrix), in_shape, in_shape, "ColumnOperator")
+
+
 EXAMPLES: dict[str, Example] = {
     "Identity": lambda in_shape, generator: Identity(in_shape),
     "Mask": _mask,
@@ -115,6 +127,7 @@ EXAMPLES: dict[str, Example] = {
     "GuidedInput": lambda in_shape, generator: GuidedInput(torch.rand(in_shape, generator=generator)),
     "FeatureMap": _features,
     "Normalise": _normalise,
+    "ColumnOperator": _columns,
     "Activation": lambda in_shape, generator: Activation(in_shape, 0),
     "Activation (one)": lambda in_shape, generator: Activation(in_shape, (0, 1, 1)),
 }
