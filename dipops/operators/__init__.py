@@ -6,9 +6,11 @@ from dipops.operators.features import Activation, FeatureMap, Normalise
 from dipops.operators.interface import DifferentiableOperator, LinearOperator, LinearOrDifferentiableOperator, stack
 from dipops.operators.resampling import LanczosDownsampler
 from dipops.operators.sensor import ExpectedClip
+from dipops.operators.tomography import Radon
+from dipops.operators.warp import Warp, rolling_shutter
 
 __all__ = [
     "Activation", "DifferentiableOperator", "ExpectedClip", "FeatureMap", "FiniteDifferences", "GuidedInput", "Identity",
-    "LanczosDownsampler", "LinearOperator", "LinearOrDifferentiableOperator", "Mask", "Normalise", "is_identity",
-    "is_mask", "measures_pixels", "stack",
+    "LanczosDownsampler", "LinearOperator", "LinearOrDifferentiableOperator", "Mask", "Normalise", "Radon", "Warp",
+    "is_identity", "is_mask", "measures_pixels", "rolling_shutter", "stack",
 ]  # fmt: skip

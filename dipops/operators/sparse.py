@@ -20,7 +20,7 @@ class Sparse(nn.Module):
     takes half the time, where PyTorch has MKL's product.
 
     Args:
-        matrix: any SciPy sparse matrix or array; its values get the default dtype.
+        matrix: a SciPy sparse matrix or array of real numbers, which keep their dtype.
     """
 
     def __init__(self, matrix: Any) -> None:
@@ -51,7 +51,7 @@ class _Rows(nn.Module):
         dtype = torch.int32 if compressed.nnz <= _LARGEST_INT32 else torch.int64
         self.register_buffer("starts", torch.as_tensor(compressed.indptr).to(dtype))
         self.register_buffer("columns", torch.as_tensor(compressed.indices).to(dtype))
-        self.register_buffer("values", torch.as_tensor(compressed.data).to(torch.get_default_dtype()))
+        self.register_buffer("values", torch.as_tensor(compressed.data))
 
     def forward(self, x: Tensor) -> Tensor:
         values = self.values.to(torch.promote_types(self.values.dtype, torch.float32))

@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dipops.errors import BadType, BadValue, require_integer, safe_repr
@@ -16,8 +18,9 @@ from dipops.operators.sparse import Sparse
 if TYPE_CHECKING:
     import scipy.sparse
 
+Floats = NDArray[np.floating[Any]]
 _MOST_BYTES = 4e9
-_VALUES_AT_ONCE = 2**18
+_VALUES_AT_ONCE = 2**16
 _LEAST_COSINE = 1e-8
 _LEAST_WEIGHT = 1e-7
 
@@ -46,27 +49,27 @@ class Radon(LinearOperator):
 
     def __init__(self, in_shape: Sequence[int], angles: Sequence[float] | Tensor, detectors: int | None = None) -> None:
         super().__init__(in_shape)
-        if len(self.in_shape) < 2:
-            raise BadValue(f"in_shape = {self.in_shape}", "(H, W) or (C, H, W)", "a projection needs an image")
-        height, width = self.in_shape[-2:]
+        height, width = checks.image_sides(in_shape)
         degrees = _degrees(angles)
         if detectors is None:
             detectors = math.ceil(2**0.5 * max(height, width))
         require_integer("detectors", detectors, 1, "leave it out for the whole image")
-        _require_space(height, width, degrees)
+        radians = torch.deg2rad(degrees)
+        cosine, sine = radians.cos().numpy(), radians.sin().numpy()
+        _require_space(height, width, cosine, sine)
         self.angles = tuple(degrees.tolist())
         self._projection = (len(degrees), int(detectors))
-        self._matrix = Sparse(_pixel_areas(height, width, degrees, detectors).T)
+        self._matrix = Sparse(_pixel_areas(height, width, cosine, sine, detectors).T)
 
     @property
     def out_shape(self) -> Shape:
         return (*self.in_shape[:-2], *self._projection)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._matrix(x.reshape(-1, math.prod(self.in_shape[-2:]))).view(-1, *self.out_shape)
+        return self._matrix(x.reshape(-1, math.prod(self.in_shape[-2:]))).view(len(x), *self.out_shape)
 
     def adjoint(self, y: Tensor) -> Tensor:
-        return self._matrix.transposed(y.reshape(-1, math.prod(self._projection))).view(-1, *self.in_shape)
+        return self._matrix.transposed(y.reshape(-1, math.prod(self._projection))).view(len(y), *self.in_shape)
 
     def fbp(self, y: Tensor) -> Tensor:
         """Filtered back-projection: (N, *out_shape) to (N, *in_shape), for angles equally spaced over 180 degrees.
@@ -101,56 +104,55 @@ def _degrees(angles: Sequence[float] | Tensor) -> Tensor:
     return degrees
 
 
-def _cosines(degrees: Tensor) -> tuple[Tensor, Tensor]:
-    return torch.deg2rad(degrees).cos(), torch.deg2rad(degrees).sin()
-
-
-def _require_space(height: int, width: int, degrees: Tensor) -> None:
+def _require_space(height: int, width: int, cosine: Floats, sine: Floats) -> None:
     """Refuse what would need too much memory: a pixel reaches 1 + |cos θ| + |sin θ| detectors on average."""
-    per_weight = 2 * (4 + torch.empty(0).element_size())
-    per_pixel = float(sum(part.abs().sum() for part in _cosines(degrees))) + len(degrees)
-    needed = per_weight * height * width * per_pixel
+    bytes_per_weight = 2 * (4 + torch.empty(0).element_size())
+    needed = bytes_per_weight * height * width * float((1 + abs(cosine) + abs(sine)).sum())
     if needed > _MOST_BYTES:
-        came = f"{needed / 1e9:.1f} GB of weights for {width} x {height} pixels and {len(degrees)} angles"
-        fewer = int(len(degrees) * _MOST_BYTES / needed)
-        advice = f"take {fewer} angles or a smaller image" if fewer else "take a smaller image"
+        came = f"{needed / 1e9:.1f} GB of weights for {width} x {height} pixels and {len(cosine)} angles"
+        fewer = int(len(cosine) * _MOST_BYTES / needed)
+        advice = f"take at most {fewer} angles, or a smaller image" if fewer else "take a smaller image"
         raise BadValue(came, f"at most {_MOST_BYTES / 1e9:.0f} GB", advice)
 
 
-def _pixel_areas(height: int, width: int, degrees: Tensor, detectors: int) -> "scipy.sparse.csr_array":
-    """The area of each pixel (rows) in each strip (columns), some rows of the image at a time.
+def _pixel_areas(
+    height: int, width: int, cosine: Floats, sine: Floats, detectors: int
+) -> "scipy.sparse.csr_array[Any, tuple[int, int]]":
+    """The area of each pixel (rows) in each strip (columns: angles, detectors), for some rows of the image at a time.
 
     Along the detectors a pixel is a trapezoid, the convolution of boxes of widths |cos θ| and |sin θ|. It is centred within
-    half a detector of the one that it is nearest to, reaches no further than the two next to that, and overlaps these by what
-    lies beyond the edge between them.
+    half a detector of the nearest one and reaches no further than that one's neighbours, by what lies beyond their edge.
     """
     import scipy.sparse
 
-    cosine, sine = _cosines(degrees)
-    larger, smaller = torch.maximum(cosine.abs(), sine.abs()), torch.minimum(cosine.abs(), sine.abs()).clamp(min=_LEAST_COSINE)
-    slope = 1 / (2 * larger * smaller)
-    outer, inner = (larger + smaller - 1) / 2, (larger - smaller - 1) / 2
+    larger = np.maximum(abs(cosine), abs(sine))
+    smaller = np.maximum(np.minimum(abs(cosine), abs(sine)), _LEAST_COSINE)
+    outer, inner, slope = (larger + smaller - 1) / 2, (larger - smaller - 1) / 2, 1 / (2 * larger * smaller)
 
-    def beyond(offset: Tensor) -> Tensor:
-        return ((outer + offset).clamp(min=0).square() - (inner + offset).clamp(min=0).square()) * slope
+    def beyond(offset: Floats) -> Floats:
+        return (np.square(np.maximum(outer + offset, 0)) - np.square(np.maximum(inner + offset, 0))) * slope
 
-    across = (torch.arange(width) - width // 2)[:, None] * cosine
-    first = torch.arange(len(degrees), dtype=torch.int32)[:, None] * detectors
-    neighbours = torch.arange(-1, 2, dtype=torch.int32)
+    right = (np.arange(width) - width // 2)[:, None] * cosine
+    first = (np.arange(len(cosine)) * detectors).astype(np.int32)
+    dtype = torch.empty(0).numpy().dtype
     columns, weights, counts = [], [], []
-    for rows in torch.arange(height).split(max(1, _VALUES_AT_ONCE // (width * len(degrees)))):
-        position = across - (rows - height // 2)[:, None, None] * sine
-        nearest = position.round()
-        before, after = beyond(nearest - position), beyond(position - nearest)
-        areas = torch.stack([before, 1 - before - after, after], -1)
-        detector = (nearest.int() + detectors // 2)[..., None] + neighbours
-        used = (areas > _LEAST_WEIGHT) & (detector >= 0) & (detector < detectors)
-        columns.append((detector + first)[used])
-        weights.append(areas[used].to(torch.get_default_dtype()))
-        counts.append(used.sum((-2, -1)).flatten())
-    starts = torch.cat([torch.zeros(1, dtype=torch.int64), torch.cat(counts).cumsum(0)])
-    parts = torch.cat(weights).numpy(), torch.cat(columns).numpy(), starts.int().numpy()
-    return scipy.sparse.csr_array(parts, shape=(height * width, len(degrees) * detectors))
+    for rows in np.array_split(np.arange(height), min(height, 1 + height * right.size // _VALUES_AT_ONCE)):
+        position = right - (rows - height // 2)[:, None, None] * sine
+        rounded = np.rint(position)
+        nearest = rounded.astype(np.int32) + detectors // 2
+        before, after = beyond(rounded - position), beyond(position - rounded)
+        areas, column = (np.empty((*position.shape, 3), kind) for kind in (dtype, np.int32))
+        for k, area in enumerate((before, 1 - before - after, after)):
+            detector = nearest + (k - 1)
+            areas[..., k] = np.where((detector >= 0) & (detector < detectors), area, 0)
+            column[..., k] = detector + first
+        used = areas > _LEAST_WEIGHT
+        columns.append(column[used])
+        weights.append(areas[used])
+        counts.append(np.count_nonzero(used, (-2, -1)).ravel())
+    starts = np.concatenate([[0], np.concatenate(counts).cumsum()]).astype(np.int32)
+    parts = np.concatenate(weights), np.concatenate(columns), starts
+    return scipy.sparse.csr_array(parts, shape=(height * width, len(cosine) * detectors))
 
 
 def _ramp_kernel(length: int) -> Tensor:

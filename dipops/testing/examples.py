@@ -19,6 +19,8 @@ from dipops.operators import (
     LinearOrDifferentiableOperator,
     Mask,
     Normalise,
+    Radon,
+    Warp,
 )
 
 Example = Callable[[tuple[int, int, int], torch.Generator], LinearOrDifferentiableOperator]
@@ -58,6 +60,10 @@ def _normalise(in_shape: tuple[int, int, int], generator: torch.Generator) -> No
     return Normalise(in_shape, mean, std, torch.randperm(in_shape[0], generator=generator).tolist())
 
 
+def _warp(in_shape: tuple[int, int, int], generator: torch.Generator) -> Warp:
+    return Warp(in_shape, 2 * torch.randn(2, *in_shape[1:], generator=generator))
+
+
 EXAMPLES: dict[str, Example] = {
     "Identity": lambda in_shape, generator: Identity(in_shape),
     "Mask": _mask,
@@ -69,4 +75,6 @@ EXAMPLES: dict[str, Example] = {
     "Normalise": _normalise,
     "Activation": lambda in_shape, generator: Activation(in_shape, 0),
     "Activation (one)": lambda in_shape, generator: Activation(in_shape, (0, 1, 1)),
+    "Radon": lambda in_shape, generator: Radon(in_shape, 180 * torch.rand(3, generator=generator)),
+    "Warp": _warp,
 }
