@@ -85,7 +85,11 @@ class Radon(LinearOperator):
         return math.pi / count * self.adjoint(filtered)
 
     def __repr__(self) -> str:
-        return f"Radon({', '.join(map(str, self.in_shape))}, {len(self.angles)} angles)"
+        return f"Radon({', '.join(map(str, self.in_shape))}, {_counted(len(self.angles))})"
+
+
+def _counted(angles: int) -> str:
+    return f"{angles} angle{'s' if angles > 1 else ''}"
 
 
 def _degrees(angles: Sequence[float] | Tensor) -> Tensor:
@@ -109,9 +113,9 @@ def _require_space(height: int, width: int, cosine: Floats, sine: Floats) -> Non
     bytes_per_weight = 2 * (4 + torch.empty(0).element_size())
     needed = bytes_per_weight * height * width * float((1 + abs(cosine) + abs(sine)).sum())
     if needed > _MOST_BYTES:
-        came = f"{needed / 1e9:.1f} GB of weights for {width} x {height} pixels and {len(cosine)} angles"
+        came = f"{needed / 1e9:.1f} GB of weights for {width} x {height} pixels and {_counted(len(cosine))}"
         fewer = int(len(cosine) * _MOST_BYTES / needed)
-        advice = f"take at most {fewer} angles, or a smaller image" if fewer else "take a smaller image"
+        advice = f"take at most {_counted(fewer)}, or a smaller image" if fewer else "take a smaller image"
         raise BadValue(came, f"at most {_MOST_BYTES / 1e9:.0f} GB", advice)
 
 
