@@ -12,7 +12,7 @@ from dipops.operators import rolling_shutter
 from dipops.tune import SURE, tune
 
 # %%
-# The path of the camera, three oscillations of 2 pixels to the right and one of 1 pixel down, is known, as from a gyroscope.
+# The path of the camera, three swings of 2 pixels to the right and left and one of 1 pixel down and up, is known, as from a gyroscope.
 
 x = images.portrait(64)
 time = torch.linspace(0, 2 * torch.pi, 64)
@@ -20,8 +20,8 @@ path = torch.stack([time.sin(), 2 * (3 * time).sin()])
 problem = Problem.simulate(rolling_shutter(x.shape, path), x, 5 / 255)
 
 # %%
-# Some rows of the scene are seen twice and others not at all. The weight of total variation is chosen by Stein's unbiased
-# risk estimate, and the deep image prior stops by itself.
+# The operator shifts each row as the camera did; shifting them back would interpolate twice and keep the noise. The weight of
+# total variation is chosen by Stein's unbiased risk estimate, and the deep image prior stops by a rule of its own.
 
 tuned = tune(problem, TotalVariation, SURE(), weights=(0.001, 0.1), progress=False)
 restored = {"TV": tuned.result.image, "DIP": recipes.restore().solve(problem, progress=False).image}
