@@ -12,7 +12,8 @@ from dipops.operators import rolling_shutter
 from dipops.tune import SURE, tune
 
 # %%
-# The path of the camera, three swings of 2 pixels to the right and left and one of 1 pixel down and up, is known, as from a gyroscope.
+# The path of the camera is known, as from a gyroscope: three swings of 2 pixels to the right and left, one of 1 pixel down
+# and up.
 
 x = images.portrait(64)
 time = torch.linspace(0, 2 * torch.pi, 64)

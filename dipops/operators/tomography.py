@@ -34,13 +34,13 @@ class Radon(LinearOperator):
     integrals with a square pixel matrix", IEEE TMI 1988). Angles, centre and the order of the detectors are those of
     ``skimage.transform.radon(image, theta, circle=False)``; a measurement is its sinogram transposed, one row per angle.
 
-    The weights are stored as a sparse matrix and its transpose, 3.3 MB together per angle at 256 x 256 pixels.
+    The weights are stored as a sparse matrix and its transpose, 2.4 MB together per angle at 256 x 256 pixels.
 
     Args:
         in_shape: (H, W) or (C, H, W); dimensions in front are projected each by itself.
         angles: K angles in degrees, a sequence or a tensor.
-        detectors: D, by default ⌈√2 max(H, W)⌉, scikit-image's number, enough for the whole image at every angle. A smaller
-            number cuts both ends of each projection, a larger one lengthens them.
+        detectors: D, by default ⌈√2 max(H, W)⌉, scikit-image's number, which holds the whole image at every angle, but for the
+            tip of one corner of a square image of even side near 135 degrees. Fewer cut both ends of each projection.
 
     Raises:
         BadType: ``angles`` is no sequence of numbers, or ``detectors`` no integer.
