@@ -11,10 +11,12 @@ from dipops.operators.interface import DifferentiableOperator, LinearOperator, L
 from dipops.operators.matrices import Diagonal, Matrix, RandomMeasurements
 from dipops.operators.resampling import LanczosDownsampler, Resize
 from dipops.operators.sensor import ExpectedClip
+from dipops.operators.tomography import Radon
+from dipops.operators.warp import Warp, rolling_shutter
 
 __all__ = [
     "Activation", "Blur", "Crop", "Diagonal", "DifferentiableOperator", "ExpectedClip", "FeatureMap", "FiniteDifferences",
     "Fourier", "GuidedInput", "Identity", "LanczosDownsampler", "LinearOperator", "LinearOrDifferentiableOperator", "Mask",
-    "Matrix", "Modulus", "Normalise", "Pad", "RandomMeasurements", "Resize", "Shift", "is_identity", "is_mask", "kernels",
-    "measures_pixels", "stack",
+    "Matrix", "Modulus", "Normalise", "Pad", "Radon", "RandomMeasurements", "Resize", "Shift", "Warp", "is_identity",
+    "is_mask", "kernels", "measures_pixels", "rolling_shutter", "stack",
 ]  # fmt: skip

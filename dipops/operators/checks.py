@@ -20,6 +20,14 @@ def image_shape(in_shape: Sequence[int]) -> Shape:
     return shape
 
 
+def image_sides(in_shape: Sequence[int]) -> tuple[int, int]:
+    """Height and width, the last two sides of an image, or BadValue."""
+    shape = image_shape(in_shape)
+    if len(shape) < 2:
+        raise BadValue(f"in_shape = {shape}", "(H, W) or (C, H, W)", "the last two sides are height and width")
+    return shape[-2], shape[-1]
+
+
 def require_batch(x: Tensor, shape: Shape, like: Tensor, name: str, owner: object) -> None:
     """Raise unless ``x`` is a real tensor (N, *shape) with the dtype and device of ``like``."""
     if not isinstance(x, Tensor):

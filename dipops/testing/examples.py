@@ -27,9 +27,11 @@ from dipops.operators import (
     Modulus,
     Normalise,
     Pad,
+    Radon,
     RandomMeasurements,
     Resize,
     Shift,
+    Warp,
 )
 from dipops.operators.columns import ColumnOperator
 
@@ -106,6 +108,10 @@ def _columns(in_shape: tuple[int, int, int], generator: torch.Generator) -> Colu
     return ColumnOperator(aslinearoperator(matrix), in_shape, in_shape, "ColumnOperator")
 
 
+def _warp(in_shape: tuple[int, int, int], generator: torch.Generator) -> Warp:
+    return Warp(in_shape, 2 * torch.randn(2, *in_shape[1:], generator=generator))
+
+
 EXAMPLES: dict[str, Example] = {
     "Identity": lambda in_shape, generator: Identity(in_shape),
     "Mask": _mask,
@@ -130,4 +136,6 @@ EXAMPLES: dict[str, Example] = {
     "ColumnOperator": _columns,
     "Activation": lambda in_shape, generator: Activation(in_shape, 0),
     "Activation (one)": lambda in_shape, generator: Activation(in_shape, (0, 1, 1)),
+    "Radon": lambda in_shape, generator: Radon(in_shape, 180 * torch.rand(3, generator=generator)),
+    "Warp": _warp,
 }
