@@ -11,10 +11,10 @@ from dipops.operators import Diagonal, Matrix, RandomMeasurements
 
 def test_a_matrix_is_itself() -> None:
     dense = np.random.default_rng(0).standard_normal((4, 6))
-    operator = Matrix(dense, (2, 3))
+    operator = Matrix(torch.from_numpy(dense), (2, 3))
     assert operator.out_shape == (4,)
     np.testing.assert_allclose(operator.matrix().numpy(), dense, atol=1e-15)
-    assert Matrix(np.ones((1, 2), dtype=int), (2,)).out_shape == (1,)
+    assert Matrix(np.ones((1, 2), dtype=int), (2,))(torch.ones(1, 2)).item() == 2, "arrays get the default dtype"
 
 
 def test_a_matrix_is_copied() -> None:
@@ -63,7 +63,7 @@ def test_measurements_of_a_photograph_take_no_matrix() -> None:
         (lambda: Matrix(torch.rand(3, 5), (2, 2)), r"a matrix of shape \(3, 5\) for images \(2, 2\); expected \(m, 4\)"),
         (lambda: Matrix(torch.rand(3, 4) * 1j, (2, 2)), "complex64"),
         (lambda: Matrix(torch.full((3, 4), torch.inf), (2, 2)), "NaN or infinite"),
-        (lambda: Matrix("rows", (2, 2)), "a str"),
+        (lambda: Matrix("rows", (2, 2)), "matrix: 'rows'"),
         (lambda: Diagonal((3, 8, 8), torch.rand(7, 8)), r"factors of shape \(7, 8\)"),
         (lambda: RandomMeasurements((2, 2), 5), "m = 5 measurements of 4 values"),
         (lambda: RandomMeasurements((2, 2), 0), "m = 0"),

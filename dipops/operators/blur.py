@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dipops.errors import BadType, BadValue, require_choice, require_integer
+from dipops.errors import BadValue, require_choice, require_integer
 from dipops.operators.banded import BandedPair
+from dipops.operators.checks import image_sides, real_values
 from dipops.operators.geometry import Pad
 from dipops.operators.interface import LinearOperator
 
@@ -28,14 +29,15 @@ class Blur(LinearOperator):
 
     Args:
         in_shape: (H, W), (C, H, W) or more; the last two axes are convolved.
-        kernel: (h, w), real, no larger than the image; see :mod:`dipops.operators.kernels`. It is not normalised.
+        kernel: (h, w), real, no larger than the image; see :mod:`dipops.operators.kernels`. It is copied and not
+            normalised; a tensor keeps its dtype and device.
         boundary: what is beyond the border. "reflect" mirrors the image at its edge and repeats the last pixel, "circular"
             continues it on the other side, "zeros" is black, and "valid" keeps only what no border reaches:
             (H - h + 1, W - w + 1) pixels.
         factor: keeps each ``factor``-th row and column, from the first.
 
     Raises:
-        BadType: the kernel is complex, or a parameter; ``factor`` is no integer.
+        BadType: the kernel is complex, or has a gradient; ``factor`` is no integer.
         BadValue: the kernel is not (h, w), not finite, zero or larger than the image.
     """
 
@@ -43,9 +45,7 @@ class Blur(LinearOperator):
         super().__init__(in_shape)
         require_choice("boundary", boundary, Boundary)
         require_integer("factor", factor, 1, "1 keeps all pixels")
-        if len(self.in_shape) < 2:
-            raise BadValue(f"in_shape = {self.in_shape}", "(H, W) or (C, H, W)", "add an axis: (1, n)")
-        kernel = _kernel(kernel, self.in_shape)
+        kernel = _kernel(kernel, image_sides(in_shape))
         self._like = kernel.new_empty(0)
         self.kernel, self.boundary, self.factor = kernel, boundary, factor
         (top, bottom), (left, right) = ((taps - 1 - taps // 2, taps // 2) for taps in kernel.shape)
@@ -64,26 +64,17 @@ class Blur(LinearOperator):
         return f"Blur({kernel}, {self.boundary}{'' if self.factor == 1 else f', factor={self.factor}'})"
 
 
-def _kernel(kernel: Any, in_shape: Sequence[int]) -> Tensor:
+def _kernel(kernel: Any, sides: Sequence[int]) -> Tensor:
     """The kernel as a floating-point tensor of its own, or an error."""
-    if isinstance(kernel, nn.Parameter) or (isinstance(kernel, Tensor) and kernel.requires_grad):
-        raise BadType("a kernel that is a parameter", "a fixed kernel", "write an operator of your own to fit it")
-    try:
-        kernel = torch.as_tensor(kernel)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise BadType(f"a {type(kernel).__name__} for the kernel", "a tensor (h, w)", "see operators.kernels") from error
-    if kernel.is_complex():
-        raise BadType(f"a kernel of {kernel.dtype}", "real numbers", "use stack(Blur(real), Blur(imaginary))")
+    kernel = real_values(kernel, "kernel")
     if kernel.ndim != 2 or not kernel.numel():
         raise BadValue(f"a kernel of shape {tuple(kernel.shape)}", "one kernel (h, w) for all channels", "pass kernel[0, 0]")
-    if not kernel.isfinite().all():
-        raise BadValue("a kernel with NaN or infinite values", "finite numbers", "look at how it was made")
     if not kernel.any():
         raise BadValue("a kernel of zeros", "a value other than 0", "look at how it was made")
-    if any(taps > side for taps, side in zip(kernel.shape, in_shape[-2:], strict=True)):
-        sizes = f"a kernel of {kernel.shape[1]} x {kernel.shape[0]} for an image of {in_shape[-1]} x {in_shape[-2]} pixels"
+    if any(taps > side for taps, side in zip(kernel.shape, sides, strict=True)):
+        sizes = f"a kernel of {kernel.shape[1]} x {kernel.shape[0]} for an image of {sides[1]} x {sides[0]} pixels"
         raise BadValue(sizes, "a kernel no larger than the image", "crop the kernel, or pad the image")
-    return kernel.to(kernel.dtype if kernel.is_floating_point() else torch.get_default_dtype(), copy=True)
+    return kernel
 
 
 def _product(kernel: Tensor, size: Sequence[int], factor: int) -> "BandedPair | _Direct | _Spectral":

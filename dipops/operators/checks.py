@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from operator import index
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,6 +27,24 @@ def image_sides(in_shape: Sequence[int]) -> tuple[int, int]:
     if len(shape) < 2:
         raise BadValue(f"in_shape = {shape}", "(H, W) or (C, H, W)", "the last two sides are height and width")
     return shape[-2], shape[-1]
+
+
+def real_values(values: Any, name: str) -> Tensor:
+    """A copy of real, finite numbers: floating-point tensors keep their dtype, anything else gets the default one."""
+    if isinstance(values, Tensor) and values.requires_grad:
+        raise BadType(f"{name} with requires_grad", "fixed values", "write an operator of your own to fit them, or detach them")
+    try:
+        tensor = torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise BadType(f"{name}: {safe_repr(values)[:80]}", "a tensor or array of numbers", "use torch.as_tensor") from error
+    if tensor.is_complex():
+        raise BadType(
+            f"{name} of {tensor.dtype}", "real numbers", "stack an operator of the real and one of the imaginary part"
+        )
+    if not tensor.isfinite().all():
+        raise BadValue(f"{name} with NaN or infinite values", "finite numbers", "look at how they were made")
+    keeps = isinstance(values, Tensor) and values.is_floating_point()
+    return tensor.to(tensor.dtype if keeps else torch.get_default_dtype(), copy=True)
 
 
 def require_batch(x: Tensor, shape: Shape, like: Tensor, name: str, owner: object) -> None:

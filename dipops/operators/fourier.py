@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from dipops.errors import BadType, BadValue
+from dipops.operators.checks import image_sides
 from dipops.operators.interface import DifferentiableOperator, LinearOperator
 
 _FEW = 16
@@ -37,10 +38,9 @@ class Fourier(LinearOperator):
 
     def __init__(self, in_shape: Sequence[int], samples: Any = None, coils: Any = None) -> None:
         super().__init__(in_shape)
-        if len(self.in_shape) < 2:
-            raise BadValue(f"in_shape = {self.in_shape}", "(H, W) or (C, H, W)", "add an axis: (1, n)")
-        self.samples = None if samples is None else _samples(samples, self.in_shape[-2:])
-        self.coils = None if coils is None else _coils(coils, self.in_shape[-2:])
+        sides = image_sides(in_shape)
+        self.samples = None if samples is None else _samples(samples, sides)
+        self.coils = None if coils is None else _coils(coils, sides)
         self._like = next((part.new_empty(0) for part in (self.coils, self.samples) if part is not None), self._like)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dipops.errors import BadValue, require_choice, require_integer, require_number, safe_repr
 from dipops.operators.borders import Boundary, extend, fold
-from dipops.operators.checks import image_shape
+from dipops.operators.checks import image_shape, image_sides
 from dipops.operators.interface import LinearOperator
 
 
@@ -26,23 +26,21 @@ class Crop(LinearOperator):
     """
 
     def __init__(self, in_shape: Sequence[int], size: Sequence[int], offset: Sequence[int] | None = None) -> None:
-        super().__init__(_planes(in_shape))
-        height, width = image_shape(size)
-        centred = (self.in_shape[-2] - height) // 2, (self.in_shape[-1] - width) // 2
-        top, left = centred if offset is None else map(index, offset)
-        if min(top, left) < 0 or top + height > self.in_shape[-2] or left + width > self.in_shape[-1]:
+        super().__init__(in_shape)
+        (rows, columns), (height, width) = image_sides(in_shape), image_shape(size)
+        top, left = ((rows - height) // 2, (columns - width) // 2) if offset is None else map(index, offset)
+        if min(top, left) < 0 or top + height > rows or left + width > columns:
             where = "" if offset is None else f" from ({top}, {left})"
-            came = f"{width} x {height} pixels{where} of an image of {self.in_shape[-1]} x {self.in_shape[-2]}"
+            came = f"{width} x {height} pixels{where} of an image of {columns} x {rows}"
             raise BadValue(came, "a rectangle within the image", "choose another size or offset (down, right)")
         self.size, self.offset = (height, width), (top, left)
+        self._around = left, columns - left - width, top, rows - top - height
 
     def forward(self, x: Tensor) -> Tensor:
         return x.narrow(-2, self.offset[0], self.size[0]).narrow(-1, self.offset[1], self.size[1]).clone()
 
     def adjoint(self, y: Tensor) -> Tensor:
-        (top, left), (height, width) = self.offset, self.size
-        below, right = self.in_shape[-2] - top - height, self.in_shape[-1] - left - width
-        return F.pad(y, (left, right, top, below))
+        return F.pad(y, self._around)
 
 
 class Pad(LinearOperator):
@@ -59,15 +57,16 @@ class Pad(LinearOperator):
     """
 
     def __init__(self, in_shape: Sequence[int], padding: int | Sequence[int], boundary: Boundary = "zeros") -> None:
-        super().__init__(_planes(in_shape))
+        super().__init__(in_shape)
+        rows, columns = image_sides(in_shape)
         require_choice("boundary", boundary, Boundary)
         sides = tuple(padding) if isinstance(padding, Sequence) else (padding,) * 4
         if len(sides) != 4:
             raise BadValue(f"padding = {padding}", "one integer, or (top, bottom, left, right)", "name all four sides")
         self.padding = tuple(require_integer("padding", side, 0, "use Crop to make an image smaller") for side in sides)
-        limits = (self.in_shape[-2],) * 2 + (self.in_shape[-1],) * 2
+        limits = rows, rows, columns, columns
         if boundary in ("reflect", "circular") and any(side > limit for side, limit in zip(self.padding, limits, strict=True)):
-            came = f'padding = {padding} by "{boundary}" for an image of {self.in_shape[-1]} x {self.in_shape[-2]} pixels'
+            came = f'padding = {padding} by "{boundary}" for an image of {columns} x {rows} pixels'
             raise BadValue(came, "at most its own size", "pad less, or with zeros")
         self.boundary: Boundary = boundary
 
@@ -95,11 +94,11 @@ class Shift(LinearOperator):
     """
 
     def __init__(self, in_shape: Sequence[int], offset: Sequence[float], boundary: Boundary = "reflect") -> None:
-        super().__init__(_planes(in_shape))
+        super().__init__(in_shape)
+        limits = image_sides(in_shape)
         require_choice("boundary", boundary, Boundary)
         if not isinstance(offset, Sequence) or len(offset) != 2:
             raise BadValue(f"offset = {safe_repr(offset)}", "(down, right) in pixels", "name both")
-        limits = self.in_shape[-2:]
         expected, advice = f"at most the {limits[1]} x {limits[0]} pixels of the image", "shift by less"
         down, right = (
             require_number("offset", step, lambda step, most=limit: abs(step) <= most, expected, advice)
@@ -130,10 +129,3 @@ def _steps(offset: float) -> tuple[int, int, int, float]:
     whole = floor(back) if back < 0 else ceil(back) - 1
     before = max(0, -whole)
     return before, max(0, whole + 1), before + whole, back - whole
-
-
-def _planes(in_shape: Sequence[int]) -> tuple[int, ...]:
-    shape = image_shape(in_shape)
-    if len(shape) < 2:
-        raise BadValue(f"in_shape = {shape}", "(H, W) or (C, H, W)", "add an axis: (1, n)")
-    return shape

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from dipops._tools.seeds import stream
-from dipops.errors import BadType, BadValue, require_integer
-from dipops.operators.checks import image_shape
+from dipops.errors import BadValue, require_integer
+from dipops.operators.checks import image_shape, real_values
 from dipops.operators.interface import LinearOperator
 
 
@@ -17,7 +17,7 @@ class Matrix(LinearOperator):
     """A dense matrix that acts on the flattened image: (N, *in_shape) to (N, m).
 
     Args:
-        matrix: (m, prod(in_shape)), real. It is copied.
+        matrix: (m, prod(in_shape)), real. It is copied; a tensor keeps its dtype and device.
         in_shape: any shape.
 
     Raises:
@@ -26,7 +26,7 @@ class Matrix(LinearOperator):
 
     def __init__(self, matrix: Any, in_shape: Sequence[int]) -> None:
         super().__init__(in_shape)
-        size, matrix = prod(self.in_shape), _real(matrix, "the matrix")
+        size, matrix = prod(self.in_shape), real_values(matrix, "matrix")
         if matrix.ndim != 2 or not len(matrix) or matrix.shape[1] != size:
             came = f"a matrix of shape {tuple(matrix.shape)} for images {self.in_shape}"
             raise BadValue(came, f"(m, {size})", "give one column to each value of the image")
@@ -44,7 +44,8 @@ class Diagonal(LinearOperator):
 
     Args:
         in_shape: any shape.
-        factors: real, of a shape that broadcasts to in_shape, such as (H, W) for all channels. They are copied.
+        factors: real, of a shape that broadcasts to in_shape, such as (H, W) for all channels. They are copied;
+            a tensor keeps its dtype and device.
 
     Raises:
         BadType, BadValue: the factors are no such tensor or array, or not finite.
@@ -52,7 +53,7 @@ class Diagonal(LinearOperator):
 
     def __init__(self, in_shape: Sequence[int], factors: Any) -> None:
         super().__init__(in_shape)
-        factors = _real(factors, "the factors")
+        factors = real_values(factors, "factors")
         try:
             self.factors = factors.expand(self.in_shape).clone()
         except RuntimeError as error:
@@ -118,16 +119,3 @@ def _hartley(x: Tensor) -> Tensor:
     """The real and imaginary parts of the Fourier transform of real rows, the second subtracted: an orthogonal transform."""
     spectrum = torch.fft.fft(x, norm="ortho")
     return spectrum.real - spectrum.imag
-
-
-def _real(values: Any, name: str) -> Tensor:
-    """A copy of real numbers in a floating-point dtype, or an error."""
-    try:
-        tensor = torch.as_tensor(values)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise BadType(f"{name}: a {type(values).__name__}", "a tensor or array of numbers", "use torch.as_tensor") from error
-    if tensor.is_complex():
-        raise BadType(f"{name}: {tensor.dtype}", "real numbers", "use stack of the real and the imaginary part")
-    if not tensor.isfinite().all():
-        raise BadValue(f"{name}: NaN or infinite values", "finite numbers", "look at where they come from")
-    return tensor.to(tensor.dtype if tensor.is_floating_point() else torch.get_default_dtype(), copy=True).detach()
