@@ -146,16 +146,11 @@ def test_the_bundled_photograph() -> None:
         images.portrait(100)
 
 
-def test_crops_masks_and_resizing() -> None:
+def test_crops_and_resizing() -> None:
     x = torch.arange(30.0).view(1, 5, 6)
     assert images.centre_crop(x, (3, 2)).equal(x[:, 1:4, 2:4])
     with pytest.raises(BadValue, match="at least 2 x 6"):
         images.centre_crop(x, (6, 2))
-    mask = images.random_mask(100, 100, 0.3, seed=1)
-    assert mask.equal(images.random_mask(100, 100, 0.3, seed=1))
-    assert 0.27 < float(mask.mean()) < 0.33
-    with pytest.raises(BadValue, match="keep = 0"):
-        images.random_mask(4, 4, 0)
     assert images.resize(torch.rand(3, 8, 6), (4, 3)).shape == (3, 4, 3)
 
 

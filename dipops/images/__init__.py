@@ -1,9 +1,9 @@
-"""Images: files, crops, masks, and the bundled photograph."""
+"""Images: files, crops, and the bundled photograph."""
 
 from dipops.images.noise import noise_level
 from dipops.images.picture import Picture
 from dipops.images.reading import load, read
-from dipops.images.samples import centre_crop, photograph, portrait, random_mask, resize
+from dipops.images.samples import centre_crop, photograph, portrait, resize
 from dipops.images.writing import image_format, save, to_pil
 
 __all__ = [
@@ -14,7 +14,6 @@ __all__ = [
     "noise_level",
     "photograph",
     "portrait",
-    "random_mask",
     "read",
     "resize",
     "save",
