@@ -1,6 +1,7 @@
-"""Images: files, crops, and the bundled photograph."""
+"""Images: files, crops, phantoms, and the bundled photograph."""
 
 from dipops.images.noise import noise_level
+from dipops.images.phantoms import phantom
 from dipops.images.picture import Picture
 from dipops.images.reading import load, read
 from dipops.images.samples import centre_crop, photograph, portrait, resize
@@ -12,6 +13,7 @@ __all__ = [
     "image_format",
     "load",
     "noise_level",
+    "phantom",
     "photograph",
     "portrait",
     "read",
