@@ -1,14 +1,15 @@
 """Maps from images to measurements, their adjoints and derivatives, and the algebra that combines them."""
 
+from dipops.operators.colour import ColourMatrix, Grayscale, Mosaic
 from dipops.operators.differences import FiniteDifferences
 from dipops.operators.elementary import GuidedInput, Identity, Mask, is_identity, is_mask, measures_pixels
 from dipops.operators.features import Activation, FeatureMap, Normalise
 from dipops.operators.interface import DifferentiableOperator, LinearOperator, LinearOrDifferentiableOperator, stack
 from dipops.operators.resampling import LanczosDownsampler
-from dipops.operators.sensor import ExpectedClip
+from dipops.operators.sensor import ExpectedClip, Gamma, Saturation
 
 __all__ = [
-    "Activation", "DifferentiableOperator", "ExpectedClip", "FeatureMap", "FiniteDifferences", "GuidedInput", "Identity",
-    "LanczosDownsampler", "LinearOperator", "LinearOrDifferentiableOperator", "Mask", "Normalise", "is_identity",
-    "is_mask", "measures_pixels", "stack",
+    "Activation", "ColourMatrix", "DifferentiableOperator", "ExpectedClip", "FeatureMap", "FiniteDifferences", "Gamma",
+    "Grayscale", "GuidedInput", "Identity", "LanczosDownsampler", "LinearOperator", "LinearOrDifferentiableOperator", "Mask",
+    "Mosaic", "Normalise", "Saturation", "is_identity", "is_mask", "measures_pixels", "stack",
 ]  # fmt: skip

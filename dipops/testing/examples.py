@@ -11,14 +11,20 @@ from torch import nn
 from dipops._tools.seeds import SeededDraws
 from dipops.operators import (
     Activation,
+    ColourMatrix,
+    ExpectedClip,
     FeatureMap,
     FiniteDifferences,
+    Gamma,
+    Grayscale,
     GuidedInput,
     Identity,
     LanczosDownsampler,
     LinearOrDifferentiableOperator,
     Mask,
+    Mosaic,
     Normalise,
+    Saturation,
 )
 
 Example = Callable[[tuple[int, int, int], torch.Generator], LinearOrDifferentiableOperator]
@@ -69,4 +75,11 @@ EXAMPLES: dict[str, Example] = {
     "Normalise": _normalise,
     "Activation": lambda in_shape, generator: Activation(in_shape, 0),
     "Activation (one)": lambda in_shape, generator: Activation(in_shape, (0, 1, 1)),
+    "Mosaic": lambda in_shape, generator: Mosaic((3, *in_shape[1:])),
+    "ColourMatrix": lambda in_shape, generator: ColourMatrix(in_shape, torch.rand(2, in_shape[0], generator=generator)),
+    "Grayscale": lambda in_shape, generator: Grayscale((3, *in_shape[1:])),
+    "ExpectedClip": lambda in_shape, generator: ExpectedClip(in_shape, 0.2),
+    "Saturation": lambda in_shape, generator: Saturation(in_shape, 0.6),
+    "Saturation (smooth)": lambda in_shape, generator: Saturation(in_shape, 0.6, 0.1),
+    "Gamma": lambda in_shape, generator: Gamma(in_shape),
 }
