@@ -83,5 +83,5 @@ EXAMPLES: dict[str, Example] = {
     "Saturation": lambda in_shape, generator: Saturation(in_shape, 0.6),
     "Saturation (smooth)": lambda in_shape, generator: Saturation(in_shape, 0.6, 0.1),
     "Gamma": lambda in_shape, generator: Gamma(in_shape),
-    "JPEG": lambda in_shape, generator: JPEG(in_shape, 50),
+    "JPEG": lambda in_shape, generator: JPEG(in_shape, 10, 0.5),
 }
