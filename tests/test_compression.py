@@ -219,7 +219,8 @@ def test_compress_gives_8_bits_without_a_derivative() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "quality", "sharpness"), [((1, 9, 5), 10, 0.99), ((3, 2, 11), 95, 0.5), ((3, 8, 8), 1, 0.95)]
+    ("shape", "quality", "sharpness"),
+    [((3, 9, 13), 50, 0.8), ((1, 9, 5), 10, 0.99), ((3, 2, 11), 95, 0.5), ((3, 8, 8), 1, 0.95)],
 )
 def test_the_laws_hold_at_any_quality_and_sharpness(shape: tuple[int, ...], quality: int, sharpness: float) -> None:
     report = check(JPEG(shape, quality, sharpness))

@@ -43,7 +43,7 @@ class JPEG(DifferentiableOperator):
     quantisation tables, and back; colours are not subsampled. Sides that are no multiples of 8 are padded by their last pixels.
     Rounding is r(t) = t - atan2(b sin 2πt, 1 + b cos 2πt) / π, the Fourier series of round(t) with the k-th term damped by b^k.
     It rises strictly, with slopes from (1 - b) / (1 + b) at integers to (1 + b) / (1 - b) at halves. b = 0 is no rounding, and
-    values beyond [0, 1] are not clipped. The derivative magnifies rounding errors by 1 / (1 - b)², so check it in double precision.
+    values beyond [0, 1] are not clipped. The derivative magnifies errors of float32 by 1 / (1 - b)²: check it in float64.
     ``compress`` is the same with hard rounding.
 
     Args:
