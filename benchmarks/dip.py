@@ -31,6 +31,7 @@ from dipops import (
     Mask,
     Problem,
     images,
+    masks,
     metrics,
     plot,
     project,
@@ -253,13 +254,13 @@ def problem_and_recipe(name: str, x: Tensor, settings: Settings) -> tuple[Proble
     if name == "flash":
         dim = x * torch.tensor([1.0, 0.75, 0.5]).view(3, 1, 1) * 0.6
         return Problem.simulate(GuidedInput(x), dim, SIGMA), recipes.flash(settings)
-    masks = {
+    tasks = {
         "text": (_text_mask(size), recipes.inpaint_text),
-        "50% missing": (images.random_mask(size, size, keep=0.5), recipes.inpaint_random),
-        "98% missing": (images.random_mask(size, size, keep=0.02), recipes.inpaint_sparse),
+        "50% missing": (masks.random((size, size), keep=0.5), recipes.inpaint_random),
+        "98% missing": (masks.random((size, size), keep=0.02), recipes.inpaint_sparse),
         "hole": (_hole_mask(size), recipes.inpaint_hole),
     }
-    mask, recipe = masks[name]
+    mask, recipe = tasks[name]
     return Problem.simulate(Mask(mask, 3), x, 0), recipe(settings)
 
 

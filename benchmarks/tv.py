@@ -35,6 +35,7 @@ from dipops import (
     TotalVariation,
     compare,
     images,
+    masks,
     metrics,
     recipes,
     solve,
@@ -82,7 +83,7 @@ def four(settings: dict[str, Any]) -> dict[str, Any]:
     x = images.portrait(settings["size"]).double()
     operators = {
         "denoising": (Identity(x.shape), 0.1, 0.08),
-        "50% missing": (Mask(images.random_mask(*x.shape[1:], keep=0.5), 3), 0.05, 0.03),
+        "50% missing": (Mask(masks.random(x.shape[1:], keep=0.5), 3), 0.05, 0.03),
         "x2": (LanczosDownsampler(x.shape, 2), 0.01, 0.001),
         "motion blur": (MotionBlur(x.shape), 0.01, 0.002),
     }

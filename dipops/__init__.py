@@ -2,7 +2,7 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from dipops import errors, images, interop, metrics, noise, operators, plot, recipes, stopping, testing, tune
+from dipops import errors, images, interop, masks, metrics, noise, operators, plot, recipes, stopping, testing, tune
 from dipops.comparison import compare
 from dipops.methods import ConjugateGradient, Descent, Langevin, PrimalDual, project
 from dipops.methods.prox import prox
@@ -37,6 +37,6 @@ __all__ = [
     "FiniteDifferences", "Gaussian", "GuidedInput", "Hourglass", "Identity", "LanczosDownsampler", "Langevin", "Laplace",
     "LinearOperator", "LinearOrDifferentiableOperator", "Mask", "NoPrior", "Poisson", "PrimalDual", "Prior", "Problem",
     "Result", "Tikhonov", "TotalVariation", "check", "compare", "errors", "estimate", "generators", "images", "inputs",
-    "interop", "metrics", "networks", "noise", "operators", "plot", "project", "prox", "recipes", "solve", "stack", "stopping",
-    "testing", "tune",
+    "interop", "masks", "metrics", "networks", "noise", "operators", "plot", "project", "prox", "recipes", "solve", "stack",
+    "stopping", "testing", "tune",
 ]  # fmt: skip

@@ -14,6 +14,7 @@ from dipops import (
     Tikhonov,
     check,
     images,
+    masks,
     plot,
     solve,
     stack,
@@ -21,7 +22,7 @@ from dipops import (
 
 x = images.portrait(128)
 small = LanczosDownsampler(x.shape, 2)
-dead_pixels = Mask(images.random_mask(64, 64, keep=0.7), channels=3)
+dead_pixels = Mask(masks.random((64, 64), keep=0.7), channels=3)
 camera = dead_pixels @ small
 print(camera)
 print(camera.T)
@@ -30,12 +31,12 @@ print(camera.gram)
 # %%
 # Products, sums and transposes keep every law.
 
-print(check(Mask(images.random_mask(4, 6, keep=0.7), 1) @ LanczosDownsampler((1, 8, 12), 2)))
+print(check(Mask(masks.random((4, 6), keep=0.7), 1) @ LanczosDownsampler((1, 8, 12), 2)))
 
 # %%
 # Two images of one scene, each with its own dead pixels, are one stacked measurement. Two contain more than one.
 
-other = Mask(images.random_mask(64, 64, keep=0.7, seed=1), channels=3) @ small
+other = Mask(masks.random((64, 64), keep=0.7, seed=1), channels=3) @ small
 smooth = Tikhonov(1e-3, FiniteDifferences(x.shape))
 restored = {}
 for name, operator in {"one camera": camera, "both": stack(camera, other)}.items():

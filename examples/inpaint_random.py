@@ -6,10 +6,10 @@ Every second pixel, drawn at random, is missing. This is the experiment of the p
 photograph.
 """
 
-from dipops import Mask, PrimalDual, Problem, TotalVariation, images, plot, recipes, solve
+from dipops import Mask, PrimalDual, Problem, TotalVariation, images, masks, plot, recipes, solve
 
 x = images.portrait(128).mean(0, keepdim=True)
-problem = Problem.simulate(Mask(images.random_mask(128, 128, keep=0.5), channels=1), x, 0)
+problem = Problem.simulate(Mask(masks.random((128, 128), keep=0.5), channels=1), x, 0)
 results = {
     "TV": solve(problem, TotalVariation(1.0), PrimalDual(exact=True), steps=1500, progress=False),
     "DIP": recipes.inpaint_random().solve(problem, steps=400, progress=False),

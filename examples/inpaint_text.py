@@ -2,28 +2,16 @@
 Remove text from an image
 =========================
 
-Letters were printed over a photograph, and their pixels are lost. The mask is made here, with a font that comes with
-matplotlib.
+Letters were printed over a photograph, and their pixels are lost.
 """
 
-import numpy as np
-import torch
-from matplotlib import font_manager
-from PIL import Image, ImageDraw, ImageFont
-
-from dipops import Mask, PrimalDual, Problem, TotalVariation, images, plot, recipes, solve
-
-size = 128
-page = Image.new("L", (size, size), 255)
-font = ImageFont.truetype(font_manager.findfont("DejaVu Sans"), 12)
-for line in range(8):
-    ImageDraw.Draw(page).text((2 - 9 * line, 16 * line), "the deep image prior knows no text " * 2, fill=0, font=font)
-known = torch.from_numpy(np.array(page) > 128).float()
+from dipops import Mask, PrimalDual, Problem, TotalVariation, images, masks, plot, recipes, solve
 
 # %%
 # A mask keeps the known pixels. The light recipe fits those, and returns them unchanged.
 
-x = images.portrait(size)
+x = images.portrait(128)
+known = masks.text((128, 128), "the deep image prior knows no text")
 problem = Problem.simulate(Mask(known, channels=3), x, 0)
 results = {
     "TV": solve(problem, TotalVariation(1.0), PrimalDual(exact=True), steps=1500, progress=False),

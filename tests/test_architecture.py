@@ -15,7 +15,7 @@ FLOORS = {
     "_tools": 1,
     "operators": 2, "metrics": 2,
     "noise": 3,
-    "problem": 4, "images": 4,
+    "problem": 4, "images": 4, "masks": 4,
     "priors": 5, "stopping": 5,
     "methods": 6,
     "testing": 7, "solver": 7,

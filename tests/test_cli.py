@@ -11,7 +11,7 @@ import torch
 import typer
 from safetensors.torch import save_file
 
-from dipops import NoPrior, TotalVariation, images, metrics, solve
+from dipops import NoPrior, TotalVariation, images, masks, metrics, solve
 from dipops.cli import comparing, solving
 from dipops.cli.app import app, main
 from dipops.operators import LanczosDownsampler
@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
     images.save(tmp_path / "truth.png", truth)
     images.save(tmp_path / "noisy.png", truth + 0.1 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(0)))
     images.save(tmp_path / "small.png", LanczosDownsampler((3, 32, 32), 4)(truth[None]))
-    mask = images.random_mask(32, 32, 0.7)
+    mask = masks.random((32, 32), 0.7)
     images.save(tmp_path / "mask.png", mask[None])
     images.save(tmp_path / "holes.png", truth * mask)
     return tmp_path

@@ -37,6 +37,7 @@ from dipops import (
     Tikhonov,
     TotalVariation,
     images,
+    masks,
     metrics,
     prox,
     solve,
@@ -168,7 +169,7 @@ def test_the_conjugate_is_infinite_outside_the_ball() -> None:
 
 OPERATORS = {
     "denoising": (Identity((1, 12, 12)), 0.1),
-    "mask": (Mask(images.random_mask(12, 12, 0.5), channels=1), 0.05),
+    "mask": (Mask(masks.random((12, 12), 0.5), channels=1), 0.05),
     "x2": (LanczosDownsampler((1, 12, 12), 2), 0.02),
     "blur": (MotionBlur((1, 12, 12)), 0.01),
 }
@@ -407,7 +408,7 @@ class Curve(DifferentiableOperator):
 
 NOISY = Problem(Identity((1, 16, 16)), torch.rand(1, 1, 16, 16))
 CURVED = Problem(Curve((1, 16, 16)), torch.rand(1, 1, 16, 16))
-MASKED = Problem(Mask(images.random_mask(16, 16, 0.5), 1), torch.rand(1, 1, 16, 16))
+MASKED = Problem(Mask(masks.random((16, 16), 0.5), 1), torch.rand(1, 1, 16, 16))
 DIP = DeepImagePrior(Hourglass((4,)))
 
 

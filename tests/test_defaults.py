@@ -31,6 +31,7 @@ from dipops import (
     estimate,
     images,
     inputs,
+    masks,
     project,
     prox,
     recipes,
@@ -53,7 +54,7 @@ X = images.portrait(32)[:1, :16, :16]
 COLOURS = images.portrait(32)
 PROBLEM = Problem.simulate(BLUR, X, 0.05)
 TINY = DeepImagePrior(Hourglass((4,)))
-HOLES = Mask(images.random_mask(16, 16, keep=0.5), channels=1)
+HOLES = Mask(masks.random((16, 16), keep=0.5), channels=1)
 ADAM, LINE_SEARCH = Descent(precision="full"), Descent(torch.optim.LBFGS, precision="full")
 
 
@@ -190,7 +191,7 @@ def test_an_operator_in_the_users_default_dtype_works() -> None:
         assert project(problem, torch.zeros_like(problem.y)).dtype == torch.float64
         assert prox(TotalVariation(0.1), x[None], gap=1e-2).dtype == torch.float64
         assert check(Fades((1, 4, 5))).passed
-        assert images.random_mask(16, 16, keep=0.5).equal(HOLES.mask[0])
+        assert masks.random((16, 16), keep=0.5).equal(HOLES.mask[0])
 
 
 def test_another_thread_sees_no_change_of_the_defaults() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dipops import DeepImagePrior, Descent, Hourglass, Identity, Mask, NoPrior, Problem, images, solve
+from dipops import DeepImagePrior, Descent, Hourglass, Identity, Mask, NoPrior, Problem, images, masks, solve
 from dipops._tools.seeds import stream
 from dipops.errors import Diverged
 from dipops.methods.interface import Slowing
@@ -132,7 +132,7 @@ def test_after_five_divergences_in_a_row_the_last_good_state_is_returned() -> No
 def test_a_rise_that_comes_back_at_every_rate_ends_the_solve_and_a_resumed_one(tmp_path: Path) -> None:
     """It is tied to the step, so that lower rates do not help, and good looks before it must not count."""
     prior, file = DeepImagePrior(TINY, perturbation=_rising), tmp_path / "run.pt"
-    problem = Problem.simulate(Mask(images.random_mask(16, 16, keep=0.5), channels=3), images.portrait(32)[:, 8:24, 8:24], 0)
+    problem = Problem.simulate(Mask(masks.random((16, 16), keep=0.5), channels=3), images.portrait(32)[:, 8:24, 8:24], 0)
     first, again = (solve(problem, prior, steps=300, checkpoint=file, progress=False) for _ in range(2))
     assert first.status is again.status is Status.ROLLED_BACK
     assert first.rollbacks == 5

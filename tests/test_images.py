@@ -1,15 +1,20 @@
 """Every file format is read as float32 in [0, 1]; broken files are refused; saving is complete or leaves nothing."""
 
 import os
+from itertools import groupby, pairwise
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
+import skimage.data
 import torch
 from PIL import Image
+from torch import Tensor
 
 from dipops import Identity, Problem, images, metrics
 from dipops.errors import BadFile, BadType, BadValue
+from dipops.images.phantoms import PhantomName
 
 
 @pytest.fixture
@@ -146,16 +151,11 @@ def test_the_bundled_photograph() -> None:
         images.portrait(100)
 
 
-def test_crops_masks_and_resizing() -> None:
+def test_crops_and_resizing() -> None:
     x = torch.arange(30.0).view(1, 5, 6)
     assert images.centre_crop(x, (3, 2)).equal(x[:, 1:4, 2:4])
     with pytest.raises(BadValue, match="at least 2 x 6"):
         images.centre_crop(x, (6, 2))
-    mask = images.random_mask(100, 100, 0.3, seed=1)
-    assert mask.equal(images.random_mask(100, 100, 0.3, seed=1))
-    assert 0.27 < float(mask.mean()) < 0.33
-    with pytest.raises(BadValue, match="keep = 0"):
-        images.random_mask(4, 4, 0)
     assert images.resize(torch.rand(3, 8, 6), (4, 3)).shape == (3, 4, 3)
 
 
@@ -178,3 +178,85 @@ def test_arrays_with_the_channels_last_are_asked_about(tmp_path: Path) -> None:
         with pytest.raises(BadType, match="use torch.as_tensor"):
             images.save(tmp_path / "x.png", array)
     assert not list(tmp_path.iterdir())
+
+
+PHANTOMS: tuple[PhantomName, ...] = get_args(PhantomName)
+
+
+@pytest.mark.parametrize("name", PHANTOMS)
+def test_a_phantom_has_values_in_0_1_at_any_size(name: PhantomName) -> None:
+    for size in (8, 9, 40, 65):
+        x = images.phantom(name, size)
+        assert x.shape == (1, size, size)
+        assert x.dtype == torch.float32
+        assert 0 <= float(x.min()) < float(x.max()) <= 1
+    with torch.device("meta"):
+        assert images.phantom(name, 40).equal(images.phantom(name, 40).cpu())
+    for size in (7, 0, -8):
+        with pytest.raises(BadValue, match=f"size = {size}; expected an integer from 8"):
+            images.phantom(name, size)
+    with pytest.raises(BadType, match="size = 9.5"):
+        images.phantom(name, 9.5)
+
+
+def test_an_unknown_phantom_is_told_the_nearest() -> None:
+    with pytest.raises(BadValue, match='write name="shepp-logan"'):
+        images.phantom("shepp", 64)
+
+
+@pytest.mark.parametrize("name", PHANTOMS)
+def test_a_phantom_is_a_mean_over_its_pixels(name: PhantomName) -> None:
+    """So it is nearer to a large one that is reduced by means than the values at the centres of the pixels are."""
+    small, large = images.phantom(name, 24), images.phantom(name, 24 * 3)
+    if name == "zone-plate":  # its rings depend on the size
+        large = (1 + torch.cos(torch.pi * _squares(24 * 3)[None] / 24 / 9)) / 2
+    means, centres = torch.nn.functional.avg_pool2d(large, 3), large[:, 1::3, 1::3]
+    assert float((means - small).abs().mean()) < float((means - centres).abs().mean()) / 4
+
+
+def test_shepp_logan_is_that_of_scikit_image() -> None:
+    """To 8 bits, away from edges, which have stairs in that of scikit-image."""
+    theirs = torch.from_numpy(skimage.data.shepp_logan_phantom()).float()[None]
+    highest, lowest = (sign * torch.nn.functional.max_pool2d(sign * theirs, 3, 1, 1) for sign in (1, -1))
+    inside = highest == lowest
+    assert float(inside.float().mean()) > 0.95
+    assert float((images.phantom("shepp-logan", 400) - theirs)[inside].abs().max()) < 1 / 255
+
+
+def test_the_bars_narrow_by_the_fourth_root_of_2() -> None:
+    x = images.phantom("bars", 500)[0]
+    for column, first in ((10, 20.0), (260, 20 * 2**-0.25)):  # widths in pixels, from the left edge of either half
+        heights = _runs(x[:, column + 1] > 0.5)[:5]
+        for height, following in pairwise(heights):
+            assert abs(height / following - 2**0.5) < 0.1
+        assert abs(heights[0] - 5 * first) <= 1
+        across = _runs(x[12, column : column + 240] > 0.5)
+        assert len(across) == 4  # three upright bars, and the first of the level ones
+        assert abs(across[3] - 5 * first) <= 1
+        assert all(abs(width - first) <= 1 for width in across[:3])
+
+
+def test_the_star_has_36_waves_around_its_centre() -> None:
+    x = images.phantom("siemens", 400)[0]
+    angles = torch.arange(4096) * 2 * torch.pi / 4096
+    down, right = (200 - 0.5 + 150 * part(angles) for part in (torch.sin, torch.cos))
+    spectrum = torch.fft.rfft(x[down.round().long(), right.round().long()]).abs()
+    assert int(spectrum[1:].argmax()) + 1 == 36
+
+
+def test_the_zone_plate_is_its_formula_where_the_rings_are_wide() -> None:
+    x, squares = images.phantom("zone-plate", 200)[0], _squares(200)
+    expected = (1 + torch.cos(torch.pi * squares / 200)) / 2
+    wide = squares < 20**2  # a tenth of a cycle per pixel: the mean over a pixel takes 1 - sinc(0.1)² of it
+    assert float((x - expected)[wide].abs().max()) < 0.5 * (1 - np.sinc(0.1) ** 2) + 0.001
+
+
+def _squares(size: int) -> Tensor:
+    """The squared distance of each pixel from the centre."""
+    from_centre = torch.arange(size) - (size - 1) / 2
+    return from_centre.square()[:, None] + from_centre.square()
+
+
+def _runs(line: Tensor) -> list[int]:
+    """The lengths of the runs of True."""
+    return [len(list(run)) for value, run in groupby(line.tolist()) if value]

@@ -28,6 +28,7 @@ from dipops import (
     TotalVariation,
     check,
     images,
+    masks,
     metrics,
     project,
     recipes,
@@ -120,7 +121,7 @@ def test_the_gradient_is_finite_and_pulls_back_everywhere(name: str) -> None:
 
 OPERATORS = {
     "Identity": Identity(SHAPE).double(),
-    "Mask": Mask(images.random_mask(12, 12, 0.6), 1).double(),
+    "Mask": Mask(masks.random((12, 12), 0.6), 1).double(),
     "blur": MotionBlur(SHAPE).double(),
 }
 EXACT = {"Poisson": (Poisson(1.0, 0.05), 0.05), "Laplace": (Laplace(0.1), 0.4)}

@@ -23,7 +23,7 @@ import pytest
 import torch
 from distributed import LocalCluster
 
-from dipops import ClippedGaussian, GuidedInput, Identity, Mask, Problem, images, metrics
+from dipops import ClippedGaussian, GuidedInput, Identity, Mask, Problem, images, masks, metrics
 from dipops import classical as comparators
 from dipops.cli import app
 from dipops.errors import BadFile, BadValue
@@ -442,7 +442,7 @@ def test_every_comparator_restores(restore, package: str) -> None:
         x = x.mean(0, keepdim=True)
     holes = restore in (comparators.biharmonic, comparators.convolutional_sparse_coding)
     guided = restore in (comparators.guided_filter, comparators.joint_bilateral_filter)
-    operator = Mask(images.random_mask(64, 64, keep=0.5), len(x)) if holes else GuidedInput(x) if guided else Identity(x.shape)
+    operator = Mask(masks.random((64, 64), keep=0.5), len(x)) if holes else GuidedInput(x) if guided else Identity(x.shape)
     problem = Problem.simulate(operator, x, 0 if holes else ClippedGaussian(0.1))
     before, after = (float(metrics.psnr(image.clamp(0, 1), x[None])) for image in (problem.y, restore(problem)))
     assert after > before + (10 if holes else 2)

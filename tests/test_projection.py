@@ -15,6 +15,7 @@ from dipops import (
     Problem,
     TotalVariation,
     images,
+    masks,
     metrics,
     project,
     recipes,
@@ -86,7 +87,7 @@ def test_every_result_has_its_data_psnr_and_objective() -> None:
 
 PROJECTING = {
     "upscale": (recipes.upscale(2), LanczosDownsampler((3, 40, 44), 2)),
-    "inpaint": (recipes.inpaint_random(), Mask(images.random_mask(40, 44, keep=0.5), channels=3)),
+    "inpaint": (recipes.inpaint_random(), Mask(masks.random((40, 44), keep=0.5), channels=3)),
 }
 
 

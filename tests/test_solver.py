@@ -26,6 +26,7 @@ from dipops import (
     TotalVariation,
     estimate,
     images,
+    masks,
     metrics,
     solve,
     tune,
@@ -96,7 +97,7 @@ def test_a_batch_is_separate_solves() -> None:
     """In float64 a batch of three equals three solves with seeds s, s + 1, s + 2."""
     truth = images.portrait(32).double()
     batch = torch.stack([truth, truth.flip(-1), truth.flip(-2)])
-    operator = Mask(images.random_mask(32, 32, 0.7), channels=3).double()
+    operator = Mask(masks.random((32, 32), 0.7), channels=3).double()
     problem = Problem.simulate(operator, batch, 0.05)
     dip, learning = DeepImagePrior(TINY), DeepImagePrior(TINY, learn_input=True)
     for prior, method in (
@@ -193,7 +194,7 @@ def test_a_solve_without_gradients_around_it_has_the_same_bits(name: str, contex
     prior, method, rule = NO_GRADIENTS[name]
 
     def posed() -> Problem:
-        mask = Mask(images.random_mask(16, 16, 0.7), channels=3)
+        mask = Mask(masks.random((16, 16), 0.7), channels=3)
         return Problem.simulate(mask, images.portrait(32)[:, 8:24, 8:24], 0.1)
 
     run = partial(quiet, prior=prior, method=method, steps=4, callbacks=[rule])

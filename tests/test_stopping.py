@@ -23,6 +23,7 @@ from dipops import (
     Problem,
     TotalVariation,
     images,
+    masks,
     metrics,
     solve,
 )
@@ -155,7 +156,7 @@ def test_held_out_pixels_are_not_fitted() -> None:
 
 
 def test_held_out_pixels_of_a_mask_are_known_ones() -> None:
-    mask = images.random_mask(16, 16, keep=0.5)
+    mask = masks.random((16, 16), keep=0.5)
     given = Problem.simulate(Mask(mask, channels=3), torch.rand(3, 16, 16), 0)
     rule = HeldOut(0.5)
     rule.start(given)

@@ -7,7 +7,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dipops import GuidedInput, Identity, LanczosDownsampler, Mask, PrimalDual, Problem, TotalVariation, images, metrics, solve
+from dipops import (
+    GuidedInput,
+    Identity,
+    LanczosDownsampler,
+    Mask,
+    PrimalDual,
+    Problem,
+    TotalVariation,
+    images,
+    masks,
+    metrics,
+    solve,
+)
 from dipops.errors import BadType, BadValue
 from dipops.tiling import solve_tiles, tiles
 from tests.test_interface import MotionBlur
@@ -25,7 +37,7 @@ def test_the_shares_add_up_to_one(shape: tuple[int, int], size: int, data: st.Da
     torch.testing.assert_close(total, torch.ones_like(total))
 
 
-KNOWN = images.random_mask(96, 96, keep=0.5)
+KNOWN = masks.random((96, 96), keep=0.5)
 OPERATORS = {
     "denoising": (Identity((1, 96, 96)), 0.1, 0.08),
     "flash": (GuidedInput(torch.zeros(1, 96, 96)), 0.1, 0.08),

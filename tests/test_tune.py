@@ -30,6 +30,7 @@ from dipops import (
     TotalVariation,
     compare,
     images,
+    masks,
     metrics,
     plot,
     recipes,
@@ -97,7 +98,7 @@ def test_the_trials_rise_and_bracket_the_choice(problem: Problem) -> None:
 def test_unknown_pixels_do_not_count_in_the_residual() -> None:
     """No weight depends on what the holes hold, for the problem forgets it."""
     x = images.portrait(32)[:1]
-    mask = images.random_mask(32, 32, 0.5)
+    mask = masks.random((32, 32), 0.5)
     noisy = Problem.simulate(Mask(mask, 1), x, 0.1)
     holes = Problem(noisy.operator, noisy.y + (1 - mask), 0.1, truth=x)
     assert float(holes.rms_residual(noisy.truth)) == pytest.approx(0.1, rel=0.03)
@@ -137,7 +138,7 @@ def test_the_corner_of_the_l_curve_is_near_the_oracle_where_the_operator_is_ill_
     assert scores[1] - 1.5 < scores[0] <= scores[1]
 
 
-@pytest.mark.parametrize("operator", [Mask(images.random_mask(16, 16, 0.5), 1), LanczosDownsampler((1, 16, 16), 2)], ids=repr)
+@pytest.mark.parametrize("operator", [Mask(masks.random((16, 16), 0.5), 1), LanczosDownsampler((1, 16, 16), 2)], ids=repr)
 def test_the_limit_keeps_the_measurement_and_is_where_small_weights_lead(operator: LinearOperator) -> None:
     x = images.portrait(32)[:1, 8:24, 8:24]
     clean = Problem.simulate(operator, x, 0)

@@ -21,6 +21,7 @@ from dipops import (
     Tikhonov,
     TotalVariation,
     images,
+    masks,
     metrics,
     project,
     recipes,
@@ -35,7 +36,7 @@ from tests.test_tune import Smear
 
 quiet = partial(solve, progress=False)
 SHAPE = (1, 32, 32)
-MASK = Mask(images.random_mask(32, 32, 0.25), 1)
+MASK = Mask(masks.random((32, 32), 0.25), 1)
 
 
 class ZeroFilled(LinearOperator):
@@ -78,7 +79,7 @@ def test_one_measurement_is_one_problem_however_it_is_written(name: str) -> None
 
 
 def test_rules_choose_and_stop_as_on_the_mask_itself() -> None:
-    mask = Mask(images.random_mask(16, 16, 0.5), 1)
+    mask = Mask(masks.random((16, 16), 0.5), 1)
     weights, stops = [], []
     for operator in (mask, ZeroFilled(mask.mask)):
         problem = Problem.simulate(operator, images.portrait(32)[:1, 8:24, 8:24], 0.1)
@@ -117,16 +118,16 @@ def test_nan_may_stand_where_nothing_was_measured() -> None:
 
 def test_each_member_of_a_batch_has_its_own_mask() -> None:
     x = images.portrait(32)[:1]
-    masks = torch.stack([images.random_mask(32, 32, 0.5, seed=seed).expand(SHAPE) for seed in (0, 1)])
-    batch = Problem.simulate(Identity(SHAPE), torch.stack([x, x.flip(-1)]), 0.05, weights=masks)
+    known = torch.stack([masks.random((32, 32), 0.5, seed=seed).expand(SHAPE) for seed in (0, 1)])
+    batch = Problem.simulate(Identity(SHAPE), torch.stack([x, x.flip(-1)]), 0.05, weights=known)
     together = quiet(batch, TotalVariation(0.03))
     for k in range(2):
-        alone = quiet(Problem(Identity(SHAPE), batch.y[k], 0.05, weights=masks[k]), TotalVariation(0.03))
+        alone = quiet(Problem(Identity(SHAPE), batch.y[k], 0.05, weights=known[k]), TotalVariation(0.03))
         torch.testing.assert_close(together.image[k], alone.image[0], atol=1e-4, rtol=0)
     assert len(batch.repeat(3).weights) == 6
     fitted = HeldOut(0.2).fitted(batch)
     assert fitted.weights is not None
-    assert ((fitted.weights > 0) <= (masks > 0)).all()
+    assert ((fitted.weights > 0) <= (known > 0)).all()
 
 
 def test_a_weight_of_two_is_a_measurement_made_twice() -> None:
@@ -177,7 +178,7 @@ def test_an_ill_conditioned_operator_is_not_projected() -> None:
 
 def test_boolean_weights_are_those_of_zeros_and_ones() -> None:
     x = images.portrait(32)
-    measured = images.random_mask(32, 32, 0.5).expand(3, 32, 32) > 0
+    measured = masks.random((32, 32), 0.5).expand(3, 32, 32) > 0
     given = Problem(Identity(x.shape), x, 0.1, weights=measured).weights
     assert given is not None
     assert given.equal(measured.to(x)[None])

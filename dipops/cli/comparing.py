@@ -7,7 +7,7 @@ from typing import Annotated
 from torch import Tensor
 from typer import Argument, Option
 
-from dipops import images, plot, recipes
+from dipops import images, masks, plot, recipes
 from dipops.cli.operators import load_operators, require_forward
 from dipops.cli.options import LABELS, DipSettings, PriorName, RunOptions, parse_int, torch_device
 from dipops.cli.outputs import Outputs, require_inputs
@@ -110,7 +110,7 @@ def _parse_operator(text: str, x: Tensor, settings: Settings) -> tuple[LinearOrD
     if text == "identity":
         return Identity(x.shape), recipes.denoise(settings)
     if name == "mask":
-        mask = images.random_mask(*x.shape[1:], keep=_parse_float(argument, "mask"))
+        mask = masks.random(x.shape[1:], keep=_parse_float(argument, "mask"))
         return Mask(mask, channels=len(x)), recipes.inpaint_random(settings)
     if name == "lanczos":
         factor = parse_int(argument, "lanczos")

@@ -1,9 +1,10 @@
-"""Images: files, crops, masks, and the bundled photograph."""
+"""Images: files, crops, phantoms, and the bundled photograph."""
 
 from dipops.images.noise import noise_level
+from dipops.images.phantoms import phantom
 from dipops.images.picture import Picture
 from dipops.images.reading import load, read
-from dipops.images.samples import centre_crop, photograph, portrait, random_mask, resize
+from dipops.images.samples import centre_crop, photograph, portrait, resize
 from dipops.images.writing import image_format, save, to_pil
 
 __all__ = [
@@ -12,9 +13,9 @@ __all__ = [
     "image_format",
     "load",
     "noise_level",
+    "phantom",
     "photograph",
     "portrait",
-    "random_mask",
     "read",
     "resize",
     "save",

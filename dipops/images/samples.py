@@ -1,4 +1,4 @@
-"""The bundled photograph, crops, and masks."""
+"""The bundled photograph, and crops."""
 
 from collections.abc import Sequence
 from importlib.resources import as_file, files
@@ -8,7 +8,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from dipops._tools.seeds import stream
 from dipops.errors import BadValue
 from dipops.images.picture import require_image
 from dipops.images.reading import load
@@ -54,14 +53,3 @@ def centre_crop(image: Tensor, size: Sequence[int]) -> Tensor:
         raise BadValue(f"an image of {width} x {height} pixels", f"at least {size[1]} x {size[0]}", "ask for a smaller crop")
     top, left = (height - size[0]) // 2, (width - size[1]) // 2
     return image[..., top : top + size[0], left : left + size[1]]
-
-
-def random_mask(height: int, width: int, keep: float, seed: int = 0) -> Tensor:
-    """A mask (H, W) where each pixel is known, 1, with probability ``keep``, and else 0.
-
-    Raises:
-        BadValue: ``keep`` is not in (0, 1].
-    """
-    if not 0 < keep <= 1:
-        raise BadValue(f"keep = {keep}", "a probability above 0 and at most 1", "0.5 keeps half of the pixels")
-    return (torch.rand(height, width, generator=stream(seed, "mask"), dtype=torch.float32) < keep).float()

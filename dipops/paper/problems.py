@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from dipops import images
+from dipops import images, masks
 from dipops._tools.seeds import stream
 from dipops.noise import ClippedGaussian
 from dipops.operators import GuidedInput, Identity, LanczosDownsampler, Mask
@@ -58,7 +58,7 @@ def halved(name: str, files: Images) -> Problem:
 def sparse(name: str, files: Images) -> Problem:
     """The image with 2% of its pixels known, at random."""
     truth = files["truth"]
-    return Problem.simulate(Mask(images.random_mask(*truth.shape[1:], keep=0.02), len(truth)), truth, 0)
+    return Problem.simulate(Mask(masks.random(truth.shape[1:], keep=0.02), len(truth)), truth, 0)
 
 
 def as_it_is(name: str, files: Images) -> Problem:

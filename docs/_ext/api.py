@@ -18,6 +18,7 @@ _PAGES = {
     "stopping": ("Stopping rules", ("dipops.stopping",)),
     "tune": ("Weights by rule", ("dipops.tune",)),
     "images": ("Images", ("dipops.images",)),
+    "masks": ("Masks", ("dipops.masks",)),
     "metrics": ("Metrics", ("dipops.metrics",)),
     "plot": ("Figures", ("dipops.plot",)),
     "testing": ("Laws", ("dipops.testing", "dipops.testing.strategies")),

@@ -11,6 +11,7 @@ _ROWS = {
     "inpaint_text": (0, -2),
     "inpaint_random": (0, -2),
     "inpaint_hole": (0, -2),
+    "demosaic": (0, -2),
     "jpeg": (0, 1),
     "flash": (1, -2),
     "custom_linear": (0, -2),
