@@ -151,7 +151,9 @@ def draw(records: Records) -> Any:
     """One row for each operator: what is measured, or its back-projection, and what each prior makes of it."""
     truth = images.portrait(SIZE)
     columns = ["measurement", *PRIORS, "ground truth"]
-    figure, axes = plt.subplots(len(SETTINGS), len(columns), figsize=(1.6 * len(columns), 1.75 * len(SETTINGS)), layout="constrained")
+    figure, axes = plt.subplots(
+        len(SETTINGS), len(columns), figsize=(1.6 * len(columns), 1.75 * len(SETTINGS)), layout="constrained"
+    )
     for row, operator in zip(axes, SETTINGS, strict=True):
         shown = {"measurement": seen(problem_of(operator)), "ground truth": truth}
         shown |= {prior: images.load(file_of(operator, prior)) for prior in PRIORS}

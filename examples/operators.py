@@ -10,7 +10,7 @@ import torch
 from dipops import FiniteDifferences, LanczosDownsampler, Mask, images, masks, operators, plot
 from dipops.operators import kernels
 
-x = images.portrait(96)
+x = images.portrait(128)
 shape = x.shape
 
 
@@ -22,15 +22,15 @@ def seen(operator, image=x):
 # %%
 # What happens in front of the sensor: blurs of any kernel, and motion.
 
-rows = torch.arange(96.0)
-waves = torch.stack([3 * torch.sin(rows / 9), 3 * torch.cos(rows / 7)])[:, :, None].expand(2, 96, 96)
+rows = torch.arange(128.0)
+waves = torch.stack([3 * torch.sin(rows / 9), 3 * torch.cos(rows / 7)])[:, :, None].expand(2, 128, 128)
 blurs = {
     "Blur, gaussian(2)": operators.Blur(shape, kernels.gaussian(2)),
     "Blur, motion(15, 30)": operators.Blur(shape, kernels.motion(15, 30)),
     "Blur, disk(4)": operators.Blur(shape, kernels.disk(4)),
     "Warp": operators.Warp(shape, waves),
     "rolling_shutter": operators.rolling_shutter(shape, 8 * torch.sin(rows / 12)),
-    "Diagonal": operators.Diagonal(shape, 1 - masks.holes((96, 96), 3, 14) * torch.linspace(0, 0.9, 96)),
+    "Diagonal": operators.Diagonal(shape, 1 - masks.holes((128, 128), 3, 14) * torch.linspace(0, 0.9, 128)),
 }
 plot.compare({"x": x, **{name: seen(operator) for name, operator in blurs.items()}}, columns=4)
 
@@ -52,14 +52,14 @@ plot.compare({"x": x, **{name: seen(operator) for name, operator in sensors.item
 # What is lost, moved or added.
 
 lost = {
-    "Mask, random": Mask(masks.random((96, 96), 0.5), 3),
-    "Mask, text": Mask(masks.text((96, 96)), 3),
-    "Mask, holes": Mask(masks.holes((96, 96)), 3),
-    "Mask, strokes": Mask(masks.strokes((96, 96)), 3),
+    "Mask, random": Mask(masks.random((128, 128), 0.5), 3),
+    "Mask, text": Mask(masks.text((128, 128)), 3),
+    "Mask, holes": Mask(masks.holes((128, 128)), 3),
+    "Mask, strokes": Mask(masks.strokes((128, 128)), 3),
     "LanczosDownsampler": LanczosDownsampler(shape, 4),
-    "Resize": operators.Resize(shape, (3, 40, 30)),
-    "Crop": operators.Crop(shape, (48, 64)),
-    "Pad": operators.Pad(shape, 24, "reflect"),
+    "Resize": operators.Resize(shape, (3, 50, 40)),
+    "Crop": operators.Crop(shape, (64, 96)),
+    "Pad": operators.Pad(shape, 32, "reflect"),
     "Shift": operators.Shift(shape, (20.5, -30), "circular"),
 }
 plot.compare({"x": x, **{name: seen(operator) for name, operator in lost.items()}}, columns=5)
@@ -68,13 +68,13 @@ plot.compare({"x": x, **{name: seen(operator) for name, operator in lost.items()
 # What a scanner measures. Frequencies are shown by their magnitudes, with the zero frequency in the middle; random measurements
 # are the same for the eye as noise.
 
-phantom = images.phantom("shepp-logan", 96)
+phantom = images.phantom("shepp-logan", 128)
 fourier = operators.Fourier(phantom.shape)
-sampled = operators.Fourier(phantom.shape, masks.radial((96, 96), 20))
+sampled = operators.Fourier(phantom.shape, masks.radial((128, 128), 20))
 views = seen(operators.Radon(phantom.shape, torch.arange(0, 180, 2)), phantom)
 magnitudes = seen(operators.Modulus(fourier.out_shape) @ fourier, phantom)
 half = seen(operators.Modulus(sampled.out_shape) @ sampled, phantom)
-random = seen(operators.RandomMeasurements(phantom.shape, 48 * 96), phantom).view(1, 48, 96)
+random = seen(operators.RandomMeasurements(phantom.shape, 64 * 128), phantom).view(1, 64, 128)
 plot.compare(
     {
         "x": phantom,

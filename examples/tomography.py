@@ -6,10 +6,8 @@ A scanner sees a slice of the body from many sides. Fewer views mean less dose, 
 """
 
 import torch
-from skimage.data import shepp_logan_phantom
-from skimage.transform import resize
 
-from dipops import Problem, TotalVariation, plot, recipes
+from dipops import Problem, TotalVariation, images, plot, recipes
 from dipops.operators import Radon
 from dipops.tune import Discrepancy, tune
 
@@ -17,7 +15,7 @@ from dipops.tune import Discrepancy, tune
 # 30 views, of 91 detectors each, for 64 x 64 pixels: fewer numbers than unknowns. The noise is 1% of the largest of them.
 # A row of the measurement is one view.
 
-x = torch.as_tensor(resize(shepp_logan_phantom(), (64, 64), anti_aliasing=True)).float()[None]
+x = images.phantom("shepp-logan", 64)
 radon = Radon(x.shape, torch.arange(0, 180, 6))
 largest = float(radon(x[None]).max())
 problem = Problem.simulate(radon, x, 0.01 * largest)

@@ -21,8 +21,9 @@ class Lens(LinearOperator):
         height, width = in_shape[-2:]
         down, right = torch.linspace(-1, 1, height)[:, None], torch.linspace(-1, 1, width)
         place = torch.hypot(down, right) / 2**0.5 * (len(widths) - 1)
-        parts = [(Blur(in_shape, kernels.gaussian(sigma)), (1 - (place - k).abs()).clamp(min=0)) for k, sigma in enumerate(widths)]
-        self.parts = torch.nn.ModuleList(Diagonal(in_shape, weight) @ blur for blur, weight in parts)
+        blurs = [Blur(in_shape, kernels.gaussian(width)) for width in widths]
+        shares = [(1 - (place - k).abs()).clamp(min=0) for k in range(len(widths))]
+        self.parts = torch.nn.ModuleList(Diagonal(in_shape, share) @ blur for share, blur in zip(shares, blurs, strict=True))
 
     def forward(self, x):
         return sum(part(x) for part in self.parts)

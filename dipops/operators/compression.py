@@ -49,14 +49,14 @@ class JPEG(DifferentiableOperator):
     Args:
         in_shape: (3, H, W), red, green, blue; or (1, H, W), gray. Values in [0, 1].
         quality: from 1 to 100, as libjpeg and Pillow scale the tables of Annex K.
-        sharpness: b, from 0 and below 1.
+        sharpness: b, from 0 and below 1. The larger it is, the truer the operator, and the harder descent gets past its steps.
 
     Raises:
         BadType: ``quality`` is no integer, or ``sharpness`` no number.
         BadValue: one is out of its range, or the image has another number of channels.
     """
 
-    def __init__(self, in_shape: Sequence[int], quality: int, sharpness: float = 0.9) -> None:
+    def __init__(self, in_shape: Sequence[int], quality: int, sharpness: float = 0.5) -> None:
         super().__init__(in_shape)
         if len(self.in_shape) != 3 or self.in_shape[0] not in (1, 3):
             raise BadValue(f"in_shape = {self.in_shape}", "(3, H, W) or (1, H, W)", "compress other channels one by one")
@@ -111,7 +111,7 @@ class JPEG(DifferentiableOperator):
         return _from_blocks(coefficients @ self.cosines, -(-width // _BLOCK))[..., :height, :width]
 
     def __repr__(self) -> str:
-        sharpness = "" if self.sharpness == 0.9 else f", sharpness={self.sharpness:g}"
+        sharpness = "" if self.sharpness == 0.5 else f", sharpness={self.sharpness:g}"
         return f"JPEG({', '.join(map(str, self.in_shape))}, quality={self.quality}{sharpness})"
 
 
