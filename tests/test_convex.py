@@ -220,6 +220,7 @@ def test_denoising_agrees_with_scikit_image() -> None:
 def test_the_default_stop_is_near_the_minimum_whatever_the_size_of_the_weights(name: str, noise: Noise, size: float) -> None:
     """Within 1e-4 in float64, where the weight of the prior is as large as those of the measurements."""
     unit, weight, least = weighted_problem(name, noise)
+    assert unit.weights is not None
     result = quiet(replace(unit, weights=size * unit.weights), TotalVariation(size * weight))
     assert result.status == Status.CONVERGED
     assert float(result.objective) / size == pytest.approx(least, rel=1e-4)
