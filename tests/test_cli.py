@@ -189,15 +189,30 @@ BAD = {
     "priors": (lambda f: ("compare", f / "truth.png", "--priors", "tv,magic"), "dip, tv, tikhonov, none"),
     "operator": (lambda f: ("compare", f / "truth.png", "--operator", "swirl", "--output", f / "folder.png"), "write mask:0.5"),
     "keep": (lambda f: ("compare", f / "truth.png", "--operator", "mask:x", "--output", f / "folder.png"), "mask = x"),
-    "class": (lambda f: ("check", f"{f / 'op.py'}:Absent"), "no class Absent.*Right"),
+    "class": (lambda f: ("check", f"{f / 'op.py'}:Absent"), "no class Absent.*Right.*make"),
+    "more arguments": (lambda f: ("check", f"{f / 'op.py'}:Scaled"), r"Scaled\(in_shape, factor\).*write def make\(in_shape\)"),
+    "no argument": (lambda f: ("check", f"{f / 'op.py'}:nothing"), r"nothing\(\); expected .* in_shape alone"),
+    "an operator": (lambda f: ("check", f"{f / 'op.py'}:made"), r"made in .*, an operator;.*: return made"),
+    "no operator": (lambda f: ("check", f"{f / 'op.py'}:tuple"), r"tuple\(\(3, 9, 13\)\) is a tuple; .*return one"),
+    "nothing returned": (lambda f: ("check", f"{f / 'op.py'}:forgets"), r"forgets\(\(3, 9, 13\)\) is None"),
+    "blocks": (lambda f: ("check", f"{f / 'op.py'}:Blocks"), r"Blocks\(\(3, 9, 13\)\) raises ValueError.*--shape 3,16,16"),
+    "even": (lambda f: ("check", f"{f / 'op.py'}:Even"), r"Even\(\(3, 9, 13\)\) raises ValueError.*--shape 3,10,14"),
+    "one channel": (lambda f: ("check", f"{f / 'op.py'}:OneChannel"), r"OneChannel.forward raises .*--shape 1,16,16"),
+    "plane": (lambda f: ("check", f"{f / 'op.py'}:plane"), r"plane\(.* raises .*--shape 16,16"),
+    "vector": (lambda f: ("check", f"{f / 'op.py'}:Vector"), r"Vector\(.* raises .*--shape 64"),
+    "compared function": (
+        lambda f: ("compare", f / "truth.png", "--operator", f"{f / 'op.py'}:Scaled", "--output", f / "folder.png"),
+        r"write def make\(in_shape\)",
+    ),
     "file": (lambda f: ("check", f"{f / 'absent.py'}:Right"), "no file at"),
-    "no colon": (lambda f: ("check", f / "op.py"), "FILE.py:Class"),
+    "no colon": (lambda f: ("check", f / "op.py"), "FILE.py:NAME"),
     "shape": (lambda f: ("check", f"{f / 'op.py'}:Right", "--shape", "3,a"), "shape = a"),
 }
 if not torch.cuda.is_available():
     BAD["cuda"] = (lambda f: ("denoise", f / "noisy.png", f / "out.png", "--device", "cuda"), "use --device auto or cpu")
 
 OPERATOR = """
+import torch
 from dipops import LinearOperator
 
 class Right(LinearOperator):
@@ -216,6 +231,50 @@ class Fails(Right):
 class Wrong(Right):
     def adjoint(self, y):
         return 4 * y
+
+class Scaled(Right):
+    def __init__(self, in_shape, factor):
+        super().__init__(in_shape)
+        self.factor = factor
+
+    def forward(self, x):
+        return self.factor * x
+
+def make(in_shape):
+    return Scaled(in_shape, 3)
+
+def nothing():
+    return made
+
+made = make((3, 9, 13))
+tuple = tuple
+
+def forgets(in_shape):
+    make(in_shape)
+
+class Blocks(Right):
+    SIDE = 8
+
+    def __init__(self, in_shape):
+        super().__init__(in_shape)
+        if any(side % self.SIDE for side in in_shape[-2:]):
+            raise ValueError("sides")
+
+class Even(Blocks):
+    SIDE = 2
+
+class OneChannel(Right):
+    def forward(self, x):
+        return torch.nn.functional.conv2d(x, x.new_ones(1, 1, 3, 3))
+
+def plane(in_shape):
+    height, width = in_shape
+    return Right(in_shape)
+
+class Vector(Right):
+    def __init__(self, in_shape):
+        (self.size,) = in_shape
+        super().__init__(in_shape)
 """
 
 
@@ -244,6 +303,9 @@ def test_check_tests_a_users_operator(tmp_path: Path, capsys: pytest.CaptureFixt
     assert capsys.readouterr().out.count("all 15 laws hold") == 2
     (tmp_path / "copy.py").write_text(OPERATOR)
     assert run("check", f"{tmp_path / 'copy.py'}:Right") == 0
+    capsys.readouterr()
+    assert run("check", f"{tmp_path / 'op.py'}:make", "--shape", "64") == 0
+    assert "Scaled(64)" in capsys.readouterr().out
     assert run("check", f"{tmp_path / 'op.py'}:Fails") == 1
     assert "✗ forward fails on a zero image: RuntimeError" in capsys.readouterr().out
     assert run("check", f"{tmp_path / 'op.py'}:Wrong") == 1
@@ -277,7 +339,7 @@ def test_the_demo_writes_images_and_a_record(
         ("identity", 25, ["none", "Tikhonov", "TV", "DIP"]),
         ("mask:0.5", 0, ["TV", "DIP"]),
         pytest.param("lanczos:4", 0, ["none", "Tikhonov", "TV", "DIP"], marks=pytest.mark.slow),
-        ("op.py:Right", 0, ["DIP", "Tikhonov"]),
+        ("op.py:make", 0, ["DIP", "Tikhonov"]),
         pytest.param("op.py:Right", 10, ["none", "Tikhonov", "TV", "DIP"], marks=pytest.mark.slow),
     ],
 )

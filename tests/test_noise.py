@@ -42,7 +42,7 @@ from dipops.stopping import Discrepancy
 from dipops.tune import SURE, tune
 from dipops.tune import Discrepancy as DiscrepancyWeight
 from tests import reference
-from tests.test_interface import MotionBlur
+from tests.test_interface import MotionBlur, QuickMotionBlur
 
 quiet = partial(solve, progress=False)
 NOISES: dict[str, Noise] = {
@@ -122,7 +122,7 @@ def test_the_gradient_is_finite_and_pulls_back_everywhere(name: str) -> None:
 OPERATORS = {
     "Identity": Identity(SHAPE).double(),
     "Mask": Mask(masks.random((12, 12), 0.6), 1).double(),
-    "blur": MotionBlur(SHAPE).double(),
+    "blur": QuickMotionBlur(SHAPE).double(),
 }
 EXACT = {"Poisson": (Poisson(1.0, 0.05), 0.05), "Laplace": (Laplace(0.1), 0.4)}
 

@@ -128,6 +128,9 @@ class Smear(LinearOperator):
         rows = F.conv2d(x, self.row, groups=len(self.row), padding=(0, 4))
         return F.conv2d(rows, self.row.mT, groups=len(self.row), padding=(4, 0))
 
+    def adjoint(self, y: torch.Tensor) -> torch.Tensor:
+        return self.forward(y)  # its kernels are symmetric
+
 
 def test_the_corner_of_the_l_curve_is_near_the_oracle_where_the_operator_is_ill_posed() -> None:
     x = images.portrait(64)[:1]

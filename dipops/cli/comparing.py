@@ -8,7 +8,7 @@ from torch import Tensor
 from typer import Argument, Option
 
 from dipops import images, masks, plot, recipes
-from dipops.cli.operators import load_operators, require_forward
+from dipops.cli.operators import load_make, require_forward
 from dipops.cli.options import LABELS, DipSettings, PriorName, RunOptions, parse_int, torch_device
 from dipops.cli.outputs import Outputs, require_inputs
 from dipops.cli.records import result_record
@@ -31,7 +31,7 @@ DEMO_SIZE = 256
 def compare(
     photo: Annotated[Path, Argument(help="Ground truth; the measurement is simulated from it.", callback=require_inputs)],
     *,
-    operator: Annotated[str, Option(help="identity, mask:KEEP, lanczos:FACTOR, or FILE.py:Class.")] = "identity",
+    operator: Annotated[str, Option(help="identity, mask:KEEP, lanczos:FACTOR, or FILE.py:NAME.")] = "identity",
     sigma: Annotated[float, Option(min=0, max=255, help="Standard deviation of the noise; pixels are 0 to 255.")] = DEMO_SIGMA,
     priors: Annotated[str, Option(help="Any of none, tikhonov, tv, dip, with commas.")] = "none,tikhonov,tv,dip",
     output: Annotated[Path, Option(help="Folder for table, figure, images and record.")] = Path("comparison"),
@@ -116,10 +116,10 @@ def _parse_operator(text: str, x: Tensor, settings: Settings) -> tuple[LinearOrD
         factor = parse_int(argument, "lanczos")
         return LanczosDownsampler(x.shape, factor), recipes.upscale(factor, settings)
     if name.endswith(".py"):
-        (operator,) = load_operators(text, [tuple(x.shape)])
+        operator = load_make(text)(tuple(x.shape))
         require_forward(operator)
         return operator, recipes.restore(settings)
-    raise BadValue(f"operator {text!r}", "identity, mask:KEEP, lanczos:FACTOR or FILE.py:Class", "write mask:0.5, say")
+    raise BadValue(f"operator {text!r}", "identity, mask:KEEP, lanczos:FACTOR or FILE.py:NAME", "write mask:0.5, say")
 
 
 def _parse_float(text: str, name: str) -> float:

@@ -128,13 +128,18 @@ def _name(operator: LinearOrDifferentiableOperator) -> tuple[str, tuple[Verdict,
 
 
 def _verdicts(operator: LinearOrDifferentiableOperator, laws: Sequence[Law], to: torch.dtype) -> Iterator[Verdict]:
+    found: dict[str, dict[str, Any]] = {}
     for law in laws:
         copy = probes.copied(operator).requires_grad_(False)
-        yield (verdict := _judge(law, copy if law in (movable, purity) else copy.to(to)))
+        if law not in (movable, purity):
+            probes.tell(copy.to(to), found)
+        yield (verdict := _judge(law, copy))
         if verdict.ends:
             return
         if law is movable:  # on a copy: tracing would hide from purity what the first call changes
             _ = probes.copied(operator).out_shape
+        if law is autograd:
+            found = probes.found(copy)
 
 
 def _judge(law: Law, operator: LinearOrDifferentiableOperator) -> Verdict:

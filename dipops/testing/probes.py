@@ -17,7 +17,7 @@ _MOVED_PIXELS = 1000
 _ALL_COLUMNS = 4096
 _COLUMNS = 64
 _COLUMNS_AT_ONCE = 256
-FOUND = ("_out_shape", "_reason", "_adjoint_reason")
+_FOUND = ("_out_shape", "_reason", "_adjoint_reason")
 _WITHOUT_STATE = (FunctionType, MethodType, BuiltinFunctionType, ModuleType, type, torch.Generator)
 
 
@@ -139,9 +139,22 @@ def state(operator: nn.Module) -> dict[str, Any]:
     stored: dict[str, Any] = {}
     for path, module in operator.named_modules():
         tensors = {**module._parameters, **module._buffers}
-        values = {name: value for name, value in (tensors | _plain_attributes(module)).items() if name not in FOUND}
+        values = {name: value for name, value in (tensors | _plain_attributes(module)).items() if name not in _FOUND}
         stored |= {f"{path}.{name}".lstrip("."): copied(value) for name, value in values.items()}
     return stored
+
+
+def found(operator: nn.Module) -> dict[str, dict[str, Any]]:
+    """What an operator and its parts found out about themselves, by their paths."""
+    return {
+        path: {name: value for name, value in vars(part).items() if name in _FOUND} for path, part in operator.named_modules()
+    }
+
+
+def tell(operator: nn.Module, found: dict[str, dict[str, Any]]) -> None:
+    """Let a copy of an operator know what another copy found, which spares it the time."""
+    for path, part in operator.named_modules():
+        vars(part).update(found.get(path, {}))
 
 
 def same(a: Any, b: Any) -> bool:

@@ -36,7 +36,8 @@ def firm_nonexpansiveness(prior: ProximalPrior, x: Tensor, y: Tensor) -> float:
     Bauschke and Combettes, "Convex Analysis and Monotone Operator Theory in Hilbert Spaces", proposition 12.28.
     """
     with warnings.catch_warnings(action="ignore"):  # all steps are made where they do not reach the gap
-        moved = prox(prior, x, gap=_GAP) - prox(prior, y, gap=_GAP)
+        proxes = prox(prior, torch.cat([x, y]), gap=_GAP)
+    moved = proxes[: len(x)] - proxes[len(x) :]
     excess = (moved * moved - moved * (x - y)).flatten(1).sum(1)
     return float((excess / power(x - y)).clamp(min=0).max())
 
