@@ -6,6 +6,7 @@ Every task applies one operator of each package to one image of one channel, in 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,7 @@ def pylops_of(operator: Any, x: Tensor) -> Candidate:
 
 
 def blur(size: int, threads: int, kernel: Tensor) -> dict[str, Candidate]:
-    import deepinv
+    physics_of = import_module("deepinv").physics
     from pylops.signalprocessing import Convolve2D
     from scipy.ndimage import convolve
     from scipy.signal import fftconvolve
@@ -69,8 +70,8 @@ def blur(size: int, threads: int, kernel: Tensor) -> dict[str, Candidate]:
     x = image(size)
     centre = tuple(side // 2 for side in kernel.shape)
     taps, plane = kernel.numpy(), x[0, 0].numpy()
-    direct = deepinv.physics.Blur(kernel[None, None], padding="valid")
-    spectral = deepinv.physics.BlurFFT((1, size, size), kernel[None, None])
+    direct = physics_of.Blur(kernel[None, None], padding="valid")
+    spectral = physics_of.BlurFFT((1, size, size), kernel[None, None])
     pylops = Convolve2D((size, size), taps, offset=centre, dtype="float32")
     candidates = {
         "dipops": ours(Blur((1, size, size), kernel), x),
@@ -101,30 +102,30 @@ def motion_blur(size: int, threads: int) -> dict[str, Candidate]:
 
 
 def radon(size: int, threads: int) -> dict[str, Candidate]:
-    import deepinv
-    from skimage.transform import iradon
-    from skimage.transform import radon as skimage_radon
+    physics_of = import_module("deepinv").physics
+    transform: Any = import_module("skimage.transform")
 
     x, angles = image(size), np.linspace(0, 180, VIEWS[size], endpoint=False)
     operator = Radon((1, size, size), angles.tolist())
-    physics = deepinv.physics.Tomography(torch.from_numpy(angles).float(), size, circle=False, normalize=False)
+    physics = physics_of.Tomography(torch.from_numpy(angles).float(), size, circle=False, normalize=False)
     plane = x[0, 0].numpy()
-    sinogram = skimage_radon(plane, angles, circle=False)
-    back = partial(iradon, theta=angles, filter_name=None, circle=False, output_size=size)
+    sinogram = transform.radon(plane, angles, circle=False)
+    back = partial(transform.iradon, theta=angles, filter_name=None, circle=False, output_size=size)
     return {
         "dipops": ours(operator, x),
         "deepinv Tomography": in_torch(physics.A, physics.A_adjoint, x),
-        "scikit-image radon": Candidate(partial(skimage_radon, plane, angles, circle=False), partial(back, sinogram)),
+        "scikit-image radon": Candidate(partial(transform.radon, plane, angles, circle=False), partial(back, sinogram)),
     }
 
 
 def fourier(size: int, threads: int) -> dict[str, Candidate]:
-    import deepinv
+    physics_of = import_module("deepinv").physics
     from pylops.signalprocessing import FFT2D
-    from scipy import fft
+
+    fft: Any = import_module("scipy.fft")
 
     x, samples = image(size), masks.radial((size, size), size // 8)
-    physics = deepinv.physics.MRI(torch.fft.fftshift(samples), (1, size, size))
+    physics = physics_of.MRI(torch.fft.fftshift(samples), (1, size, size))
     pair = torch.cat([x, torch.zeros_like(x)], 1)
     plane, sampled = x[0, 0].numpy(), samples.numpy()
     pylops = FFT2D((size, size), norm="ortho", engine="scipy", dtype="complex64", workers=threads)
@@ -144,11 +145,11 @@ def fourier(size: int, threads: int) -> dict[str, Candidate]:
 
 
 def lanczos(size: int, threads: int) -> dict[str, Candidate]:
-    import deepinv
+    physics_of = import_module("deepinv").physics
     from skimage.transform import resize
 
     x = image(size)
-    physics = deepinv.physics.Downsampling((1, size, size), filter="bicubic", factor=4)
+    physics = physics_of.Downsampling((1, size, size), filter="bicubic", factor=4)
     plane = x[0, 0].numpy()
     picture = Image.fromarray(plane)
     small = (size // 4, size // 4)
@@ -161,11 +162,11 @@ def lanczos(size: int, threads: int) -> dict[str, Candidate]:
 
 
 def mask(size: int, threads: int) -> dict[str, Candidate]:
-    import deepinv
+    physics_of = import_module("deepinv").physics
     from pylops import Restriction
 
     x, known = image(size), masks.random((size, size), 0.5)
-    physics = deepinv.physics.Inpainting((1, size, size), mask=known[None])
+    physics = physics_of.Inpainting((1, size, size), mask=known[None])
     places = np.flatnonzero(known.numpy())
     factors = known.numpy()
     return {

@@ -226,7 +226,11 @@ def test_compress_gives_8_bits_without_a_derivative() -> None:
 def test_the_laws_hold_at_any_quality_and_sharpness(shape: tuple[int, ...], quality: int, sharpness: float) -> None:
     report = check(JPEG(shape, quality, sharpness))
     assert report.passed
-    assert report.operator == f"JPEG({', '.join(map(str, shape))}, quality={quality}, sharpness={sharpness})"
+
+
+def test_a_jpeg_shows_what_it_was_made_with() -> None:
+    assert repr(JPEG((3, 9, 13), 50)) == "JPEG(3, 9, 13, quality=50)"
+    assert repr(JPEG((1, 9, 5), 10, 0.9)) == "JPEG(1, 9, 5, quality=10, sharpness=0.9)"
 
 
 @pytest.mark.parametrize(
