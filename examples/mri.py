@@ -16,11 +16,11 @@ from dipops.tune import SURE, tune
 # Samples lie on lines through the zero frequency. ``masks.radial`` has it in the first place, as ``torch.fft`` has;
 # ``fftshift`` moves it to the middle for a look.
 
-x = images.phantom("shepp-logan", 96)
-samples = masks.radial((96, 96), spokes=25)
+x = images.phantom("shepp-logan", 64)
+samples = masks.radial((64, 64), spokes=16)
 scanner = Fourier(x.shape, samples)
-print(f"{float(samples.mean()):.0%} of the samples")
 problem = Problem.simulate(scanner, x, 0.02)
+plot.compare({f"{float(samples.mean()):.0%} of the samples": torch.fft.fftshift(samples)[None]})
 
 # %%
 # The adjoint fills the missing samples with zeros. Total variation has its weight from SURE, which knows the noise and not the
@@ -31,4 +31,4 @@ results = {
     "TV": tune(problem, TotalVariation, SURE(), progress=False).result.image,
     "DIP": recipes.restore().solve(problem, progress=False).image,
 }
-plot.compare({"samples": torch.fft.fftshift(samples)[None], **results, "ground truth": x}, truth=x)
+plot.compare({**results, "ground truth": x}, truth=x)

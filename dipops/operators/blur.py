@@ -14,7 +14,7 @@ from dipops.operators.geometry import Pad
 from dipops.operators.interface import LinearOperator
 
 Boundary = Literal["reflect", "circular", "zeros", "valid"]
-_DIRECT = 25
+_DIRECT = 16
 _RANK_ONE = 1e-7
 
 
@@ -25,7 +25,7 @@ class Blur(LinearOperator):
     "circular" and "zeros" the operator equals ``scipy.ndimage.convolve`` with the modes "reflect", "wrap" and "constant".
 
     A kernel of rank one, such as a Gaussian, acts along the rows and along the columns. Any other one is summed directly
-    where it has at most 25 pixels, and multiplied in Fourier space where it has more.
+    where it has at most 16 pixels, and multiplied in Fourier space where it has more.
 
     Args:
         in_shape: (H, W), (C, H, W) or more; the last two axes are convolved.

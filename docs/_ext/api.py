@@ -12,7 +12,8 @@ import dipops
 _PAGES = {
     "solve": ("Problems, methods and solve", ("dipops", "dipops.methods", "dipops.solver")),
     "noise": ("Noise", ("dipops.noise",)),
-    "operators": ("Operators", ("dipops.operators", "dipops.operators.networks")),
+    "operators": ("Operators", ("dipops.operators", "dipops.operators.kernels", "dipops.operators.networks")),
+    "interop": ("SciPy, PyLops and deepinv", ("dipops.interop",)),
     "priors": ("Priors", ("dipops.priors", "dipops.priors.generators", "dipops.priors.inputs")),
     "recipes": ("Recipes", ("dipops.recipes",)),
     "stopping": ("Stopping rules", ("dipops.stopping",)),
@@ -58,7 +59,7 @@ def write(folder):
 def _public(module):
     """The names that a module exports, or else the classes and functions that it defines."""
     if hasattr(module, "__all__"):
-        return sorted(module.__all__)
+        return sorted(name for name in module.__all__ if not inspect.ismodule(getattr(module, name)))
     return [
         name
         for name, thing in vars(module).items()
