@@ -75,10 +75,11 @@ def blur(size: int, threads: int, kernel: Tensor) -> dict[str, Candidate]:
     pylops = Convolve2D((size, size), taps, offset=centre, dtype="float32")
     candidates = {
         "dipops": ours(Blur((1, size, size), kernel), x),
-        "deepinv Blur": in_torch(direct.A, direct.A_adjoint, x),
-        "deepinv BlurFFT": in_torch(spectral.A, spectral.A_adjoint, x),
-        "PyLops Convolve2D": pylops_of(pylops, x),
-        "SciPy fftconvolve": Candidate(lambda: fftconvolve(plane, taps, "same")),
+        "dipops, circular": ours(Blur((1, size, size), kernel, "circular"), x),
+        "deepinv Blur, valid": in_torch(direct.A, direct.A_adjoint, x),
+        "deepinv BlurFFT, circular": in_torch(spectral.A, spectral.A_adjoint, x),
+        "PyLops Convolve2D, zeros": pylops_of(pylops, x),
+        "SciPy fftconvolve, zeros": Candidate(lambda: fftconvolve(plane, taps, "same")),
     }
     if size <= 256:
         candidates["SciPy ndimage.convolve"] = Candidate(lambda: convolve(plane, taps))

@@ -5,14 +5,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-_ROWS = 16
+_SIDE = 64
 
 
 class Banded(nn.Module):
     """A matrix (m, n) with few entries in each row and column, near one diagonal, that acts along an axis of a tensor.
 
-    Sixteen of its rows at a time, or of its columns where those are fewer, form a dense block, which multiplies a slice of
-    the tensor. Nothing is padded or copied. The transposed matrix is stored in blocks of its own.
+    Sixty-four of its rows at a time, or where it has more columns the rows of 64 columns, form a dense block, which multiplies
+    a slice of the tensor. Nothing is padded or copied. The transposed matrix is stored in blocks of its own.
 
     Args:
         matrix: (m, n), dense.
@@ -21,9 +21,9 @@ class Banded(nn.Module):
     def __init__(self, matrix: Tensor) -> None:
         super().__init__()
         height, width = matrix.shape
-        least = min(height, width)
-        self._matrix = _Blocks(matrix, _ROWS * height // least)
-        self._transpose = _Blocks(matrix.T, _ROWS * width // least)
+        most = max(height, width)
+        self._matrix = _Blocks(matrix, max(1, _SIDE * height // most))
+        self._transpose = _Blocks(matrix.T, max(1, _SIDE * width // most))
 
     def forward(self, x: Tensor, axis: int) -> Tensor:
         """The product along ``axis``, -1 or -2, of length n: it becomes m."""

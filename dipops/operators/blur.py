@@ -25,7 +25,7 @@ class Blur(LinearOperator):
     "circular" and "zeros" the operator equals ``scipy.ndimage.convolve`` with the modes "reflect", "wrap" and "constant".
 
     A kernel of rank one, such as a Gaussian, acts along the rows and along the columns. Any other one is summed directly
-    where it has at most 16 pixels, and multiplied in Fourier space where it has more.
+    where it has at most 16 pixels, and multiplied in Fourier space where it has more; so is any larger one with "circular".
 
     Args:
         in_shape: (H, W), (C, H, W) or more; the last two axes are convolved.
@@ -48,16 +48,20 @@ class Blur(LinearOperator):
         kernel = _kernel(kernel, image_sides(in_shape))
         self._like = kernel.new_empty(0)
         self.kernel, self.boundary, self.factor = kernel, boundary, factor
+        if boundary == "circular" and kernel.numel() > _DIRECT:
+            self._pad, self._product = None, _on_torus(kernel, self.in_shape[-2:], factor)
+            return
         (top, bottom), (left, right) = ((taps - 1 - taps // 2, taps // 2) for taps in kernel.shape)
         border = (0, 0, 0, 0) if boundary == "valid" else (top, bottom, left, right)
         self._pad = Pad(self.in_shape, border, "zeros" if boundary == "valid" else boundary).to(self._like)
         self._product = _product(kernel, self._pad.out_shape[-2:], factor)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._product(self._pad.forward(x))
+        return self._product(x if self._pad is None else self._pad.forward(x))
 
     def adjoint(self, y: Tensor) -> Tensor:
-        return self._pad.adjoint(self._product.transposed(y))
+        padded = self._product.transposed(y)
+        return padded if self._pad is None else self._pad.adjoint(padded)
 
     def __repr__(self) -> str:
         kernel = f"{self.kernel.shape[1]} x {self.kernel.shape[0]}"
@@ -83,7 +87,7 @@ def _product(kernel: Tensor, size: Sequence[int], factor: int) -> "BandedPair | 
     if min(kernel.shape) == 1 or weights[1] <= _RANK_ONE * weights[0]:
         lines = (left[:, 0] * weights[0].sqrt()).to(kernel), (right[0] * weights[0].sqrt()).to(kernel)
         return BandedPair(*(_line(taps, side, factor) for taps, side in zip(lines, size, strict=True)))
-    return (_Direct if kernel.numel() <= _DIRECT else _Spectral)(kernel, size, factor)
+    return _Direct(kernel, size, factor) if kernel.numel() <= _DIRECT else _within(kernel, size, factor)
 
 
 def _line(taps: Tensor, size: int, factor: int) -> Tensor:
@@ -120,21 +124,34 @@ def _convolved(x: Tensor, kernel: Tensor, factor: int) -> Tensor:
     return out.reshape(*x.shape[:-2], *out.shape[-2:])
 
 
+def _on_torus(kernel: Tensor, size: Sequence[int], factor: int) -> "_Spectral":
+    """The convolution of an image that continues on its other side."""
+    height, width = kernel.shape
+    wide = F.pad(kernel, (0, size[1] - width, 0, size[0] - height))
+    return _Spectral(wide.roll((-(height // 2), -(width // 2)), (0, 1)), size, (0, 0), factor)
+
+
+def _within(kernel: Tensor, size: Sequence[int], factor: int) -> "_Spectral":
+    """The convolution of an image without its border, from that of a larger torus."""
+    from scipy.fft import next_fast_len
+
+    (height, width), (rows, columns) = kernel.shape, (next_fast_len(side, real=True) or side for side in size)
+    wide = F.pad(kernel, (0, columns - width, 0, rows - height))
+    return _Spectral(wide, size, (height - 1, width - 1), factor)
+
+
 class _Spectral(nn.Module):
-    """A large kernel: a product with its spectrum, which wraps around only where the border is cut off."""
+    """A product of spectra: the convolution on a torus of the kernel's size, whose first rows and columns are cut off."""
 
     spectrum: Tensor
 
-    def __init__(self, kernel: Tensor, size: Sequence[int], factor: int) -> None:
+    def __init__(self, kernel: Tensor, size: Sequence[int], cut: tuple[int, int], factor: int) -> None:
         super().__init__()
-        from scipy.fft import next_fast_len
-
         self.factor = factor
         self.height, self.width = size
-        self.top, self.left = (taps - 1 for taps in kernel.shape)
-        self.fast_size = [next_fast_len(side, real=True) or side for side in size]
-        spectrum = torch.fft.rfft2(kernel.double(), s=self.fast_size)
-        self.register_buffer("spectrum", torch.view_as_real(spectrum).to(kernel))
+        self.top, self.left = cut
+        self.fast_size = list(kernel.shape)
+        self.register_buffer("spectrum", torch.view_as_real(torch.fft.rfft2(kernel.double())).to(kernel))
 
     def forward(self, x: Tensor) -> Tensor:
         spectrum = torch.fft.rfft2(x, s=self.fast_size) * torch.view_as_complex(self.spectrum)

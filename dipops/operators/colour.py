@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from math import isqrt
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from dipops.errors import BadType, BadValue, safe_repr
-from dipops.operators.checks import Shape
+from dipops.operators.checks import Shape, real_values
 from dipops.operators.interface import LinearOperator
 
 REC_601 = (0.299, 0.587, 0.114)
@@ -55,14 +56,14 @@ class ColourMatrix(LinearOperator):
 
     Args:
         in_shape: (C, H, W).
-        matrix: (M, C). It is copied.
+        matrix: (M, C), real. It is copied; a tensor keeps its dtype and device.
 
     Raises:
-        BadType: ``matrix`` is no tensor of real numbers.
+        BadType: ``matrix`` is no tensor or array of real numbers.
         BadValue: it has another width, or values that are not finite, or the image is not (C, H, W).
     """
 
-    def __init__(self, in_shape: Sequence[int], matrix: Tensor) -> None:
+    def __init__(self, in_shape: Sequence[int], matrix: Any) -> None:
         super().__init__(in_shape)
         if len(self.in_shape) != 3:
             raise BadValue(f"in_shape = {self.in_shape}", "(C, H, W)", "write (1, H, W) for one channel")
@@ -114,14 +115,10 @@ def _repeated(pattern: str, height: int, width: int) -> Tensor:
     return torch.stack([colours == colour for colour in range(3)]).to(torch.get_default_dtype())
 
 
-def _require_matrix(matrix: Tensor, channels: int) -> Tensor:
+def _require_matrix(matrix: Any, channels: int) -> Tensor:
     """A copy in floating point, or BadType or BadValue."""
-    if not isinstance(matrix, Tensor) or matrix.is_complex():
-        kind = f"{matrix.dtype}" if isinstance(matrix, Tensor) else type(matrix).__name__
-        raise BadType(f"a matrix of {kind}", "a tensor of real numbers", "write torch.tensor([[0.3, 0.6, 0.1]])")
-    if matrix.ndim != 2 or matrix.shape[1] != channels or len(matrix) == 0:
-        shapes = f"a matrix of shape {tuple(matrix.shape)} for {channels} channels"
+    weights = real_values(matrix, "matrix")
+    if weights.ndim != 2 or weights.shape[1] != channels or len(weights) == 0:
+        shapes = f"a matrix of shape {tuple(weights.shape)} for {channels} channels"
         raise BadValue(shapes, f"shape (M, {channels})", "give a row for each channel of the output")
-    if not matrix.isfinite().all():
-        raise BadValue("a matrix with values that are not finite", "finite numbers", "look at where it comes from")
-    return matrix.detach().to(matrix.dtype if matrix.is_floating_point() else torch.get_default_dtype(), copy=True)
+    return weights

@@ -46,10 +46,10 @@ class Fourier(LinearOperator):
     def forward(self, x: Tensor) -> Tensor:
         images = x if self.coils is None else x[..., None, :, :] * torch.view_as_complex(self.coils)
         y = torch.view_as_real(torch.fft.fft2(images, norm="ortho"))
-        return y if self.samples is None else y * self.samples[..., None]
+        return y if self.samples is None else y * self.samples
 
     def adjoint(self, y: Tensor) -> Tensor:
-        measured = y if self.samples is None else y * self.samples[..., None]
+        measured = y if self.samples is None else y * self.samples
         images = torch.fft.ifft2(torch.view_as_complex(measured.contiguous()), norm="ortho")
         if self.coils is None:
             return images.real.contiguous()
@@ -83,7 +83,7 @@ class Modulus(DifferentiableOperator):
 
 
 def _samples(samples: Any, sides: Sequence[int]) -> Tensor:
-    """The sampled frequencies as a mask of zeros and ones, or an error."""
+    """The sampled frequencies as a mask of zeros and ones for real and imaginary parts, (H, W, 2), or an error."""
     mask = torch.as_tensor(samples)
     if tuple(mask.shape) != tuple(sides):
         raise BadValue(f"samples of shape {tuple(mask.shape)}", f"{tuple(sides)}, as the image", "make a mask of its size")
@@ -93,7 +93,8 @@ def _samples(samples: Any, sides: Sequence[int]) -> Tensor:
     if mask[middle] and not mask[0, 0] and _around(mask, middle) > max(2 * _around(mask, (0, 0)), _FEW):
         came = "samples that are dense in the middle and leave out the zero frequency"
         raise BadValue(came, "the zero frequency in the first place", "write torch.fft.ifftshift(samples)")
-    return mask.to(mask.dtype if mask.is_floating_point() else torch.get_default_dtype(), copy=True)
+    mask = mask.to(mask.dtype if mask.is_floating_point() else torch.get_default_dtype())
+    return mask[..., None].repeat(1, 1, 2)
 
 
 def _around(mask: Tensor, place: Sequence[int]) -> int:
