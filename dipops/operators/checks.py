@@ -65,7 +65,7 @@ def require_batch(x: Tensor, shape: Shape, like: Tensor, name: str, owner: objec
         if len(shape) == 3 and is_channels_last(x.shape) and not is_channels_last(shape):
             advice = f"{name} looks like (H, W, C): {CHANNELS_FIRST}"
         raise BadValue(f"{name} has shape {tuple(x.shape)}", f"shape (N, {', '.join(map(str, shape))})", advice)
-    if dtype_and_device(x) != dtype_and_device(like):
+    if x.dtype != like.dtype or x.device != like.device:
         advice = "move one of them: operator.to(x) or x.to(...)"
         raise BadValue(f"{name} is {dtype_and_device(x)}", f"{dtype_and_device(like)} like {safe_repr(owner)}", advice)
 
