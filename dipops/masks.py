@@ -94,7 +94,7 @@ def holes(size: Sequence[int], count: int = 5, radius: float = 8, shape: HoleSha
 
 
 @usual_defaults()
-def strokes(size: Sequence[int], count: int, width: float, seed: int = 0) -> Tensor:
+def strokes(size: Sequence[int], count: int = 8, width: float = 3, seed: int = 0) -> Tensor:
     """Scratches are lost: random smooth curves, drawn with a round brush.
 
     Each is a quadratic Bézier curve with three random points.

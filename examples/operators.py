@@ -23,6 +23,7 @@ def seen(operator, image=x):
 # What happens in front of the sensor: blurs of any kernel, and motion.
 
 rows = torch.arange(128.0)
+light = torch.sin(torch.pi * (rows + 0.5) / 128)
 waves = torch.stack([3 * torch.sin(rows / 9), 3 * torch.cos(rows / 7)])[:, :, None].expand(2, 128, 128)
 blurs = {
     "Blur, gaussian(2)": operators.Blur(shape, kernels.gaussian(2)),
@@ -30,7 +31,7 @@ blurs = {
     "Blur, disk(4)": operators.Blur(shape, kernels.disk(4)),
     "Warp": operators.Warp(shape, waves),
     "rolling_shutter": operators.rolling_shutter(shape, 8 * torch.sin(rows / 12)),
-    "Diagonal": operators.Diagonal(shape, 1 - masks.holes((128, 128), 3, 14) * torch.linspace(0, 0.9, 128)),
+    "Diagonal, a vignette": operators.Diagonal(shape, torch.outer(light, light)),
 }
 plot.compare({"x": x, **{name: seen(operator) for name, operator in blurs.items()}}, columns=4)
 
@@ -49,40 +50,49 @@ sensors = {
 plot.compare({"x": x, **{name: seen(operator) for name, operator in sensors.items()}}, columns=4)
 
 # %%
-# What is lost, moved or added.
+# What is lost.
 
 lost = {
     "Mask, random": Mask(masks.random((128, 128), 0.5), 3),
     "Mask, text": Mask(masks.text((128, 128)), 3),
     "Mask, holes": Mask(masks.holes((128, 128)), 3),
     "Mask, strokes": Mask(masks.strokes((128, 128)), 3),
+}
+plot.compare({name: seen(operator) for name, operator in lost.items()})
+
+# %%
+# What changes the size, or moves.
+
+moved = {
     "LanczosDownsampler": LanczosDownsampler(shape, 4),
-    "Resize": operators.Resize(shape, (3, 50, 40)),
-    "Crop": operators.Crop(shape, (64, 96)),
+    "Resize": operators.Resize(shape, (3, 50, 50)),
+    "Crop": operators.Crop(shape, (64, 64)),
     "Pad": operators.Pad(shape, 32, "reflect"),
     "Shift": operators.Shift(shape, (20.5, -30), "circular"),
 }
-plot.compare({"x": x, **{name: seen(operator) for name, operator in lost.items()}}, columns=5)
+plot.compare({name: seen(operator) for name, operator in moved.items()})
 
 # %%
-# What a scanner measures. Frequencies are shown by their magnitudes, with the zero frequency in the middle; random measurements
-# are the same for the eye as noise.
+# What a scanner measures. Frequencies are shown by their magnitudes, with the zero frequency in the middle.
 
 phantom = images.phantom("shepp-logan", 128)
 fourier = operators.Fourier(phantom.shape)
 sampled = operators.Fourier(phantom.shape, masks.radial((128, 128), 20))
-views = seen(operators.Radon(phantom.shape, torch.arange(0, 180, 2)), phantom)
-magnitudes = seen(operators.Modulus(fourier.out_shape) @ fourier, phantom)
-half = seen(operators.Modulus(sampled.out_shape) @ sampled, phantom)
-random = seen(operators.RandomMeasurements(phantom.shape, 64 * 128), phantom).view(1, 64, 128)
+magnitudes = {
+    "Modulus @ Fourier": operators.Modulus(fourier.out_shape) @ fourier,
+    "the same, sampled": operators.Modulus(sampled.out_shape) @ sampled,
+}
 plot.compare(
     {
         "x": phantom,
-        "Radon": views / views.max(),
-        "Modulus @ Fourier": torch.fft.fftshift(magnitudes).pow(0.3) / 2,
-        "the same, sampled": torch.fft.fftshift(half).pow(0.3) / 2,
-        "RandomMeasurements": random + 0.5,
-        "FiniteDifferences": seen(FiniteDifferences(phantom.shape), phantom)[1] + 0.5,
-    },
-    columns=3,
+        **{name: torch.fft.fftshift(seen(operator, phantom)).pow(0.3) / 2 for name, operator in magnitudes.items()},
+        "FiniteDifferences, to the right": seen(FiniteDifferences(shape), x)[1].mean(0, keepdim=True) + 0.5,
+    }
 )
+
+# %%
+# A row of the projections is one view. Random measurements look like noise, and yet determine the image.
+
+views = seen(operators.Radon(phantom.shape, torch.arange(0, 180, 2)), phantom)
+random = seen(operators.RandomMeasurements(phantom.shape, 64 * 128), phantom).view(1, 64, 128)
+plot.compare({"Radon": views / views.max(), "RandomMeasurements": random + 0.5})
