@@ -105,6 +105,6 @@ def require_instance(value: object, kind: type | tuple[type, ...], role: str, ex
 def require_choice(name: str, value: Any, literal: Any) -> None:
     """Refuse a value that is none of a Literal's strings, with BadValue."""
     choices = get_args(literal)
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         advice = f'write {name}="{nearest(str(value), choices, 1)}"'
         raise BadValue(f"{name} = {safe_repr(value)}", f"one of {', '.join(map(repr, choices))}", advice)

@@ -15,7 +15,7 @@ from dipops.errors import BadType, BadValue, require_instance, require_integer, 
 from dipops.noise import Gaussian, Laplace, Noise, Poisson
 from dipops.operators import LinearOperator, LinearOrDifferentiableOperator, stack
 from dipops.operators.checks import image_shape
-from dipops.operators.columns import ColumnOperator
+from dipops.operators.columns import ColumnOperator, own_matrix
 from dipops.operators.physics import LinearPhysicsMap, NonlinearPhysicsMap, OperatorMap, real_measurement, shape_of_image
 from dipops.problem import Problem
 from dipops.recipes import Recipe
@@ -49,10 +49,15 @@ def from_scipy(
         BadValue: the shapes are not those of M.
     """
     name = type(operator).__name__.lstrip("_")
+    if isinstance(operator, type):
+        raise BadType(
+            f"the class {operator.__name__}", "a SciPy LinearOperator, a sparse matrix or an array", "make an instance"
+        )
+    operator = own_matrix(operator)
     if not (hasattr(operator, "matmat") and hasattr(operator, "rmatmat")):
         try:
             operator = _package("scipy.sparse.linalg").aslinearoperator(operator)
-        except (TypeError, ValueError) as error:
+        except (AttributeError, TypeError, ValueError) as error:
             expected = "a SciPy LinearOperator, a sparse matrix or an array of two axes"
             raise BadType(f"a {name}", expected, "write tensor.numpy(); from_pylops and from_deepinv take others") from error
     one, measured = image_shape(in_shape), image_shape(operator.shape[:1] if out_shape is None else out_shape)
@@ -95,8 +100,9 @@ def to_pylops(operator: LinearOperator) -> Any:
 def from_deepinv(physics: Any, in_shape: Sequence[int]) -> LinearOrDifferentiableOperator:
     """The map A of a deepinv physics, without its noise and sensor; a StackedPhysics becomes the stack of its parts.
 
-    The operator has a copy of the physics. Its adjoint is that of automatic differentiation, whatever ``A_adjoint`` does; that
-    of ``Tomography(adjoint_via_backprop=False)`` is wrong, and refused. Complex measurements get a last axis of 2.
+    The operator has a copy of the physics. Its adjoint is that of automatic differentiation, whatever ``A_adjoint`` does. That
+    of ``Tomography(adjoint_via_backprop=False)`` is wrong, and what needs it refuses the operator. Complex measurements get a
+    last axis of 2.
 
     Args:
         physics: a ``deepinv.physics.Physics`` from one tensor to one tensor.

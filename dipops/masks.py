@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dipops._tools.defaults import usual_defaults
 from dipops._tools.seeds import stream
-from dipops.errors import BadType, BadValue, require_choice, require_integer, require_positive
+from dipops.errors import BadType, BadValue, require_choice, require_integer, require_number, require_positive
 
 HoleShape = Literal["disc", "square"]
 _WORDS = "the deep image prior knows no text"
@@ -31,8 +31,8 @@ def random(size: Sequence[int], keep: float, seed: int = 0) -> Tensor:
     Raises:
         BadValue: ``keep`` is not in (0, 1], or ``size`` is no size.
     """
-    if not 0 < keep <= 1:
-        raise BadValue(f"keep = {keep}", "a probability above 0 and at most 1", "0.5 keeps half of the pixels")
+    expected, advice = "a probability above 0 and at most 1", "0.5 keeps half of the pixels"
+    require_number("keep", keep, lambda probability: 0 < probability <= 1, expected, advice)
     height, width = _require_size(size)
     return (torch.rand(height, width, generator=stream(seed, "mask"), dtype=torch.float32) < keep).float()
 
@@ -54,7 +54,7 @@ def text(size: Sequence[int], words: str = _WORDS, font_size: float = 12) -> Ten
     """
     if not isinstance(words, str):
         raise BadType(f"words = {words!r:.40}", "a string", 'write words="some text"')
-    height, width = _require_size(size)
+    height, width, words = *_require_size(size), " ".join(words.split())
     require_positive("font_size", font_size, "a size in pixels", "12 is legible")
     font = ImageFont.truetype(_font_file(), font_size)
     length = font.getlength(f"{words} ")

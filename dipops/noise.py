@@ -17,6 +17,8 @@ _LEAST_SHARE = 1e-3
 _NODES = 2049
 _REACH = 8.0  # of clipping, in σ: farther from 0 and 1 the mean of clipped noise is the value itself
 
+_ROUNDINGS = 100
+
 
 class Noise:
     """A model of the noise: how y is drawn around A(x), and D(A(x), y), its negative log-likelihood times ``temperature``.
@@ -230,11 +232,12 @@ class Poisson(Noise):
         return torch.where(w > 0, torch.maximum(v, -w * self._steepest(y)), 0)
 
     def draw(self, ax: Tensor, generator: torch.Generator) -> Tensor:
-        """Raises BadValue where A(x) + background is negative."""
+        """Raises BadValue where A(x) + background is negative by more than rounding, which a transform leaves near 0."""
         rate = self.peak * (ax.double() + self.background).cpu()
-        if bool((rate < 0).any()):
+        rounding = _ROUNDINGS * torch.finfo(ax.dtype).eps * float(rate.abs().max())
+        if bool((rate < -rounding).any()):
             raise BadValue(f"Poisson noise around {float(rate.min()) / self.peak:.3g}", "A(x) of at least 0", "shift or clip x")
-        return (torch.poisson(rate, generator) / self.peak).to(ax)
+        return (torch.poisson(rate.clamp(min=0), generator) / self.peak).to(ax)
 
     def scaled(self, factor: float) -> "Poisson":
         return Poisson(self.peak / factor, self.background * factor)

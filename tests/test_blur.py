@@ -7,6 +7,7 @@ from scipy import ndimage
 from scipy.signal import convolve
 from torch import nn
 
+from dipops import Poisson, Problem, images
 from dipops.errors import BadType, BadValue
 from dipops.operators import Blur, kernels
 
@@ -108,7 +109,7 @@ SQUARE = torch.ones(3, 3)
         (((3, 8, 8), [[float("nan")]]), "NaN"),
         (((3, 8, 8), SQUARE * 0), "a kernel of zeros"),
         (((3, 8, 8), SQUARE[None, None]), r"shape \(1, 1, 3, 3\).*pass kernel\[0, 0\]"),
-        (((3, 8, 8), "gaussian"), "kernel: 'gaussian'; expected a tensor"),
+        (((3, 8, 8), "gaussian"), "kernel = 'gaussian'; expected a tensor"),
         (((3, 8, 8), nn.Parameter(SQUARE)), "kernel with requires_grad.*an operator of your own"),
         (((3, 8, 8), SQUARE, "mirror"), "boundary = 'mirror'"),
         (((3, 8, 8), SQUARE, "zeros", 0), "factor = 0"),
@@ -126,3 +127,31 @@ def test_blur_refuses(arguments: tuple, words: str) -> None:
 def test_kernels_refuse_a_size_that_is_none(make, size) -> None:
     with pytest.raises((BadValue, BadType), match="expected a positive"):
         make(size)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "factor"), [(torch.ones(3, 3) / 9, 4), (torch.ones(2, 2) / 4, 8), (kernels.gaussian(1), 32)]
+)
+def test_pixels_between_those_that_are_kept_may_count_for_nothing(kernel: torch.Tensor, factor: int) -> None:
+    x = torch.rand(1, 1, 128, 128)
+    expected = Blur((1, 128, 128), kernel)(x)[..., ::factor, ::factor]
+    torch.testing.assert_close(Blur((1, 128, 128), kernel, factor=factor)(x), expected)
+
+
+def test_a_kernel_of_one_corner_moves_the_image() -> None:
+    kernel = torch.zeros(129, 129)
+    kernel[0, 0] = 1
+    x = torch.rand(1, 1, 256, 256)
+    torch.testing.assert_close(Blur((1, 256, 256), kernel, "circular")(x), x.roll((-64, -64), (-2, -1)))
+    torch.testing.assert_close(Blur((1, 256, 256), kernel)(x)[..., :192, :192], x[..., 64:, 64:])
+
+
+def test_a_flipped_array_is_a_kernel() -> None:
+    assert Blur((1, 8, 8), np.arange(6.0).reshape(2, 3)[::-1]).kernel.equal(torch.tensor([[3.0, 4, 5], [0, 1, 2]]))
+
+
+def test_photons_behind_a_blur_by_fft_may_be_none() -> None:
+    x = images.phantom("shepp-logan", 64)
+    operator = Blur(x.shape, kernels.disk(4))
+    assert float(operator(x[None]).min()) < 0, "rounding"
+    assert Problem.simulate(operator, x, Poisson(100)).y.min() >= 0

@@ -68,6 +68,7 @@ def test_a_mask_may_be_shared_by_channels_or_be_one_for_each() -> None:
     masks = torch.stack([mask, 1 - mask, mask])
     assert Mask(masks > 0.5)(x).equal(x * masks)
     assert Mask(mask.bool(), channels=1).in_shape == (1, 1, 3)
+    assert Mask(mask.bool().numpy(), channels=3)(x).equal(x * mask), "an array"
 
 
 @pytest.mark.parametrize("shape", [(5,), (3, 4), (1, 3, 4), (2, 3, 4), (2, 3, 4, 5)])
@@ -89,10 +90,12 @@ def test_a_mask_may_have_the_shape_of_any_image(shape: tuple[int, ...]) -> None:
         (torch.full((4, 4), 0.5), 3, "threshold it: mask > 0.5"),
         (torch.full((4, 4), math.nan), 3, "values other than 0 and 1"),
         (torch.ones(2, 4, 4), 3, "2 masks for 3 channels"),
+        ("known", 3, "mask = 'known'; expected a tensor or an array"),
+        (torch.ones(4, 4), 2.5, "channels = 2.5"),
     ],
 )
 def test_a_mask_refuses(mask: torch.Tensor, channels: int | None, words: str) -> None:
-    with pytest.raises(BadValue, match=words):
+    with pytest.raises((BadType, BadValue), match=words):
         Mask(mask, channels)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dipops import Problem
+from dipops import Problem, masks
 from dipops.errors import BadType, BadValue
 from dipops.operators import Fourier, Modulus
 
@@ -79,7 +79,11 @@ def centred(size: int) -> torch.Tensor:
         (lambda: Fourier((3, 8, 8), torch.zeros(8, 8)), "with none"),
         (lambda: Fourier((1, 32, 32), centred(32)), r"torch.fft.ifftshift\(samples\)"),
         (lambda: Fourier((3, 8, 8), coils=torch.rand(8, 8)), r"coils of shape \(8, 8\)"),
-        (lambda: Fourier((3, 8, 8), coils=torch.ones(2, 8, 8, dtype=torch.int64)), "coils of torch.int64"),
+        (lambda: Fourier((1, 64, 64), torch.fft.fftshift(masks.radial((64, 64), 16))), r"torch.fft.ifftshift\(samples\)"),
+        (lambda: Fourier((3, 8, 8), "radial"), "samples = 'radial'; expected a tensor or an array"),
+        (lambda: Fourier((3, 8, 8), torch.ones(8, 8) * 1j), "samples of torch.complex64"),
+        (lambda: Fourier((3, 8, 8), coils=torch.ones(0, 8, 8)), r"coils of shape \(0, 8, 8\)"),
+        (lambda: Fourier((3, 8, 8), coils=torch.ones(2, 8, 8, requires_grad=True)), "coils with requires_grad"),
         (lambda: Fourier((3, 8, 8), coils=torch.full((2, 8, 8), torch.nan)), "NaN"),
         (lambda: Fourier((8,)), r"in_shape = \(8,\)"),
         (lambda: Modulus((3, 8, 8)), "a last axis of 2"),
@@ -88,6 +92,19 @@ def centred(size: int) -> torch.Tensor:
 def test_bad_samples_and_coils_are_refused(make, words: str) -> None:
     with pytest.raises((BadValue, BadType), match=words):
         make()
+
+
+@pytest.mark.parametrize("keep", [0.25, 0.5])
+def test_random_samples_are_no_centred_mask(keep: float) -> None:
+    for seed in range(20):
+        assert Fourier((1, 32, 32), masks.random((32, 32), keep, seed)).out_shape == (1, 32, 32, 2)
+
+
+def test_samples_and_coils_have_one_dtype() -> None:
+    ones, coils = np.ones((6, 5)), np.ones((2, 6, 5), np.complex128)
+    assert Fourier((6, 5), ones)._like.dtype == torch.float32, "arrays get the default dtype"
+    operator = Fourier((6, 5), ones, torch.from_numpy(coils))
+    assert operator(torch.ones(1, 6, 5, dtype=torch.float64)).dtype == torch.float64
 
 
 def test_a_centred_mask_is_taken_when_it_is_moved() -> None:

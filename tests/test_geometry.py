@@ -41,6 +41,10 @@ def test_shift_is_scipys(boundary: str, offset: tuple[float, float]) -> None:
     [
         (lambda: Crop(SHAPE, (9, 2)), "2 x 9 pixels of an image of 6 x 7; expected a rectangle within"),
         (lambda: Crop(SHAPE, (2, 2), (-1, 0)), r"from \(-1, 0\)"),
+        (lambda: Crop(SHAPE, 4), "size = 4"),
+        (lambda: Crop(SHAPE, (2, 2), (0, 1.5)), r"offset = \(0, 1.5\); expected two integers"),
+        (lambda: Crop(X[0], (2, 2)), r"in_shape is an image of \(2, 7, 6\); .* write x.shape"),
+        (lambda: Crop((2.5, 8, 8), (2, 2)), r"in_shape = \(2.5, 8, 8\)"),
         (lambda: Crop((8,), (2, 2)), r"in_shape = \(8,\)"),
         (lambda: Pad(SHAPE, -1), "padding = -1.*use Crop"),
         (lambda: Pad(SHAPE, 1.5), "padding = 1.5"),

@@ -465,3 +465,13 @@ def test_a_missing_package_is_named_with_its_command(name: str, monkeypatch: pyt
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(BadValue, match=f"no package {name}; expected {name} beside dipops; pip install {name}"):
         MISSING[name]()
+
+
+def test_a_matrix_is_copied_and_finite() -> None:
+    matrix = np.eye(4)
+    operator = interop.from_scipy(matrix, (2, 2))
+    matrix[:] = 0
+    assert operator(torch.ones(1, 2, 2)).equal(torch.ones(1, 4))
+    for bad in (np.full((3, 4), np.nan), scipy.sparse.csr_array(np.full((3, 4), np.inf))):
+        with pytest.raises(BadValue, match="NaN or infinite"):
+            interop.from_scipy(bad, (2, 2))

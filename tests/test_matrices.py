@@ -63,7 +63,7 @@ def test_measurements_of_a_photograph_take_no_matrix() -> None:
         (lambda: Matrix(torch.rand(3, 5), (2, 2)), r"a matrix of shape \(3, 5\) for images \(2, 2\); expected \(m, 4\)"),
         (lambda: Matrix(torch.rand(3, 4) * 1j, (2, 2)), "complex64"),
         (lambda: Matrix(torch.full((3, 4), torch.inf), (2, 2)), "NaN or infinite"),
-        (lambda: Matrix("rows", (2, 2)), "matrix: 'rows'"),
+        (lambda: Matrix("rows", (2, 2)), "matrix = 'rows'; expected a tensor or an array"),
         (lambda: Diagonal((3, 8, 8), torch.rand(7, 8)), r"factors of shape \(7, 8\)"),
         (lambda: RandomMeasurements((2, 2), 5), "m = 5 measurements of 4 values"),
         (lambda: RandomMeasurements((2, 2), 0), "m = 0"),

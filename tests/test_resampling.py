@@ -83,7 +83,7 @@ def test_flat_images_stay_flat(kernel: str, boundary: str) -> None:
     [
         ((3, 8, 8), (1, 4, 4), "linear", "keep the channels"),
         ((3, 8, 8), (4, 4), "linear", "keep the channels"),
-        ((3, 8, 8), (3, 0, 4), "linear", "in_shape"),
+        ((3, 8, 8), (3, 0, 4), "linear", "out_shape"),
         ((8,), (4,), "linear", "keep the channels"),
         ((3, 8, 8), (3, 4, 4), "cubic", "one of 'lanczos2'"),
     ],

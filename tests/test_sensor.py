@@ -132,7 +132,7 @@ Make = Callable[[], DifferentiableOperator]
         (lambda: Saturation((4,), "1"), BadType, "threshold = '1'"),
         (lambda: Saturation((4,), 1, -0.1), BadValue, "smoothness = -0.1; expected a width from 0"),
         (lambda: Saturation((4,), 1, nan), BadValue, "smoothness = nan"),
-        (lambda: Gamma((4,), 1), BadValue, "gamma = 1; expected a power above 1; 2.4 and 0.055"),
+        (lambda: Gamma((4,), 1), BadValue, "gamma = 1; expected a power above 1, at most 20; 2.4 and 0.055"),
         (lambda: Gamma((4,), nan), BadValue, "gamma = nan"),
         (lambda: Gamma((4,), 2.4, 0), BadValue, "offset = 0"),
         (lambda: Gamma((4,), 1.5, 0.5), BadValue, "offset = 0.5 with gamma = 1.5; expected less than gamma - 1 = 0.5"),

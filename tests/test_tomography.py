@@ -192,3 +192,13 @@ def test_doubled_entries_of_a_sparse_matrix_add_up() -> None:
 def test_no_warning_of_pytorch_reaches_the_user() -> None:
     code = "import torch; from dipops.operators import Radon; A = Radon((1, 4, 4), [0, 30]); A.T(A(torch.rand(2, 1, 4, 4)))"
     subprocess.run([sys.executable, "-W", "error::UserWarning", "-c", code], check=True)
+
+
+def test_angles_in_radians_are_told() -> None:
+    with pytest.warns(UserWarning, match="look like radians; angles are in degrees"):
+        Radon((1, 8, 8), np.linspace(0, np.pi, 30, endpoint=False))
+
+
+def test_more_measurements_than_memory_holds_are_refused() -> None:
+    with pytest.raises(BadValue, match="30 angles of 100000000 detectors; expected at most 100,000,000 measurements"):
+        Radon((8, 8), range(0, 180, 6), 10**8)

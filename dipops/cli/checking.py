@@ -26,6 +26,8 @@ _OTHER_SHAPES = ((3, 16, 16), (1, 16, 16), (16, 16), (64,))
 def check(target: Target = None, shapes: Shapes = "3,9,13 3,10,14") -> None:
     """Test an operator against every law and say what is wrong; exit code 1 if a law is broken."""
     in_shapes = [tuple(_parse_side(side) for side in text.split(",")) for text in shapes.split()]
+    if not in_shapes:
+        raise BadValue(f"--shape {shapes!r}", "C,H,W", "write 3,9,13")
     for shape in in_shapes:
         require_memory(prod(shape), f"--shape {_text(shape)}", "choose a smaller shape")
     operators = _own(load_make(target), in_shapes) if target else [own for shape in in_shapes for own in _examples(shape)]
@@ -51,7 +53,8 @@ def _own(make: Make, shapes: Sequence[Shape]) -> list[LinearOrDifferentiableOper
         BadType: there is none of one of them, or forward fails at all of them and runs at another. The advice names a shape
             that works, where one is found.
     """
-    working = next((shape for shape in (*shapes, *_OTHER_SHAPES) if runs(make, shape)), None)
+    others = sorted(_OTHER_SHAPES, key=lambda shape: len(shape) != len(shapes[0]))
+    working = next((shape for shape in (*shapes, *others) if runs(make, shape)), None)
     try:
         if working is not None and working not in shapes:
             require_forward(make(shapes[0]))
@@ -59,7 +62,9 @@ def _own(make: Make, shapes: Sequence[Shape]) -> list[LinearOrDifferentiableOper
     except DipopsError as error:
         if working is None:
             raise
-        raise BadType(error.args[0], "a shape that it takes", f"write --shape {_text(working)}, which works") from error
+        raise BadType(
+            error.args[0].partition("; expected")[0], "a shape that it takes", f"write --shape {_text(working)}, which works"
+        ) from error
 
 
 def _text(shape: Shape) -> str:

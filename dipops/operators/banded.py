@@ -55,8 +55,8 @@ class _Blocks(nn.Module):
         super().__init__()
         self._starts: list[int] = []
         for block in matrix.split(rows):
-            columns = block.any(0).nonzero()
-            first, last = int(columns[0]), int(columns[-1])
+            columns = block.any(0).nonzero().flatten().tolist() or [0]
+            first, last = columns[0], columns[-1]
             self.register_buffer(f"block{len(self._starts)}", block[:, first : last + 1].contiguous())
             self._starts.append(first)
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from operator import index
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,11 +14,17 @@ from dipops.errors import BadType, BadValue, safe_repr
 Shape = tuple[int, ...]
 
 
-def image_shape(in_shape: Sequence[int]) -> Shape:
-    """``in_shape`` as a tuple of positive integers, or BadValue."""
-    shape = tuple(index(side) for side in in_shape)
+def image_shape(in_shape: Sequence[int], name: str = "in_shape") -> Shape:
+    """A shape as a tuple of positive integers, or BadValue."""
+    expected = "the shape of one image, such as (3, 64, 64)"
+    if isinstance(in_shape, Tensor | np.ndarray) and in_shape.ndim > 1:
+        raise BadValue(f"{name} is an image of {tuple(in_shape.shape)}", expected, "write x.shape, without the batch")
+    try:
+        shape = tuple(index(side) for side in in_shape)
+    except TypeError as error:
+        raise BadValue(f"{name} = {_short(in_shape)}", expected, "write x.shape of an image x, without the batch") from error
     if not shape or min(shape) < 1:
-        raise BadValue(f"in_shape = {in_shape!r}", "the shape of one image, such as (3, 64, 64)", "leave the batch out")
+        raise BadValue(f"{name} = {_short(in_shape)}", expected, "leave the batch out")
     return shape
 
 
@@ -29,22 +36,48 @@ def image_sides(in_shape: Sequence[int]) -> tuple[int, int]:
     return shape[-2], shape[-1]
 
 
-def real_values(values: Any, name: str) -> Tensor:
-    """A copy of real, finite numbers: floating-point tensors keep their dtype, anything else gets the default one."""
-    if isinstance(values, Tensor) and values.requires_grad:
-        raise BadType(f"{name} with requires_grad", "fixed values", "write an operator of your own to fit them, or detach them")
+def as_tensor(values: Any, name: str) -> Tensor:
+    """A tensor of a user's numbers, of which tensors keep their dtype, and arrays and lists get the default one.
+
+    Raises:
+        BadType: they are none, are sparse, or have a gradient.
+    """
+    expected = "a tensor or an array of numbers"
+    if isinstance(values, Tensor):
+        if values.requires_grad:
+            raise BadType(
+                f"{name} with requires_grad", "fixed values", f"detach {name}, or write an operator of your own to fit it"
+            )
+        if values.layout is not torch.strided:
+            raise BadType(f"{name}, a sparse tensor", "a dense one", f"write {name}.to_dense()")
+        return values if values.is_floating_point() or values.is_complex() else values.to(torch.get_default_dtype())
     try:
-        tensor = torch.as_tensor(values)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise BadType(f"{name}: {safe_repr(values)[:80]}", "a tensor or array of numbers", "use torch.as_tensor") from error
+        array = np.array(values)
+        kind = complex if np.iscomplexobj(array) else float
+        if array.dtype.kind not in "biufc":
+            raise TypeError(f"numbers expected, not {array.dtype}")
+        tensor = torch.from_numpy(array.astype(kind))
+    except (TypeError, ValueError) as error:
+        raise BadType(f"{name} = {_short(values)}", expected, "look at what it holds") from error
+    real = torch.get_default_dtype()
+    return tensor.to(real.to_complex() if tensor.is_complex() else real)
+
+
+def real_values(values: Any, name: str) -> Tensor:
+    """A copy of ``as_tensor`` of real, finite numbers, or BadType or BadValue."""
+    tensor = as_tensor(values, name)
     if tensor.is_complex():
         raise BadType(
             f"{name} of {tensor.dtype}", "real numbers", "stack an operator of the real and one of the imaginary part"
         )
     if not tensor.isfinite().all():
-        raise BadValue(f"{name} with NaN or infinite values", "finite numbers", "look at how they were made")
-    keeps = isinstance(values, Tensor) and values.is_floating_point()
-    return tensor.to(tensor.dtype if keeps else torch.get_default_dtype(), copy=True)
+        raise BadValue(f"{name} with NaN or infinite values", "finite numbers", "look at how it was made")
+    return tensor.clone()
+
+
+def _short(values: object) -> str:
+    """A value in one line of at most 80 characters."""
+    return " ".join(safe_repr(values).split())[:80]
 
 
 def require_batch(x: Tensor, shape: Shape, like: Tensor, name: str, owner: object) -> None:

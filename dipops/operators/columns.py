@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dipops.errors import BadType, first_line
+from dipops.errors import BadType, BadValue, first_line
 from dipops.operators.checks import Shape
 from dipops.operators.interface import LinearOperator
 
@@ -71,3 +71,21 @@ class ColumnOperator(LinearOperator):
 
     def __repr__(self) -> str:
         return f"{self._name}({', '.join(map(str, self.in_shape))})"
+
+
+def own_matrix(matrix: Any) -> Any:
+    """A copy of an array or a sparse matrix, which later changes to it do not reach; anything else as it is.
+
+    Raises:
+        BadType, BadValue: it has not two axes, or values that are not finite.
+    """
+    is_sparse = hasattr(matrix, "tocsr")
+    if not (is_sparse or isinstance(matrix, np.ndarray)):
+        return matrix
+    if matrix.ndim != 2:
+        raise BadType(f"an array of {matrix.ndim} axes", "a matrix", "write array[None] for a single row")
+    own = matrix.copy()
+    values = own.tocsr().data if is_sparse else own
+    if values.dtype.kind in "fc" and not np.isfinite(values).all():
+        raise BadValue("a matrix with NaN or infinite values", "finite numbers", "look at how it was made")
+    return own

@@ -80,6 +80,8 @@ class JPEG(DifferentiableOperator):
     def compress(self, x: Tensor) -> Tensor:
         """What a file of this quality holds: hard rounding, and 8 bits throughout, so that it has no derivative.
 
+        Where a coefficient is nearly half-way between two steps, libjpeg's integer arithmetic may take the other one.
+
         Args:
             x: (N, *in_shape), clipped to [0, 1].
 

@@ -1,11 +1,11 @@
 """Operators that act on each pixel by itself."""
 
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
-import torch
 from torch import Tensor
 
-from dipops.errors import BadType, BadValue
+from dipops.errors import BadType, BadValue, require_integer
+from dipops.operators.checks import as_tensor
 from dipops.operators.interface import LinearOperator, LinearOrDifferentiableOperator
 
 
@@ -41,7 +41,10 @@ class Mask(LinearOperator):
 
     mask: Tensor
 
-    def __init__(self, mask: Tensor, channels: int | None = None) -> None:
+    def __init__(self, mask: Any, channels: int | None = None) -> None:
+        mask = as_tensor(mask, "mask")
+        if channels is not None:
+            require_integer("channels", channels, 1, "leave it out for a mask of the image's shape")
         planes = mask[None] if channels is not None and mask.ndim <= 2 else mask
         if channels is not None and len(planes) not in (1, channels):
             raise BadValue(f"{len(planes)} masks for {channels} channels", "one mask, or one each", "leave channels out")
@@ -50,7 +53,7 @@ class Mask(LinearOperator):
         if not planes.any():
             raise BadValue("a mask with no known pixel", "at least one", "white, 1 or True means known: invert the mask")
         super().__init__(planes.shape if channels is None else (channels, *planes.shape[1:]))
-        self.mask = planes.to(planes.dtype if planes.is_floating_point() else torch.get_default_dtype(), copy=True)
+        self.mask = planes.clone()
         self._like = self.mask.new_empty(0)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -92,8 +95,9 @@ class GuidedInput(Identity):
     """
 
     def __init__(self, guide: Tensor) -> None:
-        if not guide.is_floating_point():
-            raise BadType(f"a guide of {guide.dtype}", "an image (C, H, W) with values in [0, 1]", "use images.load")
+        if not isinstance(guide, Tensor) or not guide.is_floating_point():
+            came = f"a guide of {guide.dtype}" if isinstance(guide, Tensor) else f"a {type(guide).__name__} for the guide"
+            raise BadType(came, "an image (C, H, W) with values in [0, 1]", "use images.load")
         super().__init__(guide.shape)
         self.guide = guide
         self._like = guide.new_empty(0)

@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dipops.errors import BadType, BadValue
-from dipops.operators.checks import image_sides
+from dipops.errors import BadValue
+from dipops.operators.checks import as_tensor, image_sides, real_values
 from dipops.operators.interface import DifferentiableOperator, LinearOperator
 
-_FEW = 16
+_WINDOW, _SPARSE = 5, 0.5
 
 
 class Fourier(LinearOperator):
@@ -20,6 +20,8 @@ class Fourier(LinearOperator):
     the first. Samples that are not measured are 0, and the problem does not count them. With several coils the image is
     multiplied by the sensitivity of each before the transform (Pruessmann et al., "SENSE: sensitivity encoding for fast MRI",
     1999).
+
+    The image is real; a phase that is known belongs to the coils.
 
     Args:
         in_shape: (H, W), (C, H, W) or more.
@@ -41,7 +43,10 @@ class Fourier(LinearOperator):
         sides = image_sides(in_shape)
         self.samples = None if samples is None else _samples(samples, sides)
         self.coils = None if coils is None else _coils(coils, sides)
-        self._like = next((part.new_empty(0) for part in (self.coils, self.samples) if part is not None), self._like)
+        given = [part for part in (self.coils, self.samples) if part is not None]
+        if given:
+            self._like = given[0].new_empty(0)
+            self.to(self._like)
 
     def forward(self, x: Tensor) -> Tensor:
         images = x if self.coils is None else x[..., None, :, :] * torch.view_as_complex(self.coils)
@@ -84,34 +89,31 @@ class Modulus(DifferentiableOperator):
 
 def _samples(samples: Any, sides: Sequence[int]) -> Tensor:
     """The sampled frequencies as a mask of zeros and ones for real and imaginary parts, (H, W, 2), or an error."""
-    mask = torch.as_tensor(samples)
+    mask = real_values(samples, "samples")
     if tuple(mask.shape) != tuple(sides):
         raise BadValue(f"samples of shape {tuple(mask.shape)}", f"{tuple(sides)}, as the image", "make a mask of its size")
     if not ((mask == 0) | (mask == 1)).all() or not mask.any():
         raise BadValue("samples with values other than 0 and 1, or with none", "1 where measured", "threshold the mask")
     middle = tuple(side // 2 for side in sides)
-    if mask[middle] and not mask[0, 0] and _around(mask, middle) > max(2 * _around(mask, (0, 0)), _FEW):
-        came = "samples that are dense in the middle and leave out the zero frequency"
+    if min(sides) > 2 * _WINDOW and _sampled(mask, middle) == 1 and _sampled(mask, (0, 0)) <= _SPARSE:
+        came = "samples that are dense in the middle and sparse around the zero frequency"
         raise BadValue(came, "the zero frequency in the first place", "write torch.fft.ifftshift(samples)")
-    mask = mask.to(mask.dtype if mask.is_floating_point() else torch.get_default_dtype())
     return mask[..., None].repeat(1, 1, 2)
 
 
-def _around(mask: Tensor, place: Sequence[int]) -> int:
-    """How many frequencies are sampled that are at most an eighth of the sides away from one."""
-    rows, columns = (torch.arange(-side // 8, side // 8 + 1) + first for side, first in zip(mask.shape, place, strict=True))
-    return int(mask.cpu()[rows[:, None], columns].count_nonzero())
+def _sampled(mask: Tensor, place: Sequence[int]) -> float:
+    """The part of a window around a frequency that is sampled."""
+    rows, columns = (torch.arange(first - _WINDOW // 2, first + _WINDOW // 2 + 1) for first in place)
+    return float(mask.cpu()[rows[:, None], columns].mean())
 
 
 def _coils(coils: Any, sides: Sequence[int]) -> Tensor:
     """The sensitivities as real pairs (K, H, W, 2), or an error."""
-    maps = torch.as_tensor(coils)
-    if maps.ndim != 3 or tuple(maps.shape[1:]) != tuple(sides):
+    maps = as_tensor(coils, "coils")
+    if maps.ndim != 3 or tuple(maps.shape[1:]) != tuple(sides) or not len(maps):
         came = f"coils of shape {tuple(maps.shape)}"
         raise BadValue(came, f"(K, {sides[0]}, {sides[1]}), one sensitivity for each coil", "use the sides of the image")
-    if not maps.is_complex() and not maps.is_floating_point():
-        raise BadType(f"coils of {maps.dtype}", "complex or real sensitivities", "convert them to torch.complex64")
     if not maps.isfinite().all():
         raise BadValue("coils with NaN or infinite values", "finite sensitivities", "look at how they were estimated")
-    maps = maps.detach().clone()
-    return torch.view_as_real(maps if maps.is_complex() else torch.complex(maps, torch.zeros_like(maps)))
+    pairs = maps if maps.is_complex() else torch.complex(maps, torch.zeros_like(maps))
+    return torch.view_as_real(pairs).clone()

@@ -27,8 +27,9 @@ class Crop(LinearOperator):
 
     def __init__(self, in_shape: Sequence[int], size: Sequence[int], offset: Sequence[int] | None = None) -> None:
         super().__init__(in_shape)
-        (rows, columns), (height, width) = image_sides(in_shape), image_shape(size)
-        top, left = ((rows - height) // 2, (columns - width) // 2) if offset is None else map(index, offset)
+        rows, columns = image_sides(in_shape)
+        height, width = _pair("size", image_shape(size, "size"))
+        top, left = ((rows - height) // 2, (columns - width) // 2) if offset is None else _pair("offset", offset)
         if min(top, left) < 0 or top + height > rows or left + width > columns:
             where = "" if offset is None else f" from ({top}, {left})"
             came = f"{width} x {height} pixels{where} of an image of {columns} x {rows}"
@@ -121,6 +122,16 @@ class Shift(LinearOperator):
             second = extend(share * y, axis, far + 1, before + after - far - 1, "zeros")
             y = fold(first + second, axis, before, after, self.boundary)
         return y
+
+
+def _pair(name: str, values: Sequence[int]) -> tuple[int, int]:
+    """Two integers, or BadValue."""
+    try:
+        first, second = map(index, values)
+    except (TypeError, ValueError) as error:
+        advice = "write x.shape[-2:], say" if name == "size" else "write (0, 0), say"
+        raise BadValue(f"{name} = {safe_repr(values)}", "two integers, down and right", advice) from error
+    return first, second
 
 
 def _steps(offset: float) -> tuple[int, int, int, float]:

@@ -5,10 +5,11 @@ from math import ceil, cos, radians, sin
 import torch
 from torch import Tensor
 
-from dipops.errors import require_number, require_positive
+from dipops.errors import require_number
 
 _DEVIATIONS = 4.0
 _SAMPLES = 64
+_MOST_PIXELS = 1000
 
 
 def gaussian(sigma: float) -> Tensor:
@@ -17,7 +18,7 @@ def gaussian(sigma: float) -> Tensor:
     Returns:
         (2r + 1, 2r + 1) with r = ⌊4σ + 1/2⌋.
     """
-    require_positive("sigma", sigma, "a positive width in pixels", "without blur use Identity")
+    _require_size("sigma", sigma, "without blur use Identity")
     radius = int(_DEVIATIONS * sigma + 0.5)
     taps = torch.exp(-0.5 * (torch.arange(-radius, radius + 1, dtype=torch.float64) / sigma).square())
     return _normalised(taps[:, None] * taps)
@@ -30,7 +31,7 @@ def motion(length: float, angle: float = 0.0) -> Tensor:
         length: of the path, in pixels.
         angle: in degrees, 0 along the rows and 90 along the columns, counterclockwise.
     """
-    require_positive("length", length, "a positive length in pixels", "without motion use Identity")
+    _require_size("length", length, "without motion use Identity")
     require_number("angle", angle, lambda degrees: abs(degrees) < float("inf"), "an angle in degrees", "0 is along the rows")
     step = torch.tensor([-sin(radians(angle)), cos(radians(angle))], dtype=torch.float64)
     height, width = (max(ceil(round(abs(float(part)) * length / 2 - 0.5, 9)), 0) for part in step)
@@ -45,16 +46,24 @@ def motion(length: float, angle: float = 0.0) -> Tensor:
 
 
 def disk(radius: float) -> Tensor:
-    """An image out of focus: each pixel weighs the part of it, on a grid of 64 x 64 points, that a disk covers.
+    """An image out of focus: each pixel weighs the part of it that a disk covers, from 64 chords.
 
     Args:
         radius: in pixels.
     """
-    require_positive("radius", radius, "a positive radius in pixels", "without blur use Identity")
-    pixels = 2 * max(ceil(radius - 0.5), 0) + 1
-    points = (torch.arange(pixels * _SAMPLES, dtype=torch.float64) + 0.5) / _SAMPLES - pixels / 2
-    inside = (points[:, None].square() + points.square() <= radius**2).double()
-    return _normalised(inside.view(pixels, _SAMPLES, pixels, _SAMPLES).sum((1, 3)))
+    _require_size("radius", radius, "without blur use Identity")
+    reach = max(ceil(radius - 0.5), 0)
+    rows = (torch.arange((2 * reach + 1) * _SAMPLES, dtype=torch.float64) + 0.5) / _SAMPLES - reach - 0.5
+    half = (radius**2 - rows.square()).clamp(min=0).sqrt()[:, None]
+    left = torch.arange(-reach, reach + 1, dtype=torch.float64) - 0.5
+    covered = torch.minimum(half, left + 1) - torch.maximum(-half, left)
+    kernel = covered.clamp(min=0).view(2 * reach + 1, _SAMPLES, -1).sum(1)
+    return _normalised(kernel if reach else torch.ones_like(kernel))
+
+
+def _require_size(name: str, value: float, advice: str) -> None:
+    expected = f"a positive number of pixels, at most {_MOST_PIXELS}"
+    require_number(name, value, lambda size: 0 < size <= _MOST_PIXELS, expected, advice)
 
 
 def _normalised(kernel: Tensor) -> Tensor:

@@ -90,7 +90,7 @@ class Resize(_Resampling):
     ) -> None:
         require_choice("kernel", kernel, Kernel)
         require_choice("boundary", boundary, Beyond)
-        before, after = image_shape(in_shape), image_shape(out_shape)
+        before, after = image_shape(in_shape), image_shape(out_shape, "out_shape")
         if len(before) < 2 or len(before) != len(after) or before[:-2] != after[:-2]:
             raise BadValue(
                 f"Resize from {before} to {after}", "shapes such as (3, 64, 64) and (3, 48, 48)", "keep the channels"

@@ -10,6 +10,8 @@ from torch import Tensor
 from dipops.errors import BadValue, require_number, require_positive
 from dipops.operators.interface import DifferentiableOperator
 
+_LARGEST_POWER = 20
+
 
 class ExpectedClip(DifferentiableOperator):
     """The mean of clip(x + n, 0, 1) for normal n, value by value: what averages of noisy 8-bit images converge to.
@@ -84,8 +86,8 @@ class Gamma(DifferentiableOperator):
 
     def __init__(self, in_shape: Sequence[int], gamma: float = 2.4, offset: float = 0.055) -> None:
         super().__init__(in_shape)
-        advice = "2.4 and 0.055 are those of sRGB"
-        self.gamma = require_number("gamma", gamma, lambda power: 1 < power < inf, "a power above 1", advice)
+        expected, advice = f"a power above 1, at most {_LARGEST_POWER}", "2.4 and 0.055 are those of sRGB"
+        self.gamma = require_number("gamma", gamma, lambda power: 1 < power <= _LARGEST_POWER, expected, advice)
         self.offset = require_positive("offset", offset, "a positive number", advice)
         if self.offset >= self.gamma - 1:
             raise BadValue(f"offset = {offset} with gamma = {gamma}", f"less than gamma - 1 = {self.gamma - 1:g}", advice)

@@ -1,6 +1,7 @@
 """Computed tomography: the projections of an image along parallel rays."""
 
 import math
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.floating[Any]]
 _MOST_BYTES = 4e9
+_MOST_MEASUREMENTS = 10**8
 _VALUES_AT_ONCE = 2**16
 _LEAST_COSINE = 1e-8
+_MANY = 8
 _LEAST_WEIGHT = 1e-7
 
 
@@ -40,7 +43,7 @@ class Radon(LinearOperator):
         in_shape: (H, W) or (C, H, W); dimensions in front are projected each by itself.
         angles: K angles in degrees, a sequence or a tensor.
         detectors: D, by default ⌈√2 max(H, W)⌉, scikit-image's number, which holds the whole image at every angle, but for the
-            tip of one corner of a square image of even side near 135 degrees. Fewer cut both ends of each projection.
+            tip of a corner pixel at some angles. Fewer cut both ends of each projection.
 
     Raises:
         BadType: ``angles`` is no sequence of numbers, or ``detectors`` no integer.
@@ -56,7 +59,7 @@ class Radon(LinearOperator):
         require_integer("detectors", detectors, 1, "leave it out for the whole image")
         radians = torch.deg2rad(degrees)
         cosine, sine = radians.cos().numpy(), radians.sin().numpy()
-        _require_space(height, width, cosine, sine)
+        _require_space(height, width, cosine, sine, detectors)
         self.angles = tuple(degrees.tolist())
         self._projection = (len(degrees), int(detectors))
         self._matrix = Sparse(_pixel_areas(height, width, cosine, sine, detectors).T)
@@ -96,7 +99,8 @@ def _degrees(angles: Sequence[float] | Tensor) -> Tensor:
     """The angles in float64, or BadType or BadValue."""
     expected, advice = "a sequence of angles in degrees", "write a list of numbers, such as [0, 45, 90, 135]"
     try:
-        degrees = torch.as_tensor(angles, dtype=torch.float64, device="cpu")
+        values = angles.detach() if isinstance(angles, Tensor) else angles
+        degrees = torch.as_tensor(values, dtype=torch.float64, device="cpu")
     except (TypeError, ValueError, RuntimeError) as error:
         raise BadType(f"angles = {safe_repr(angles)}", expected, advice) from error
     if degrees.ndim == 0:
@@ -105,11 +109,17 @@ def _degrees(angles: Sequence[float] | Tensor) -> Tensor:
         raise BadValue(f"angles of shape {tuple(degrees.shape)}", expected, advice)
     if not degrees.isfinite().all():
         raise BadValue("an angle that is not finite", expected, "look for NaN and infinity among them")
+    if len(degrees) >= _MANY and 0.95 * math.pi * (1 - 1 / len(degrees)) <= float(degrees.abs().max()) <= 2 * math.pi:
+        came = f"{len(degrees)} angles up to {float(degrees.abs().max()):.3g}, which look like radians"
+        warnings.warn(f"{came}; angles are in degrees: write numpy.rad2deg(angles)", stacklevel=4)
     return degrees
 
 
-def _require_space(height: int, width: int, cosine: Floats, sine: Floats) -> None:
+def _require_space(height: int, width: int, cosine: Floats, sine: Floats, detectors: int) -> None:
     """Refuse what would need too much memory: a pixel reaches 1 + |cos θ| + |sin θ| detectors on average."""
+    if len(cosine) * detectors > _MOST_MEASUREMENTS:
+        came = f"{_counted(len(cosine))} of {detectors} detectors"
+        raise BadValue(came, f"at most {_MOST_MEASUREMENTS:,} measurements", "leave detectors out for the whole image")
     bytes_per_weight = 2 * (4 + torch.empty(0).element_size())
     needed = bytes_per_weight * height * width * float((1 + abs(cosine) + abs(sine)).sum())
     if needed > _MOST_BYTES:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dipops.errors import BadType, BadValue
+from dipops.errors import BadValue
 from dipops.operators import checks
 from dipops.operators.interface import LinearOperator
 from dipops.operators.sparse import Sparse
@@ -26,18 +26,18 @@ class Warp(LinearOperator):
 
     Args:
         in_shape: (H, W) or (C, H, W); dimensions in front are warped each in the same way.
-        flow: (2, H, W), pixels down and to the right. It decides dtype and device.
+        flow: (2, H, W), pixels down and to the right. A tensor decides dtype and device.
 
     Raises:
-        BadType: the flow is no floating-point tensor.
+        BadType: the flow is no tensor or array of real numbers.
         BadValue: the flow has another size or values that are not finite, or ``in_shape`` has one dimension.
     """
 
-    def __init__(self, in_shape: Sequence[int], flow: Tensor) -> None:
+    def __init__(self, in_shape: Sequence[int], flow: Any) -> None:
         super().__init__(in_shape)
-        _require_finite("flow", flow, ((2, *checks.image_sides(in_shape)),))
+        flow = _pixels("flow", flow, ((2, *checks.image_sides(in_shape)),))
         self._like = flow.new_empty(0)
-        self._matrix = Sparse(_bilinear(flow.detach().cpu().double().numpy())).to(flow)
+        self._matrix = Sparse(_bilinear(flow.cpu().double().numpy())).to(flow)
 
     def forward(self, x: Tensor) -> Tensor:
         return self._matrix(x.reshape(-1, self.in_shape[-2] * self.in_shape[-1])).view(x.shape)
@@ -46,7 +46,7 @@ class Warp(LinearOperator):
         return self._matrix.transposed(y.reshape(-1, self.in_shape[-2] * self.in_shape[-1])).view(y.shape)
 
 
-def rolling_shutter(in_shape: Sequence[int], displacement: Tensor) -> Warp:
+def rolling_shutter(in_shape: Sequence[int], displacement: Any) -> Warp:
     """The image of a camera that moves while its rows are read one after another: a :class:`Warp` of whole rows.
 
     Args:
@@ -55,25 +55,22 @@ def rolling_shutter(in_shape: Sequence[int], displacement: Tensor) -> Warp:
             Row i shows the scene from there, so that what stands still appears shifted to the left.
 
     Raises:
-        BadType: ``displacement`` is no floating-point tensor.
+        BadType: ``displacement`` is no tensor or array of real numbers.
         BadValue: it has another size or values that are not finite.
     """
     height, width = checks.image_sides(in_shape)
-    _require_finite("displacement", displacement, ((height,), (2, height)))
+    displacement = _pixels("displacement", displacement, ((height,), (2, height)))
     both = displacement if displacement.ndim == 2 else torch.stack([torch.zeros_like(displacement), displacement])
     return Warp(in_shape, both[..., None].expand(2, height, width))
 
 
-def _require_finite(name: str, value: Any, shapes: Sequence[tuple[int, ...]]) -> None:
-    expected = f"a floating-point tensor {' or '.join(map(str, shapes))}"
-    if not isinstance(value, Tensor):
-        raise BadType(f"{name} is a {type(value).__name__}", expected, "use torch.as_tensor")
-    if not value.is_floating_point():
-        raise BadType(f"{name} is a tensor of {value.dtype}", expected, f"write {name}.float()")
-    if tuple(value.shape) not in shapes:
-        raise BadValue(f"{name} has shape {tuple(value.shape)}", expected, "give it in pixels, (down, right), without a batch")
-    if not value.isfinite().all():
-        raise BadValue(f"{name} with values that are not finite", expected, "look for NaN and infinity in it")
+def _pixels(name: str, value: Any, shapes: Sequence[tuple[int, ...]]) -> Tensor:
+    """Displacements of one of the shapes, or BadType or BadValue."""
+    pixels = checks.real_values(value, name)
+    if tuple(pixels.shape) not in shapes:
+        expected = f"a tensor {' or '.join(map(str, shapes))}"
+        raise BadValue(f"{name} has shape {tuple(pixels.shape)}", expected, "give it in pixels, (down, right), without a batch")
+    return pixels
 
 
 def _bilinear(flow: Any) -> "scipy.sparse.csr_array[Any, tuple[int, int]]":
