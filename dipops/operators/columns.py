@@ -83,9 +83,9 @@ def own_matrix(matrix: Any) -> Any:
     if not (is_sparse or isinstance(matrix, np.ndarray)):
         return matrix
     if matrix.ndim != 2:
-        raise BadType(f"an array of {matrix.ndim} axes", "a matrix", "write array[None] for a single row")
-    own = matrix.copy()
-    values = own.tocsr().data if is_sparse else own
+        raise BadType(f"an array of {matrix.ndim} axes", "a matrix of two axes", "write array[None] for a single row")
+    own: Any = matrix.copy()
+    values: Any = own.tocsr().data if is_sparse else own
     if values.dtype.kind in "fc" and not np.isfinite(values).all():
         raise BadValue("a matrix with NaN or infinite values", "finite numbers", "look at how it was made")
     return own
