@@ -1,8 +1,11 @@
 """One thread, no TF32, reproducible draws; tests that need CUDA or data are skipped with one line where there is none."""
 
 import os
+import random
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
@@ -29,6 +32,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def device(request: pytest.FixtureRequest) -> torch.device:
     """The CPU, and the GPU where there is one."""
     return torch.device(request.param)
+
+
+@pytest.fixture
+def no_global_draws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fails where the global random states are used or changed; setting one back is a change too, which other threads see."""
+    before = _states()
+    for setter in ("manual_seed", "set_rng_state", "seed"):
+        monkeypatch.setattr(torch, setter, pytest.fail)
+    yield
+    assert _states() == before
+
+
+def _states() -> tuple[bytes, ...]:
+    ours, numpys, pythons = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
+    return ours.numpy().tobytes(), repr(numpys).encode(), repr(pythons).encode()
 
 
 @pytest.fixture

@@ -21,13 +21,14 @@ from tests.zoo import SHAPE, ZOO, Blur
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.usefixtures("no_global_draws")
 def test_every_example_obeys_every_law(name: str, device: torch.device) -> None:
     report = check(EXAMPLES[name]((3, 5, 7), torch.Generator().manual_seed(0)).to(device))
     assert report.passed
     assert len(report.verdicts) >= 8
 
 
-@pytest.mark.parametrize("count", [6, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [4, pytest.param(50, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_random_expressions_obey_every_law(name: str, count: int, device: torch.device) -> None:
     """At least as many around each elementary operator, half of them of depth 2 or more."""

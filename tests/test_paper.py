@@ -336,6 +336,7 @@ def test_two_processes_share_a_folder(forking: ForkServerContext, hole: Path, tm
     assert all(Store(tmp_path / "out").has(run.key) for run in runs)
 
 
+@pytest.mark.slow
 def test_the_runs_of_a_lost_worker_are_made_by_another(forking: ForkServerContext, hole: Path, tmp_path: Path) -> None:
     """One of two is killed as soon as the first run is finished."""
     store, runs = Store(tmp_path), plan(["hole"], 3, TINY, contestants=["DIP"])
