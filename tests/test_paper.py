@@ -602,3 +602,15 @@ def _clip(page) -> float:
     """How much of the answer is hidden, in percent from the left."""
     style = page.execute_script("return getComputedStyle(document.querySelector('.after')).clipPath")
     return float(style.replace(")", "").replace("px", "").split()[-1].rstrip("%"))
+
+
+def test_a_store_that_another_process_makes_meanwhile_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    glob = Path.glob
+
+    def late(folder: Path, pattern: str) -> list[Path]:
+        monkeypatch.undo()
+        Store(tmp_path)
+        return list(glob(folder, pattern))
+
+    monkeypatch.setattr(Path, "glob", late)
+    assert Store(tmp_path).runs() == []

@@ -37,7 +37,7 @@ class Store:
         except OSError as error:
             raise BadFile(f"cannot make {self.folder}: {error.strerror}", "a folder", "choose another one") from error
         if not mark.exists():
-            if any(self.folder.glob("*.json")):
+            if any(self.folder.glob("*.json")) and not mark.exists():  # another process may have made the store meanwhile
                 raise BadFile(f"{self.folder} without {MARK}", "a new folder or a store", "choose another one")
             write_json(mark, {"dipops store": FORMAT})
         version = _read(mark).get("dipops store")
