@@ -6,7 +6,7 @@ ground truth.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import log10
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -103,7 +103,7 @@ def restored(settings: dict[str, Any]) -> dict[str, float]:
     return {"psnr": float(metrics.psnr(image, images.portrait(SIZE))), "seconds": seconds}
 
 
-def file_of(operator: str, prior: str) -> Any:
+def file_of(operator: str, prior: str) -> Path:
     return IMAGES / f"priors-{operator.replace(' ', '-').replace(',', '')}-{prior}.png"
 
 
@@ -143,8 +143,7 @@ def cell(result: dict[str, float], best: float) -> str:
 
 
 def seconds(value: float) -> str:
-    """Two digits at least, and no more than seconds have where they are many."""
-    return f"{value:.{max(0, 1 - int(log10(value)))}f}" if value >= 1 else f"{value:.1f}"
+    return f"{value:.{0 if value >= 10 else 1}f}"
 
 
 def draw(records: Records) -> Any:

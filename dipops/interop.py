@@ -49,10 +49,6 @@ def from_scipy(
         BadValue: the shapes are not those of M.
     """
     name = type(operator).__name__.lstrip("_")
-    if isinstance(operator, type):
-        raise BadType(
-            f"the class {operator.__name__}", "a SciPy LinearOperator, a sparse matrix or an array", "make an instance"
-        )
     operator = own_matrix(operator)
     if not (hasattr(operator, "matmat") and hasattr(operator, "rmatmat")):
         try:

@@ -16,7 +16,6 @@ _IMAGE_UNITS = "give it in image units: 25 / 255"
 _LEAST_SHARE = 1e-3
 _NODES = 2049
 _REACH = 8.0  # of clipping, in σ: farther from 0 and 1 the mean of clipped noise is the value itself
-
 _ROUNDINGS = 100
 
 

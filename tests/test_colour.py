@@ -89,6 +89,7 @@ Make = Callable[[], LinearOperator]
         (lambda: ColourMatrix((8, 8), torch.ones(1, 8)), BadValue, r"\(C, H, W\)"),
         (lambda: ColourMatrix((3, 8, 8), torch.tensor([[1.0, float("nan"), 0]])), BadValue, "matrix with NaN"),
         (lambda: ColourMatrix((3, 8, 8), torch.ones(1, 3) * 1j), BadType, "complex64; expected real numbers"),
+        (lambda: Grayscale(None), BadValue, "in_shape = None; expected the shape of one image"),
         (lambda: ColourMatrix((3, 8, 8), "red"), BadType, "matrix = 'red'; expected a tensor or an array"),
     ],
 )

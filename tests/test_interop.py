@@ -368,6 +368,7 @@ BAD: list[tuple[str, Callable[[Any], Any], type, str]] = [
     ("", lambda _: interop.from_scipy(MATRIX, SIDES, channels=0), BadValue, "channels = 0; expected an integer from 1"),
     ("", lambda _: interop.from_scipy("matrix", SIDES), BadType, "a str; expected a SciPy LinearOperator, a sparse matrix or"),
     ("", lambda _: interop.from_scipy(torch.eye(35), SIDES), BadType, r"a Tensor; expected .*write tensor.numpy\(\)"),
+    ("", lambda _: interop.from_scipy(ScipyOperator, SIDES), BadType, "the class LinearOperator; .* make an instance"),
     ("", lambda _: interop.from_scipy(np.ones((2, 2, 2)), SIDES), BadType, "an array of 3 axes; expected a matrix of two axes"),
     ("", lambda _: interop.from_scipy(Identity(IMAGE), IMAGE), BadType, "a Identity; expected a SciPy LinearOperator"),
     (

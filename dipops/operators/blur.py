@@ -45,7 +45,7 @@ class Blur(LinearOperator):
         super().__init__(in_shape)
         require_choice("boundary", boundary, Boundary)
         require_integer("factor", factor, 1, "1 keeps all pixels")
-        kernel = _kernel(kernel, image_sides(in_shape))
+        kernel = _kernel(kernel, image_sides(self.in_shape))
         self._like = kernel.new_empty(0)
         self.kernel, self.boundary, self.factor = kernel, boundary, factor
         if boundary == "circular" and kernel.numel() > _DIRECT:

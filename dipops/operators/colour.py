@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dipops.errors import BadType, BadValue, safe_repr
-from dipops.operators.checks import Shape, real_values
+from dipops.operators.checks import Shape, image_shape, real_values
 from dipops.operators.interface import LinearOperator
 
 REC_601 = (0.299, 0.587, 0.114)
@@ -93,7 +93,7 @@ class Grayscale(ColourMatrix):
     """
 
     def __init__(self, in_shape: Sequence[int]) -> None:
-        _require_colours(tuple(in_shape))
+        _require_colours(image_shape(in_shape))
         super().__init__(in_shape, torch.tensor([REC_601]))
 
 

@@ -74,11 +74,14 @@ class ColumnOperator(LinearOperator):
 
 
 def own_matrix(matrix: Any) -> Any:
-    """A copy of an array or a sparse matrix, which later changes to it do not reach; anything else as it is.
+    """A copy of an array or a sparse matrix, which later changes to it do not reach; any other object as it is.
 
     Raises:
-        BadType, BadValue: it has not two axes, or values that are not finite.
+        BadType, BadValue: it is a class, or has not two axes, or values that are not finite.
     """
+    if isinstance(matrix, type):
+        expected = "a SciPy LinearOperator, a sparse matrix or an array"
+        raise BadType(f"the class {matrix.__name__}", expected, "make an instance")
     is_sparse = hasattr(matrix, "tocsr")
     if not (is_sparse or isinstance(matrix, np.ndarray)):
         return matrix

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from dipops.errors import BadValue, require_integer, require_number
 from dipops.operators import checks
+from dipops.operators.borders import extend
 from dipops.operators.colour import REC_601
 from dipops.operators.interface import DifferentiableOperator
 
@@ -105,7 +106,7 @@ class JPEG(DifferentiableOperator):
     def _coefficients(self, planes: Tensor) -> Tensor:
         """The cosine transform of each block, (N, C, H, W) to (N, C, blocks, 64)."""
         down, right = (-side % _BLOCK for side in self.in_shape[1:])
-        return _blocks(_padded(_padded(planes, down, -2), right, -1)) @ self.cosines.T
+        return _blocks(extend(extend(planes, -2, 0, down, "nearest"), -1, 0, right, "nearest")) @ self.cosines.T
 
     def _planes(self, coefficients: Tensor) -> Tensor:
         """The reverse."""
@@ -159,11 +160,6 @@ def _nearest(values: Tensor) -> Tensor:
 
 def _to_bytes(values: Tensor) -> Tensor:
     return _nearest(values).clamp(0, _WHITE)
-
-
-def _padded(planes: Tensor, count: int, axis: int) -> Tensor:
-    """The planes with their last pixels repeated ``count`` times."""
-    return torch.cat([planes, *[planes.narrow(axis, -1, 1)] * count], axis) if count else planes
 
 
 def _blocks(planes: Tensor) -> Tensor:

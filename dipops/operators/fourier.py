@@ -40,7 +40,7 @@ class Fourier(LinearOperator):
 
     def __init__(self, in_shape: Sequence[int], samples: Any = None, coils: Any = None) -> None:
         super().__init__(in_shape)
-        sides = image_sides(in_shape)
+        sides = image_sides(self.in_shape)
         self.samples = None if samples is None else _samples(samples, sides)
         self.coils = None if coils is None else _coils(coils, sides)
         given = [part for part in (self.coils, self.samples) if part is not None]

@@ -27,7 +27,7 @@ class Crop(LinearOperator):
 
     def __init__(self, in_shape: Sequence[int], size: Sequence[int], offset: Sequence[int] | None = None) -> None:
         super().__init__(in_shape)
-        rows, columns = image_sides(in_shape)
+        rows, columns = image_sides(self.in_shape)
         height, width = _pair("size", image_shape(size, "size"))
         top, left = ((rows - height) // 2, (columns - width) // 2) if offset is None else _pair("offset", offset)
         if min(top, left) < 0 or top + height > rows or left + width > columns:
@@ -59,7 +59,7 @@ class Pad(LinearOperator):
 
     def __init__(self, in_shape: Sequence[int], padding: int | Sequence[int], boundary: Boundary = "zeros") -> None:
         super().__init__(in_shape)
-        rows, columns = image_sides(in_shape)
+        rows, columns = image_sides(self.in_shape)
         require_choice("boundary", boundary, Boundary)
         sides = tuple(padding) if isinstance(padding, Sequence) else (padding,) * 4
         if len(sides) != 4:
@@ -96,7 +96,7 @@ class Shift(LinearOperator):
 
     def __init__(self, in_shape: Sequence[int], offset: Sequence[float], boundary: Boundary = "reflect") -> None:
         super().__init__(in_shape)
-        limits = image_sides(in_shape)
+        limits = image_sides(self.in_shape)
         require_choice("boundary", boundary, Boundary)
         if not isinstance(offset, Sequence) or len(offset) != 2:
             raise BadValue(f"offset = {safe_repr(offset)}", "(down, right) in pixels", "name both")

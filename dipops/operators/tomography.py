@@ -52,7 +52,7 @@ class Radon(LinearOperator):
 
     def __init__(self, in_shape: Sequence[int], angles: Sequence[float] | Tensor, detectors: int | None = None) -> None:
         super().__init__(in_shape)
-        height, width = checks.image_sides(in_shape)
+        height, width = checks.image_sides(self.in_shape)
         degrees = _degrees(angles)
         if detectors is None:
             detectors = math.ceil(2**0.5 * max(height, width))

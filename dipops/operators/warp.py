@@ -35,7 +35,7 @@ class Warp(LinearOperator):
 
     def __init__(self, in_shape: Sequence[int], flow: Any) -> None:
         super().__init__(in_shape)
-        flow = _pixels("flow", flow, ((2, *checks.image_sides(in_shape)),))
+        flow = _pixels("flow", flow, ((2, *checks.image_sides(self.in_shape)),))
         self._like = flow.new_empty(0)
         self._matrix = Sparse(_bilinear(flow.cpu().double().numpy())).to(flow)
 
