@@ -10,13 +10,13 @@ from torch import Tensor
 from torch.optim import SGD, Adagrad, Adam, AdamW, NAdam, RMSprop
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR, StepLR
 
-from dipops import images, solve
+from dipops import DeepImagePrior, Hourglass, NoPrior, Problem, TotalVariation, images, solve
 from dipops.methods import Descent, Langevin, Method, MuonThenAdam
 from dipops.methods.recording import RecordedStep
 from dipops.noise import Gaussian
 from dipops.operators import DifferentiableOperator, Identity, LanczosDownsampler, LinearOrDifferentiableOperator
-from dipops.priors import DeepImagePrior, Hourglass, NoPrior, Prior, Ramp, TotalVariation
-from dipops.problem import Problem
+from dipops.priors import Prior
+from dipops.priors.inputs import Ramp
 from dipops.solver import Result
 from dipops.stopping import Discrepancy, ExponentialVariance, HeldOut, Observe, Oracle, WindowedVariance
 
@@ -110,11 +110,11 @@ def test_members_of_a_batch_are_replayed_together(eager: Callable[..., Result]) 
 
 
 def test_a_solve_that_goes_back_is_recorded_anew(eager: Callable[..., Result]) -> None:
-    wild = Descent(partial(Adam, lr=30.0, fused=True), precision="full", every=5)
-    recorded = solved(noisy(), DIP, wild, steps=40)
+    wild = Descent(partial(SGD, lr=10.0), every=5)
+    recorded = solved(noisy(), NoPrior(), wild, steps=40)
     assert recorded.rollbacks > 0
-    assert "captured" in recorded.precision
-    require_equal(recorded, eager(noisy(), DIP, wild, steps=40))
+    assert recorded.precision == "full, captured"
+    require_equal(recorded, eager(noisy(), NoPrior(), wild, steps=40))
 
 
 def test_a_resumed_solve_has_the_bits_of_one_in_a_go(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_step_that_is_not_the_same_every_time_stays_eager(way: str) -> None:
         (FULL(capture=False), STEPS, "full, eager: capture=False"),
         (FULL(), 3, "full, eager: too few steps"),
         (FULL(Adagrad), STEPS, "full, eager: aten."),
-        (FULL(schedule=partial(OneCycleLR, max_lr=0.02, total_steps=20)), STEPS, "full, eager: aten._fused_adam_.tensor_lr differs"),
+        (FULL(schedule=partial(OneCycleLR, max_lr=0.02, total_steps=20)), STEPS, "full, eager: aten._fused_adam_.tensor_lr"),
     ],
 )  # fmt: skip
 def test_why_steps_are_not_recorded_is_said(method: Descent, steps: int, words: str) -> None:

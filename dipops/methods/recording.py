@@ -178,8 +178,8 @@ class _Operations(TorchDispatchMode):
             return f"generator {argument._cdata}"  # pyright: ignore[reportAttributeAccessIssue]
         if not isinstance(argument, Tensor):
             return argument
-        place = "made" if _storage(argument) in self._made else _storage(argument)
-        return f"{argument.dtype} {tuple(argument.shape)} {place}"
+        storage = "made" if _storage(argument) in self._made else _storage(argument)
+        return f"{argument.dtype} {tuple(argument.shape)} {argument.stride()} {storage} + {argument.storage_offset()}"
 
 
 def _storage(tensor: Tensor) -> int:
