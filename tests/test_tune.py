@@ -54,7 +54,7 @@ def problem() -> Problem:
 @pytest.fixture(scope="module")
 def tuned_by(problem: Problem) -> Callable[[Rule], Tuned]:
     """The weight of TV by a rule, found once."""
-    return cache(partial(tune, problem, TotalVariation))
+    return cache(partial(tune, problem, TotalVariation, weights=(3e-3, 0.3)))
 
 
 def test_sure_estimates_the_error_it_cannot_see(tuned_by: Callable[[Rule], Tuned]) -> None:
@@ -219,12 +219,12 @@ def test_sure_holds_for_clipped_noise(noise: Gaussian) -> None:
     """Every estimate is near the distance to the mean of y, where Stein's lemma for normal noise gives -0.02."""
     x = images.portrait(64)[:1]
     problem = replace(Problem.simulate(Identity(x.shape), x, ClippedGaussian(0.3)), noise=noise)
-    tuned = tune(problem, TotalVariation, SURE(), weights=(0.03, 1.0), progress=False)
+    tuned = tune(problem, TotalVariation, SURE(), weights=(0.1, 0.5), progress=False)
     mean = clipped_noise_moments(x.double(), 0.3)[0].float()
     for trial in tuned.trials:
         error = (solve(problem, TotalVariation(trial.weight), progress=False).image - mean).square().mean()
         assert trial.estimate == pytest.approx(float(error), rel=0.3)
-    best = tune(problem, TotalVariation, Oracle(), weights=(0.03, 1.0), progress=False)
+    best = tune(problem, TotalVariation, Oracle(), weights=(0.1, 0.5), progress=False)
     scores = [float(metrics.psnr(found.result.image, x[None])) for found in (tuned, best)]
     assert scores[0] > scores[1] - 0.5
     assert max(trial.psnr for trial in best.trials) == pytest.approx(scores[1], abs=1e-4)
