@@ -4,7 +4,6 @@ import torch
 from torch import Tensor
 
 from dipops._tools.batches import power
-from dipops._tools.precision import Precision
 from dipops._tools.state import Stateful
 from dipops.methods.convergence import GAP, Convergence
 from dipops.priors import ProximalPrior
@@ -30,7 +29,7 @@ class AcceleratedIteration(Stateful):
 
     state = ("x", "bar", "p", "tau", "sigma")
     mean = None
-    precision: Precision = "full"
+    precision = "full"
 
     def __init__(
         self, prior: ProximalPrior, y: Tensor, start: Tensor | None = None, scale: float = 1.0, tolerance: float = GAP

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from dipops._tools.batches import per_image, power
-from dipops._tools.precision import Precision
 from dipops._tools.seeds import stream
 from dipops._tools.state import Stateful
 from dipops.methods.accelerated import NORM_MARGIN
@@ -45,7 +44,7 @@ class BalancedIteration(Stateful):
 
     state = ("x", "bar", "p", "steps", "_largest", "_index")
     mean = None
-    precision: Precision = "full"
+    precision = "full"
 
     def __init__(self, problem: Problem, prior: ProximalPrior, start: Tensor, exact: bool, tolerance: float = GAP) -> None:
         assert isinstance(problem.operator, LinearOperator)

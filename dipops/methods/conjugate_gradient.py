@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from dipops._tools.batches import per_image, power
-from dipops._tools.precision import Precision
 from dipops._tools.state import Stateful
 from dipops.errors import BadType, require_positive, safe_repr
 from dipops.methods.convergence import ERROR, Convergence
@@ -74,7 +73,7 @@ class ConjugateGradientIteration(Stateful):
 
     state = ("x", "residual", "slope", "direction", "power", "largest", "moved", "index")
     mean = None
-    precision: Precision = "full"
+    precision = "full"
 
     def __init__(self, problem: Problem, prior: NoPrior | Tikhonov, tolerance: float = ERROR) -> None:
         assert isinstance(problem.operator, LinearOperator)

@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from dipops._tools.precision import Precision, fastest_precision
 from dipops.errors import BadType, BadValue, require_choice, require_number, safe_repr
 from dipops.methods.interface import require_steps
+from dipops.methods.recording import RecordedStep, prepare
 from dipops.priors import Prior
 from dipops.problem import Problem
 from dipops.stopping import ExponentialMean, Mean, StopRule
@@ -51,6 +52,9 @@ class Descent:
         fit_operator: fit the operator's parameters that require gradients too, by the same optimiser; ``Result.operator`` is
             a copy with their values after the last step. Choose units in which a step of the learning rate is small. By
             default they stay as they are.
+        capture: on CUDA, record a step as a graph and replay it where every step is the same, which is up to several times
+            as fast; ``Result.precision`` says whether, and why not. What a step computes must then depend on tensors alone:
+            not on a number that a prior, an operator or an optimiser of yours changes at some step. Other devices ignore it.
 
     Raises:
         BadValue: steps or every is not positive, or the average not in [0, 1).
@@ -64,6 +68,7 @@ class Descent:
     every: int = 25
     precision: ChosenPrecision = "auto"
     fit_operator: bool = False
+    capture: bool = True
 
     def __post_init__(self) -> None:
         require_steps(self)
@@ -100,13 +105,14 @@ class DescentIteration:
         self._of_operator = _fitted_parameters(problem) if method.fit_operator else {}
         self._parameters = [*(p for p in prior.parameters() if p.requires_grad), *self._of_operator.values()]
         self.optimizer = method.optimizer(self._parameters)
+        self._searches = isinstance(self.optimizer, LBFGS)
+        self._recorded = self._recording(method)
         self.schedule = method.schedule(self.optimizer) if method.schedule else None
         if isinstance(self.schedule, ReduceLROnPlateau):
             raise BadType("ReduceLROnPlateau, which needs a metric", "a schedule of steps alone", "use CosineAnnealingLR, say")
         for group in self.optimizer.param_groups:
             if "members" in group:
                 group["members"] = len(problem.y)
-        self._searches = isinstance(self.optimizer, LBFGS)
         if prior.box:
             if self._searches:
                 came = f"L-BFGS with {safe_repr(prior)}, whose line search does not know the box"
@@ -115,10 +121,25 @@ class DescentIteration:
         if isinstance(self.optimizer, _COUPLING) and len(problem.y) > 1:
             came = f"{type(self.optimizer).__name__} on a batch of {len(problem.y)}"
             raise BadValue(came, "one image, for it couples them", "solve them one by one")
-        self.precision: Precision = self._chosen_precision(method)
-        if self.precision == "mixed":
+        self._of_networks: Precision = self._chosen_precision(method)
+        if self._of_networks == "mixed":
             _prepare_for_mixed_precision(prior, problem, relayout=not self._searches)
         self._image, self._objective = problem.y, problem.y
+        self._done = 0
+
+    @property
+    def precision(self) -> str:
+        """What the networks compute in, and on CUDA whether their steps are captured."""
+        return f"{self._of_networks}, {self._recorded}" if self._problem.y.is_cuda else self._of_networks
+
+    def _recording(self, method: Descent) -> RecordedStep:
+        """The step, recorded on CUDA unless that is not asked for, or a line search reads values."""
+        on_gpu = self._problem.y.is_cuda
+        refusals = {"no CUDA": not on_gpu, "capture=False": not method.capture, "L-BFGS": self._searches}
+        refusal = next((reason for reason, applies in refusals.items() if applies), None)
+        if refusal is None:
+            prepare(self.optimizer, scheduled=method.schedule is not None)
+        return RecordedStep(self._move, self.optimizer, self._generators, refusal)
 
     def _chosen_precision(self, method: Descent) -> Precision:
         """What the method asks for; full precision for pixels, and for line searches where nothing is asked."""
@@ -130,6 +151,17 @@ class DescentIteration:
 
     def step(self, measure: bool) -> tuple[Tensor, Tensor]:
         """One step, whose objective costs nothing."""
+        self._prior.set_step(self._done)
+        self._done += 1
+        self._recorded()
+        if self.schedule is not None:
+            self.schedule.step()
+        if self._recorded.replays:
+            return self._image.clone(), self._objective.clone()
+        return self._image, self._objective
+
+    def _move(self) -> None:
+        """The part of a step that is on the device, the same in each one."""
         self._prior.resample_noise(self._generators)
         self.optimizer.step(self._closure)
         if self._prior.box:
@@ -137,12 +169,10 @@ class DescentIteration:
         if self._searches:
             with torch.no_grad():
                 self._evaluate()
-        if self.schedule is not None:
-            self.schedule.step()
-        return self._image, self._objective
 
     def slow_down(self, factor: float) -> None:
         """Multiply all learning rates by ``factor``, those of the schedule too."""
+        self._recorded.forget()
         for group in self.optimizer.param_groups:
             for name in group:
                 if name.endswith("lr"):  # schedules keep initial_lr, max_lr and min_lr here
@@ -153,6 +183,7 @@ class DescentIteration:
     def state_dict(self) -> dict[str, Any]:
         """The states of prior, optimiser, schedule and generators, and the operator's parameters where they are fitted."""
         return {
+            "done": self._done,
             "prior": self._prior.state_dict(),
             "operator": {name: parameter.detach() for name, parameter in self._of_operator.items()},
             "optimizer": self.optimizer.state_dict(),
@@ -162,6 +193,8 @@ class DescentIteration:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from what ``state_dict`` gave."""
+        self._recorded.forget()
+        self._done = state["done"]
         self._prior.load_state_dict(state["prior"])
         with torch.no_grad():
             for name, parameter in self._of_operator.items():
@@ -179,7 +212,7 @@ class DescentIteration:
         return total.detach()  # pyright: ignore[reportReturnType]  (torch takes the tensor, which is not read from the device)
 
     def _evaluate(self) -> Tensor:
-        mixed = self.precision == "mixed"
+        mixed = self._of_networks == "mixed"
         with torch.autocast(self._problem.y.device.type, torch.bfloat16, enabled=mixed, cache_enabled=False):
             image = self._prior()  # autocast's cache is shared by all threads
         image = image.to(self._problem.y.dtype)

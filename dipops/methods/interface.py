@@ -6,7 +6,6 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from dipops._tools.precision import Precision
 from dipops.errors import require_instance, require_integer
 from dipops.priors import Prior
 from dipops.problem import Problem
@@ -19,7 +18,7 @@ class Iteration(Protocol):
     Attributes:
         mean: the average of the outputs that is the answer, or None where the last output is.
         convergence: the rule that ends the solve where the user gives no other, or None.
-        precision: of the prior's networks.
+        precision: what the prior's networks compute in, in words.
     """
 
     @property
@@ -27,7 +26,7 @@ class Iteration(Protocol):
     @property
     def convergence(self) -> StopRule | None: ...
     @property
-    def precision(self) -> Precision: ...
+    def precision(self) -> str: ...
 
     def step(self, measure: bool) -> tuple[Tensor, Tensor | None]:
         """One step: the images (N, *in_shape), detached, and the objective (N,) there. Nothing is read from the device.

@@ -93,7 +93,9 @@ class _Sampler(Optimizer):
         members = len(self._generators)
         slope = parameter.grad.reshape(members, -1) / self._temperature
         square, state = slope.square().mean(1, keepdim=True), self.state[parameter]
-        state["square"] = torch.lerp(state.get("square", square), square, 1 - _MEMORY)
+        if not state:
+            state["square"] = square.clone()
+        state["square"].lerp_(square, 1 - _MEMORY)
         gain = 1 / (_FLOOR + state["square"].sqrt())
         noise = torch.empty_like(slope)
         for part, generator in zip(noise, self._generators, strict=True):

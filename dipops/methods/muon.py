@@ -52,7 +52,19 @@ class MuonThenAdam(Optimizer):
         self._weights = [parameter for parameter in every if parameter.ndim == 4]
         others = [parameter for parameter in every if parameter.ndim != 4]
         parts = [{"params": part} for part in (self._weights, others) if part]
-        self._adam, self._smooth = Adam(parts, lr, betas, fused=True), smooth
+        on_gpu = all(parameter.is_cuda for parameter in every)
+        self._adam, self._smooth = Adam(parts, lr, betas, fused=True, capturable=on_gpu), smooth
+
+    @property
+    def phase(self) -> str:
+        """Whether the next step is of the "start" or by "Adam"."""
+        (group,) = self.param_groups
+        return "start" if group["taken"] < group["muon_steps"] else "Adam"
+
+    def count_step(self) -> None:
+        """Count a step; only for one that is replayed, in which ``step`` is not called."""
+        (group,) = self.param_groups
+        group["taken"] += 1
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -62,8 +74,8 @@ class MuonThenAdam(Optimizer):
             with torch.enable_grad():
                 loss = closure()
         (group,) = self.param_groups
-        starts = group["taken"] < group["muon_steps"]
-        group["taken"] += 1
+        starts = self.phase == "start"
+        self.count_step()
         if starts:
             self._start(group)
         else:

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from dipops._tools.batches import per_image
-from dipops._tools.precision import Precision
 from dipops.errors import BadType, BadValue, require_positive, safe_repr
 from dipops.methods.accelerated import AcceleratedIteration
 from dipops.methods.balanced import BalancedIteration, DualisedIteration, PixelIteration
@@ -94,7 +93,7 @@ class OffsetIteration:
     """An iteration on images without a constant offset, in which float32 would lose their contrast."""
 
     mean = None
-    precision: Precision = "full"
+    precision = "full"
 
     def __init__(self, iteration: AcceleratedIteration | BalancedIteration, offset: Tensor) -> None:
         self._iteration, self._offset, self.convergence = iteration, offset, iteration.convergence

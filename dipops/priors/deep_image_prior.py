@@ -43,7 +43,7 @@ class DeepImagePrior(Prior):
     network: nn.Module
     z: Tensor
     noise: Tensor
-    resampled: Tensor
+    deviation: Tensor
 
     def __init__(
         self,
@@ -72,15 +72,19 @@ class DeepImagePrior(Prior):
         else:
             self.register_buffer("z", z)
         self.register_buffer("noise", torch.zeros_like(z), persistent=False)
-        self.register_buffer("resampled", torch.zeros((), dtype=torch.int64))
+        deviation = 0.0 if callable(self.perturbation) else self.perturbation
+        self.register_buffer("deviation", torch.tensor(deviation, dtype=z.dtype, device=z.device), persistent=False)
+
+    def set_step(self, step: int) -> None:
+        if callable(self.perturbation):
+            self.deviation.fill_(_require_deviation(self.perturbation(step)))
 
     def resample_noise(self, generators: Sequence[torch.Generator]) -> None:
-        deviation = self.perturbation
-        if callable(deviation):
-            deviation = _require_deviation(deviation(int(self.resampled)))
-            self.resampled += 1
+        if self.perturbation == 0:
+            return
         for part, generator in zip(self.noise, generators, strict=True):
-            part.normal_(std=deviation, generator=generator) if deviation else part.zero_()
+            part.normal_(generator=generator)
+        self.noise.mul_(self.deviation)
 
     def forward(self) -> Tensor:
         images = self.network((self.z + self.noise).flatten(0, 1)[None]).unflatten(1, (len(self.z), -1))[0]

@@ -33,6 +33,9 @@ class Prior(nn.Module):
         """Set θ for a problem, member k of the batch from ``seeds[k]``, on the problem's device and in its dtype."""
         raise NotImplementedError
 
+    def set_step(self, step: int) -> None:
+        """Set what depends on the number of a step, counted from 0, in tensors that the step reads; before each step."""
+
     def resample_noise(self, generators: Sequence[torch.Generator]) -> None:
         """Draw what is random in a step, once a step; member k from ``generators[k]`` on the problem's device."""
 
@@ -132,6 +135,9 @@ class PenalisedPrior(Prior):
     def start(self, problem: Problem, seeds: Sequence[int]) -> None:
         self.parametrisation.start(problem, seeds)
         self.added.to(problem.y)
+
+    def set_step(self, step: int) -> None:
+        self.parametrisation.set_step(step)
 
     def resample_noise(self, generators: Sequence[torch.Generator]) -> None:
         self.parametrisation.resample_noise(generators)

@@ -6,7 +6,6 @@ from typing import Literal, NamedTuple
 
 from torch import Tensor
 
-from dipops._tools.precision import Precision
 from dipops.errors import BadValue, require_integer
 from dipops.operators import LinearOrDifferentiableOperator
 from dipops.stopping import Observed
@@ -47,7 +46,8 @@ class Result:
             ground truth "psnr" of the output and "psnr_average".
         steps: number of steps.
         rollbacks: how often the solve diverged and went back to an earlier step.
-        precision: of the networks in the prior.
+        precision: of the networks in the prior, "full" or "mixed"; on CUDA with ", captured" where a step was recorded and
+            replayed, or ", eager: " and why not.
         seconds: duration, in all if the solve was resumed.
         seed: where it started from; member k of the batch from seed + k.
     """
@@ -69,7 +69,7 @@ class Result:
     trace: dict[str, Tensor] = field(repr=False)
     steps: int
     rollbacks: int
-    precision: Precision
+    precision: str
     seconds: float
     seed: int
 
