@@ -28,7 +28,7 @@ class Phases:
 
     def __init__(self, small: bool = False) -> None:
         self.small = small
-        self.common: Settings = {"size": 64 if small else 512, "narrow": small}
+        self.common: Settings = {"size": 32 if small else 512, "narrow": small}
         self.timed = {"warm_up": 1, "rounds": 1, "steps": 1} if small else {"warm_up": 12, "rounds": 5, "steps": 8}
         self.images = ("portrait",) if small else BEST_FIRST
 
@@ -79,14 +79,14 @@ class Phases:
         return Task("gpu-run-machine", work.machine, sizes, 1, 3)
 
     def loop(self) -> Task:
-        return Task(
-            "gpu-run-loop", work.loop, {"size": self.common["size"], "steps": [1, 2] if self.small else [5, 45]}, 60, 0.05
-        )
+        settings = {"size": 64, "steps": [0, 1]} if self.small else {"size": 512, "steps": [5, 45]}
+        return Task("gpu-run-loop", work.loop, settings, 60, 0.05)
 
     def step(self, recipe: str, way: str, members: int, optimizer: str = "Adam") -> Task:
         settings = self.started(recipe, way, members, optimizer) | self.timed
         name = f"gpu-run-step-{recipe}-{way}-{members}-{optimizer}"
-        return Task(name, work.needing_cuda(work.step), settings, 50, 1.5 if "compiled" in way else 0.1)
+        seconds = {"compiled and captured": 60, "compiled": 20}.get(way, 5)  # compiled a second time from a cache
+        return Task(name, work.needing_cuda(work.step), settings, 1, seconds)
 
     def floor(self, recipe: str, way: str) -> Task:
         return Task(f"gpu-run-floor-{recipe}-{way}", work.floor, self.started(recipe, way), 2, 1)
@@ -97,7 +97,7 @@ class Phases:
 
     def solve(self, recipe: str, image: str) -> Task:
         settings = {"image": image, "sigma": "25/255", "recipe": recipe, "narrow": self.small}
-        settings |= {"size": 64, "steps": 2, "warm_up": 1} if self.small else {"steps": None, "warm_up": 5}
+        settings |= {"size": 32, "steps": 2, "warm_up": 1} if self.small else {"steps": None, "warm_up": 5}
         return Task(f"gpu-run-whole-{recipe}-{image}", work.whole, settings, 1, {"light": 5, "paper": 30}[recipe])
 
     def many(self, members: int, steps: int) -> Task:
@@ -111,7 +111,7 @@ class Phases:
 
     def twice(self, recipe: str, precision: str, deterministic: bool, capture: bool) -> Task:
         settings = {"recipe": recipe, "precision": precision, "deterministic": deterministic, "capture": capture}
-        settings |= {"size": 64, "steps": 1} if self.small else {"size": 128, "steps": 50}
+        settings |= {"size": 32, "steps": 1} if self.small else {"size": 128, "steps": 50}
         name = f"gpu-run-bits-{recipe}-{precision}-{deterministic}-{capture}"
         return Task(name, work.needing_cuda(work.bits), settings | {"narrow": self.small}, 1, 3)
 

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu_phases import MEMBERS, STEPS, WAYS, Phases
-from benchmarks.harness import RESULTS, Records, Row, Task, append, records_of, render, table, write_report
-from benchmarks.harness import lines as lines_of
+from benchmarks.harness import RESULTS, Records, Row, Task, append, lines, records_of, render, table, write_report
 from benchmarks.speed import RECIPES
 
 LAWS = "laws-cuda.txt"
@@ -16,18 +15,18 @@ _ABSENT = "–"
 
 def main(arguments: list[str]) -> None:
     for folder in map(Path, arguments):
-        for record in lines_of(folder / "gpu.jsonl"):
+        for record in lines(folder / "gpu.jsonl"):
             append(RESULTS / "gpu.jsonl", record)
         if (folder / LAWS).exists():
             shutil.copyfile(folder / LAWS, RESULTS / LAWS)
-    phases = Phases()
+    write_report("gpu", page(RESULTS, Phases()))
+
+
+def page(folder: Path, phases: Phases) -> str:
+    """The report of what lies in a folder."""
     tasks = [task for phase in phases.all().values() for task in phase]
-    laws = (RESULTS / LAWS).read_text() if (RESULTS / LAWS).exists() else None
-    write_report("gpu", report(records_of(tasks), phases, laws))
-
-
-def report(records: Records, phases: Phases, laws: str | None) -> str:
-    return Report(records, phases).text(laws)
+    laws = (folder / LAWS).read_text() if (folder / LAWS).exists() else None
+    return Report(records_of(tasks, folder), phases).text(laws)
 
 
 class Report:
@@ -116,13 +115,11 @@ class Report:
         """The heaviest kernels of each profile."""
         parts = []
         for task in self.phases.profile():
-            result = self.value(task)
+            result, settings = self.value(task), task.settings
             if result:
-                rows: list[Row] = [
-                    ([name[:80], f"{ms:.3f}", f"{calls:g}"], [self.records[task.name]]) for name, ms, calls in result["kernels"]
-                ]
-                title = f"The heaviest kernels of a step, {task.settings['recipe']}, {task.settings['way']}; all take {result['busy_ms']:.2f} ms:"
-                parts.append(f"{title}\n\n{table(['kernel', 'ms', 'calls'], rows)}")
+                rows = [([name[:80], f"{ms:.3f}", f"{calls:g}"], [task]) for name, ms, calls in result["kernels"]]
+                title = f"The heaviest kernels of a step, {settings['recipe']}, {settings['way']}; all take"
+                parts.append(f"{title} {result['busy_ms']:.2f} ms:\n\n{self.table(['kernel', 'ms', 'calls'], rows)}")
         return "\n\n".join(parts)
 
     def whole(self) -> str:

@@ -1,18 +1,19 @@
 """What is measured on a GPU: a step and its floor, whole images, the bits of two runs, and the heaviest kernels."""
 
+import gc
 import platform
+import shutil
 import statistics
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -22,9 +23,9 @@ from benchmarks.baseline import denoise as plain_loop
 from benchmarks.core import SIGMA
 from benchmarks.crops import DATA
 from benchmarks.speed import DEVICE, noisy
-from dipops import ClippedGaussian, Descent, Hourglass, Identity, Problem, images, metrics, recipes, solve
+from dipops import ClippedGaussian, DeepImagePrior, Descent, Hourglass, Identity, Problem, images, metrics, recipes, solve
 from dipops._tools.allocator import reused_memory
-from dipops.methods import Iteration
+from dipops.methods.descent import DescentIteration
 from dipops.methods.muon import MuonThenAdam
 from dipops.recipes import Recipe
 from dipops.solver.cost import start
@@ -32,7 +33,6 @@ from dipops.stopping import Observe
 
 Settings = dict[str, Any]
 
-_CAPTURES = "capture" in {field.name for field in fields(Descent)}
 _VIEWS = {
     *("view", "_unsafe_view", "detach", "alias", "slice", "select", "expand", "t", "transpose", "permute", "as_strided"),
     *("unsqueeze", "squeeze", "unflatten", "split", "split_with_sizes", "unbind", "narrow"),
@@ -55,7 +55,8 @@ def versions() -> dict[str, Any]:
     """The device and its software."""
     on_gpu = DEVICE.type == "cuda"
     query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-    driver = subprocess.run(query, capture_output=True, text=True).stdout.split() if on_gpu else []
+    asks = on_gpu and shutil.which(query[0])
+    driver = subprocess.run(query, capture_output=True, text=True).stdout.split() if asks else []
     return {
         "device": torch.cuda.get_device_name() if on_gpu else "CPU",
         "driver": driver[0] if driver else None,
@@ -83,6 +84,7 @@ def machine(settings: Settings) -> dict[str, Any]:
 def step(settings: Settings) -> dict[str, Any]:
     """Median milliseconds of a step, seconds until it is warm, and the most memory allocated."""
     with _tf32(settings["tf32"]), reused_memory():
+        gc.collect()
         if DEVICE.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
         started = time.perf_counter()
@@ -91,8 +93,7 @@ def step(settings: Settings) -> dict[str, Any]:
         warm = time.perf_counter() - started
         milliseconds = _median_milliseconds(partial(iteration.step, False), settings)
     peak = torch.cuda.max_memory_allocated() if DEVICE.type == "cuda" else None
-    precision = getattr(iteration, "precision", None)
-    return {"ms": milliseconds, "warm_up_seconds": warm, "peak_bytes": peak, "precision": precision}
+    return {"ms": milliseconds, "warm_up_seconds": warm, "peak_bytes": peak, "precision": iteration.precision}
 
 
 def loop(settings: Settings) -> dict[str, Any]:
@@ -169,7 +170,7 @@ def many_steps(settings: Settings) -> dict[str, Any]:
 def bits(settings: Settings) -> dict[str, Any]:
     """Whether two solves of one seed end at the same bits, or by how much a pixel differs at most."""
     recipe, problem = _recipe(settings), noisy(settings["size"])
-    method = _with_capture(replace(_descent(recipe), precision=settings["precision"]), settings["capture"])
+    method = replace(_descent(recipe), precision=settings["precision"], capture=settings["capture"])
     torch.use_deterministic_algorithms(settings["deterministic"])
     try:
         runs = [solve(problem, recipe.prior, method, steps=settings["steps"], progress=False) for _ in range(2)]
@@ -187,8 +188,8 @@ def kernels(settings: Settings) -> dict[str, Any]:
     cuda = DEVICE.type == "cuda"
     with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]) as profiler:
         _repeat(partial(iteration.step, False), steps)
-    place, unit = ("device", DeviceType.CUDA) if cuda else ("cpu", DeviceType.CPU)
-    events = [event for event in profiler.key_averages() if event.device_type == unit]
+    place, unit = ("device", "CUDA") if cuda else ("cpu", "CPU")
+    events = [event for event in profiler.key_averages() if event.device_type.name == unit and not event.is_user_annotation]
     times = {event.key: getattr(event, f"self_{place}_time_total") / 1e3 / steps for event in events}
     calls = {event.key: event.count / steps for event in events}
     heaviest = sorted(times, key=lambda name: -times[name])[: settings["rows"]]
@@ -198,9 +199,8 @@ def kernels(settings: Settings) -> dict[str, Any]:
 def _recipe(settings: Settings) -> Recipe:
     """The recipe; its network is narrow where the run only shows that all phases work."""
     recipe = recipes.denoise(settings["recipe"])
-    if settings["narrow"]:
-        recipe.prior.generator = Hourglass((8, 8), skips=4, upsampling="nearest")
-    return recipe
+    narrow = DeepImagePrior(Hourglass((8, 8), skips=4, upsampling="nearest"))
+    return replace(recipe, prior=narrow) if settings["narrow"] else recipe
 
 
 def _descent(recipe: Recipe) -> Descent:
@@ -208,21 +208,20 @@ def _descent(recipe: Recipe) -> Descent:
     return recipe.method
 
 
-def _with_capture(method: Descent, capture: bool) -> Descent:
-    return replace(method, **({"capture": capture} if _CAPTURES else {}))
-
-
-def _started(settings: Settings) -> Iteration:
+def _started(settings: Settings) -> DescentIteration:
     """A recipe's iteration in one of the ways; in the light one by Adam, as after its start, or by Muon, as in it."""
     recipe, problem = _recipe(settings), noisy(settings["size"]).repeat(settings["members"])
-    method = replace(_descent(recipe), precision=settings["precision"])
+    method = replace(_descent(recipe), precision=settings["precision"], capture=settings["capture"])
     if settings["recipe"] == "light":
         muon = partial(MuonThenAdam, muon_steps=10**6)
         method = replace(method, optimizer=muon if settings["optimizer"] == "Muon" else recipes.SHORT_MEMORY)
-    prior, iteration = start(problem, recipe.prior, _with_capture(method, settings["capture"]))
+    prior, iteration = start(problem, recipe.prior, method)
+    assert isinstance(prior, DeepImagePrior)
+    assert isinstance(iteration, DescentIteration)
     if settings["compile"]:
         torch.compiler.reset()
-        prior.network = torch.compile(prior.network)  # pyright: ignore[reportArgumentType]
+        prior.network.compile()
+        iteration._closure()  # compiles, which a step that is being recorded must not do
     return iteration
 
 
