@@ -44,6 +44,8 @@ class Report:
             loop=_milliseconds(self.value(self.phases.loop())),
             floors=self.floors(),
             steps=self.steps(),
+            timed=self.phases.timed,
+            size=self.phases.common["size"],
             kernels=self.kernels(),
             whole=self.whole(),
             many=self.many(),

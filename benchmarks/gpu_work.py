@@ -84,8 +84,8 @@ def machine(settings: Settings) -> dict[str, Any]:
 def step(settings: Settings) -> dict[str, Any]:
     """Median milliseconds of a step, seconds until it is warm, and the most memory allocated."""
     with _tf32(settings["tf32"]), reused_memory():
-        gc.collect()
         if DEVICE.type == "cuda":
+            gc.collect()
             torch.cuda.reset_peak_memory_stats()
         started = time.perf_counter()
         iteration = _started(settings)
