@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._pytree import tree_leaves, tree_map
 
 _REHEARSALS = 3
 
@@ -161,8 +161,10 @@ class _Operations(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if func.namespace == "profiler":
+            return func(*args, **kwargs)
         given = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        line = f"{func} {tree_map_only(Tensor, self._told, (args, kwargs))}"
+        line = f"{func} {tree_map(self._told, (args, kwargs))}"
         result = func(*args, **kwargs)
         tensors = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
         self._made |= {_storage(tensor) for tensor in tensors} - {_storage(tensor) for tensor in given}
@@ -171,9 +173,13 @@ class _Operations(TorchDispatchMode):
             self.obstacle = self.obstacle or f"{func} moves numbers between CPU and GPU"
         return result
 
-    def _told(self, tensor: Tensor) -> str:
-        place = "made" if _storage(tensor) in self._made else _storage(tensor)
-        return f"{tensor.dtype} {tuple(tensor.shape)} {place}"
+    def _told(self, argument: object) -> object:
+        if isinstance(argument, torch._C.Generator):
+            return f"generator {argument._cdata}"  # pyright: ignore[reportAttributeAccessIssue]
+        if not isinstance(argument, Tensor):
+            return argument
+        place = "made" if _storage(argument) in self._made else _storage(argument)
+        return f"{argument.dtype} {tuple(argument.shape)} {place}"
 
 
 def _storage(tensor: Tensor) -> int:
