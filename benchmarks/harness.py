@@ -82,12 +82,17 @@ def run(tasks: Iterable[Task], folder: Path = RESULTS, echo: Callable[[str], Non
     for task in missing:
         with FileLock(LOCKS / f"dipops-{'timing' if task.alone else task.key}.lock"):
             if not records_of([task], folder):
-                start = time.perf_counter()
-                record = {"task": task.name, "settings": task.settings, "result": task.run(task.settings)}
-                record |= {"seconds": round(time.perf_counter() - start, 2), "environment": environment(), "commit": commit}
-                append(folder / f"{task.report}.jsonl", record)
-                echo(f"{task.key}: done in {record['seconds']:.0f} s")
+                echo(f"{task.key}: done in {measure(task, folder, commit)['seconds']:.0f} s")
     return records_of(tasks, folder)
+
+
+def measure(task: Task, folder: Path, commit: str | None) -> Record:
+    """Run a task and append its record."""
+    start = time.perf_counter()
+    record = {"task": task.name, "settings": task.settings, "result": task.run(task.settings)}
+    record |= {"seconds": round(time.perf_counter() - start, 2), "environment": environment(), "commit": commit}
+    append(folder / f"{task.report}.jsonl", record)
+    return record
 
 
 def chosen(tasks: Iterable[Task], parts: Sequence[str]) -> list[Task]:
@@ -102,6 +107,12 @@ def append(path: Path, record: Record) -> None:
     with FileLock(LOCKS / f"dipops-{path.name}.lock"):
         before = path.read_bytes() if path.exists() else b""
         write_whole(path, lambda file: file.write(before + line.encode()), path.with_suffix(".part"))
+
+
+def lines(path: Path) -> Iterator[Record]:
+    """The records of a file, if there is one."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return map(json.loads, filter(None, text.split("\n")))
 
 
 def records_of(tasks: Iterable[Task], folder: Path = RESULTS) -> Records:
@@ -213,8 +224,7 @@ def _git(*command: str) -> str | None:
 def _read(path: Path) -> Iterator[Record]:
     """The records of a file whose commits are ancestors, where git can tell."""
     known = ancestors()
-    lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
-    for record in map(json.loads, filter(None, lines)):
+    for record in lines(path):
         if known is None or str(record["commit"]).removesuffix("+changes") in known:
             yield record
 

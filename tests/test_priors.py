@@ -1,8 +1,10 @@
 """The priors: parameter counts of the paper, any size, independent members, penalties."""
 
 import warnings
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import Literal
 
 import pytest
 import torch
@@ -31,10 +33,10 @@ from dipops import (
 )
 from dipops.errors import BadType, BadValue
 from dipops.noise import Noise as NoiseModel
-from dipops.priors.generators import DeepDecoder, ResNet, UNet, encoder_decoder
+from dipops.priors.generators import DeepDecoder, ResNet, UNet, encoder_decoder, joining, layers
 from dipops.priors.generators.interface import Generator, grouped_copies
 from dipops.priors.generators.joining import Join
-from dipops.priors.generators.layers import Padding, Upsampling
+from dipops.priors.generators.layers import Padding, Upsampling, pad_by_slices
 from dipops.priors.inputs import FourierFeatures, Guide, Meshgrid, Noise, Ramp
 from dipops.testing.strategies import images
 
@@ -121,6 +123,42 @@ def test_the_hourglass_is_what_the_paper_describes() -> None:
     fine = block(block(norm(torch.cat([skip, F.interpolate(coarse, scale_factor=2)], 1))))
     torch.testing.assert_close(network(z), conv(fine).sigmoid(), rtol=1e-10, atol=1e-10)
     assert next(weights, None) is None
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(("mode", "border"), [("reflect", 1), ("reflect", 3), ("replicate", 1), ("replicate", 2)])
+@settings(max_examples=20)
+@given(st.integers(4, 9), st.integers(4, 9))
+def test_a_pad_by_slices_is_that_of_torch_in_the_same_layout(
+    mode: Literal["reflect", "replicate"], border: int, layout: torch.memory_format, height: int, width: int
+) -> None:
+    x = torch.rand(1, 5, height, width).to(memory_format=layout).requires_grad_()
+    found, expected = pad_by_slices(x, border, mode), F.pad(x, (border,) * 4, mode=mode)
+    assert found.equal(expected)
+    assert found.is_contiguous(memory_format=layout)
+    weights = torch.rand_like(expected)
+    one, other = (torch.autograd.grad((y * weights).sum(), x)[0] for y in (found, expected))
+    torch.testing.assert_close(one, other)
+    assert one.is_contiguous(memory_format=layout)
+
+
+@pytest.mark.parametrize("config", [*SMALL.values(), Hourglass((4, 6), 2, upsampling="nearest")])
+def test_networks_repeat_pixels_by_one_function(config: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that on CUDA pads by slices: otherwise a layout would be lost there, and nobody here would see it."""
+    network, z = grouped_copies(config, 4, 3, [0]), torch.rand(1, 4, 16, 16)
+    expected = network(z)
+    for module in (layers, joining):
+        monkeypatch.setattr(module, "pad", pad_by_slices)
+    monkeypatch.setattr(F, "pad", _constant_only(F.pad))
+    assert network(z).equal(expected)
+
+
+def _constant_only(own: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    def padded(x: torch.Tensor, sides: tuple[int, ...], mode: str = "constant") -> torch.Tensor:
+        assert mode == "constant"
+        return own(x, sides)
+
+    return padded
 
 
 MODES = ("nearest", "bilinear")

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dipops.priors.generators.layers import Padding, Upsampling, convolution, doubling, normalisation
+from dipops.priors.generators.layers import Padding, Upsampling, convolution, doubling, normalisation, pad
 
 
 class Join(nn.Module):
@@ -46,14 +46,14 @@ class Join(nn.Module):
         border = self.conv.kernel_size[0] // 2
         x = self._normalised(x, channels)
         if self.padding == "reflect" and border:
-            x, border = F.pad(x, (border,) * 4, mode="reflect"), 0
+            x, border = pad(x, border, "reflect"), 0
         return F.conv2d(x, self.conv.weight[:, channels], bias, padding=border, groups=self.copies)
 
     def _doubled_and_convolved(self, deeper: Tensor, channels: slice) -> Tensor:
         border = self.conv.kernel_size[0] // 2
         deeper = self._normalised(deeper, channels)
         if self.padding == "reflect" and border:  # what lies next to the border after doubling is the border pixel
-            deeper, border = F.pad(deeper, (1,) * 4, mode="replicate"), border + 2
+            deeper, border = pad(deeper, 1, "replicate"), border + 2
         weight = _summed_for_doubling(self.conv.weight[:, channels])
         weight = weight.unflatten(0, (self.copies, -1)).transpose(1, 2).flatten(0, 1)
         return F.conv_transpose2d(deeper, weight, self.conv.bias, stride=2, padding=border, groups=self.copies)

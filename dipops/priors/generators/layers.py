@@ -3,6 +3,7 @@
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 Upsampling = Literal["nearest", "bilinear"]
@@ -17,13 +18,42 @@ def convolution(
 ) -> nn.Conv2d:
     """A convolution that keeps the size at stride 1, one group a copy."""
     border = kernel // 2
-    return nn.Conv2d(
-        *(copies * source, copies * target, kernel, stride, border),
-        groups=copies,
-        padding_mode=padding if border else "zeros",  # nn.Conv2d would copy the map to reflect nothing
-        bias=bias,
-        dtype=torch.float32,
-    )
+    kind = _ReflectedConv2d if border and padding == "reflect" else nn.Conv2d
+    sizes = (copies * source, copies * target, kernel, stride, border)
+    return kind(*sizes, groups=copies, bias=bias, dtype=torch.float32)
+
+
+class _ReflectedConv2d(nn.Conv2d):
+    """A convolution of a map that is mirrored at its border."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        wide = pad(input, self.kernel_size[0] // 2, "reflect")
+        return F.conv2d(wide, self.weight, self.bias, self.stride, groups=self.groups)
+
+
+def pad(x: Tensor, border: int, mode: Literal["reflect", "replicate"]) -> Tensor:
+    """A map with so many pixels more on each side, by ``torch.nn.functional.pad`` where that suits.
+
+    On CUDA it returns a contiguous map whatever the layout of ``x``, and its derivative is not deterministic.
+    """
+    return pad_by_slices(x, border, mode) if x.is_cuda else F.pad(x, (border,) * 4, mode=mode)
+
+
+def pad_by_slices(x: Tensor, border: int, mode: Literal["reflect", "replicate"]) -> Tensor:
+    """``pad`` by operations that keep the layout and are deterministic on every device.
+
+    The map is split where pixels are repeated, so that the backward pass joins the parts again in one copy.
+    """
+    ends = border + 1 if mode == "reflect" else 1
+    for axis in (-1, -2):
+        middle = x.shape[axis] - 2 * ends
+        parts = x.split([*(1,) * ends, middle, *(1,) * ends] if middle > 0 else 1, axis)
+        if mode == "reflect":
+            before, after = parts[border:0:-1], parts[-2 : -border - 2 : -1]
+        else:
+            before, after = parts[:1] * border, parts[-1:] * border
+        x = torch.cat([*before, *parts, *after], axis)
+    return x
 
 
 def normalisation(channels: int, copies: int) -> nn.BatchNorm2d:
