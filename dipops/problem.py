@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dipops._tools.batches import CHANNELS_FIRST, is_channels_last, per_image
 from dipops._tools.defaults import usual_defaults
+from dipops._tools.precision import full_float32
 from dipops._tools.seeds import stream
 from dipops.errors import BadType, BadValue, require_instance, require_integer, safe_repr
 from dipops.noise import LEAST_SQUARES, ClippedGaussian, Gaussian, Noise, Poisson
@@ -91,6 +92,7 @@ class Problem:
 
     @classmethod
     @usual_defaults()
+    @full_float32()
     def simulate(
         cls,
         operator: LinearOrDifferentiableOperator,
@@ -178,6 +180,7 @@ class Problem:
         return tuple(((self.y >= 0) & (self.y <= 1)).flatten(1).all(1).tolist())
 
     @usual_defaults()
+    @full_float32()
     def rms_residual(self, x: Tensor) -> Tensor:
         """Root of the weighted mean square of A(x) - y, of each image: (N, *in_shape) gives (N,), in image units.
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from dipops._tools.defaults import usual_defaults
+from dipops._tools.precision import full_float32
 from dipops._tools.seeds import GlobalDraws
 from dipops.errors import BadType, LawError, first_line, require_choice
 from dipops.operators import LinearOperator, LinearOrDifferentiableOperator
@@ -80,6 +81,7 @@ class Report:
 
 
 @usual_defaults()
+@full_float32()
 def check(operator: LinearOrDifferentiableOperator, strict: bool = True, precision: CheckPrecision = "double") -> Report:
     """Try every law on a copy of the operator, where it is, from a fixed seed.
 
