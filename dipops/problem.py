@@ -168,7 +168,12 @@ class Problem:
         if type(self.noise) is not Gaussian or not any(self.is_clipped):
             return function(self.noise)
         values, of_clipped = function(self.noise), function(ClippedGaussian(self.noise.sigma))
-        return torch.where(per_image(torch.tensor(self.is_clipped, device=values.device), values), of_clipped, values)
+        return torch.where(per_image(self._clipped_members, values), of_clipped, values)
+
+    @cached_property
+    def _clipped_members(self) -> Tensor:
+        """``is_clipped`` where y is, which a copy in each step would wait for."""
+        return torch.tensor(self.is_clipped, device=self.y.device)
 
     @cached_property
     def is_clipped(self) -> tuple[bool, ...]:
