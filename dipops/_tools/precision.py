@@ -29,6 +29,11 @@ def fastest_precision(y: Tensor) -> Precision:
     return "mixed" if has_bfloat16 else "full"
 
 
+def has_float64(device: torch.device) -> bool:
+    """Whether a device computes in float64: Apple's GPUs do not."""
+    return device.type != "mps"
+
+
 def _gpu_has_bfloat16(y: Tensor) -> bool:
     return torch.cuda.get_device_capability(y.device) >= (8, 0)
 

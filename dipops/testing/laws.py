@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dipops._tools.defaults import usual_defaults
-from dipops._tools.precision import full_float32
+from dipops._tools.precision import full_float32, has_float64
 from dipops._tools.seeds import GlobalDraws
 from dipops.errors import BadType, LawError, first_line, require_choice
 from dipops.operators import LinearOperator, LinearOrDifferentiableOperator
@@ -65,6 +65,7 @@ class Report:
     operator: str
     verdicts: tuple[Verdict, ...]
     untried: int = 0
+    remark: str = ""
 
     @property
     def passed(self) -> bool:
@@ -79,13 +80,13 @@ class Report:
         broken = sum(bool(verdict.fault) for verdict in self.verdicts)
         waiting = f"; the other {self.untried} say nothing until it holds" if self.untried else ""
         end = f"{broken} of {len(self.verdicts)} laws broken{waiting}" if broken else f"all {len(self.verdicts)} laws hold"
-        return "\n".join([*lines, f"  {end}"])
+        return "\n".join([*lines, f"  {end}{self.remark and f'; {self.remark}'}"])
 
 
 @usual_defaults()
 @full_float32()
 def check(operator: LinearOrDifferentiableOperator, strict: bool = True, precision: CheckPrecision = "double") -> Report:
-    """Try every law on a copy of the operator, where it is, from a fixed seed.
+    """Try every law on a copy of the operator, where it is, from a fixed seed; on the CPU where its device has no float64.
 
     Small shapes show most, for there one wrong pixel is a large error; try an odd one such as (3, 9, 13) and an even one
     such as (3, 10, 14), since strides and centres err on one of them only. Nonlinear operators are tried on values in
@@ -109,7 +110,9 @@ def check(operator: LinearOrDifferentiableOperator, strict: bool = True, precisi
     laws = (*FIRST_LAWS, *(LINEAR_LAWS if isinstance(operator, LinearOperator) else ()), *DERIVATIVE_LAWS)
     verdicts = tuple(_verdicts(operator, laws, torch.float64 if precision == "double" else torch.float32))
     name, in_repr = _name(operator)
-    report = Report(name, (*in_repr, *verdicts), len(laws) - len(verdicts))
+    device = operator._like.device
+    remark = "" if has_float64(device) else f"tried on the CPU but for movable, since {device.type} has no float64"
+    report = Report(name, (*in_repr, *verdicts), len(laws) - len(verdicts), remark)
     if strict and not report.passed:
         first = next(verdict for verdict in report.verdicts if verdict.fault)
         names = ", ".join(verdict.law for verdict in report.verdicts if verdict.fault)
@@ -135,6 +138,8 @@ def _verdicts(operator: LinearOrDifferentiableOperator, laws: Sequence[Law], to:
     found: dict[str, dict[str, Any]] = {}
     for law in laws:
         copy = probes.copied(operator).requires_grad_(False)
+        if law is not movable and not has_float64(operator._like.device):
+            copy.cpu()
         if law not in (movable, purity):
             probes.tell(copy.to(to), found)
         yield (verdict := _judge(law, copy))
@@ -566,7 +571,7 @@ def norm(operator: LinearOperator, generator: torch.Generator) -> Verdict:
     rows, columns = prod(operator.out_shape), prod(operator.in_shape)
     if rows * columns > _SVD_ENTRIES:
         return Verdict("norm", note=f"not compared: a matrix of {rows} x {columns} is large for an SVD")
-    largest, claimed = float(torch.linalg.matrix_norm(operator.matrix().double(), 2)), operator.norm()
+    largest, claimed = float(torch.linalg.matrix_norm(operator.matrix().cpu().double(), 2)), operator.norm()
     error = abs(largest - claimed) / largest if largest else claimed
     right = claimed <= largest * (1 + max(1e-7, probes.tolerance(operator))) and largest <= 1.01 * claimed
     return Verdict("norm", error, "" if right else f"norm() is {claimed:.6g}, the largest singular value {largest:.6g}")
