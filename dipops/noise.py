@@ -333,9 +333,9 @@ def _clipped_table(sigma: float) -> tuple[Tensor, Tensor, Tensor]:
 
 @lru_cache(16)
 @torch.inference_mode(False)
-def _clipped_table_like(sigma: float, dtype: torch.dtype, device: torch.device) -> list[Tensor]:
+def _clipped_table_like(sigma: float, kind: torch.dtype, place: torch.device) -> list[Tensor]:
     """The same on a device, which a copy in each step would wait for."""
-    return [column.to(dtype).to(device) for column in _clipped_table(sigma)]
+    return [column.to(kind).to(place) for column in _clipped_table(sigma)]
 
 
 @lru_cache(16)
@@ -356,10 +356,10 @@ def _poisson_table() -> tuple[Tensor, Tensor]:
 
 @lru_cache(16)
 @torch.inference_mode(False)
-def _poisson_table_like(dtype: torch.dtype, device: torch.device) -> list[Tensor]:
+def _poisson_table_like(kind: torch.dtype, place: torch.device) -> list[Tensor]:
     """The logarithms of the rates, and the expectations, on a device."""
     rates, means = _poisson_table()
-    return [column.to(dtype).to(device) for column in (rates.log(), means)]
+    return [column.to(kind).to(place) for column in (rates.log(), means)]
 
 
 def _mean_distance(rate: float) -> float:

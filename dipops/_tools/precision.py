@@ -29,9 +29,9 @@ def fastest_precision(y: Tensor) -> Precision:
     return "mixed" if has_bfloat16 else "full"
 
 
-def has_float64(device: torch.device) -> bool:
+def has_float64(place: torch.device) -> bool:
     """Whether a device computes in float64: Apple's GPUs do not."""
-    return device.type != "mps"
+    return place.type != "mps"
 
 
 def _gpu_has_bfloat16(y: Tensor) -> bool:
