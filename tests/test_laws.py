@@ -118,7 +118,7 @@ def test_a_hidden_tensor_is_told_by_movable_wherever_it_is_used(method: str) -> 
 def test_a_result_on_another_device_is_told_by_movable() -> None:
     class StaysOnTheCpu(LinearOperator):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return torch.from_numpy(2 * x.numpy(force=True))
+            return torch.from_numpy(2 * x.detach().cpu().numpy())
 
         def adjoint(self, y: torch.Tensor) -> torch.Tensor:
             return 2 * y

@@ -141,15 +141,15 @@ def write_json(path: str | Path, record: dict[str, Any]) -> None:
     write_whole(path, lambda file: file.write(text.encode(errors="backslashreplace")))  # of names that are no UTF-8
 
 
-def environment(device: Any = "cpu") -> dict[str, Any]:
+def environment(place: Any = "cpu") -> dict[str, Any]:
     """Versions of the packages that matter and the hardware, as plain values for a record.
 
     Args:
-        device: a torch.device or its name, of which "gpu" is the hardware; None for the CPU.
+        place: a torch.device or its name, of which "gpu" is the hardware; None for the CPU.
     """
     import torch
 
-    device = torch.device(device)
+    device = torch.device(place)
 
     return {
         "python": platform.python_version(),
