@@ -57,7 +57,7 @@ class Outputs:
             self._require_own()
 
     def write(self, files: Mapping[Path, bytes], record: Mapping[str, Any], place: str = "cpu") -> None:
-        """Write the record, with the environment of the place it was computed on, and the SHA-256 of each file, and then the files.
+        """Write the record, with the environment of a device and the SHA-256 of each file, and then the files.
 
         The SHA-256 of before stays next to the new one: a process that is killed in between leaves nothing that looks foreign.
 
