@@ -22,7 +22,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.baseline import denoise as plain_loop
 from benchmarks.core import SIGMA
 from benchmarks.crops import DATA
-from benchmarks.speed import DEVICE, noisy
+from benchmarks.harness import DEVICE
+from benchmarks.speed import noisy
 from dipops import ClippedGaussian, DeepImagePrior, Descent, Hourglass, Identity, Problem, images, metrics, recipes, solve
 from dipops._tools.allocator import reused_memory
 from dipops.methods.descent import DescentIteration

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import torch
 from filelock import FileLock
 
 from dipops._tools.files import environment, write_whole
@@ -27,6 +28,7 @@ from dipops._tools.tables import markdown
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 LOCKS = Path(tempfile.gettempdir())
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 Record = dict[str, Any]
 Records = dict[str, Record]
@@ -90,7 +92,7 @@ def measure(task: Task, folder: Path, commit: str | None) -> Record:
     """Run a task and append its record."""
     start = time.perf_counter()
     record = {"task": task.name, "settings": task.settings, "result": task.run(task.settings)}
-    record |= {"seconds": round(time.perf_counter() - start, 2), "environment": environment(), "commit": commit}
+    record |= {"seconds": round(time.perf_counter() - start, 2), "environment": environment(DEVICE), "commit": commit}
     append(folder / f"{task.report}.jsonl", record)
     return record
 

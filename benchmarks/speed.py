@@ -24,7 +24,7 @@ from benchmarks.core import SIGMA
 from benchmarks.crops import CHECKING
 from benchmarks.dip import LIGHT, TASK_SIZE, peak_of, problem_and_recipe, task_on
 from benchmarks.dip import noisy as noisy_crop
-from benchmarks.harness import Task, chosen, in_turn, run
+from benchmarks.harness import DEVICE, Task, chosen, in_turn, run
 from dipops import (
     ClippedGaussian,
     DeepImagePrior,
@@ -45,7 +45,6 @@ from dipops.recipes import Recipe, Settings
 from dipops.solver.cost import start as start_iteration
 from dipops.stopping import Observe
 
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 THREADS = 2
 RECIPES: tuple[Settings, ...] = ("paper", "light")
 

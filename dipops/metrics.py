@@ -9,6 +9,7 @@ from torch import Tensor
 
 from dipops._tools.batches import CHANNELS_FIRST, is_channels_last
 from dipops._tools.defaults import usual_defaults
+from dipops._tools.precision import full_float32
 from dipops.errors import BadType, BadValue, require_integer
 
 _LUMA = (65.481, 128.553, 24.966)
@@ -68,6 +69,7 @@ def luma(image: Tensor) -> Tensor:
 
 
 @usual_defaults()
+@full_float32()
 def ssim(image: Tensor, truth: Tensor, *, image_dims: int = 3) -> Tensor:
     """Structural similarity for values in [0, 1], the mean over pixels and channels, and of a volume over its slices.
 

@@ -159,7 +159,7 @@ class ClippedGaussian(Gaussian):
 
     def expected(self, ax: Tensor) -> Tensor:
         """Half the variance of clipped measurements whose mean is ax. Where ax is no such mean, that of black or white."""
-        _, means, variances = _clipped_table(self.sigma)
+        _, means, variances = _clipped_table_like(self.sigma, ax.dtype, ax.device)
         return 0.5 * _interpolated(ax, means, variances)
 
     def variances(self, y: Tensor) -> Tensor:
@@ -177,7 +177,7 @@ class ClippedGaussian(Gaussian):
 
     def debias(self, image: Tensor) -> Tensor:
         """The values in [0, 1] whose clipped noise has the given means."""
-        values, means, _ = _clipped_table(self.sigma)
+        values, means, _ = _clipped_table_like(self.sigma, image.dtype, image.device)
         return _interpolated(image, means, values)
 
 
@@ -220,9 +220,10 @@ class Poisson(Noise):
 
     def expected(self, ax: Tensor) -> Tensor:
         """The mean over y, from a table of the exact sums."""
-        counts, means = _poisson_table()
-        scaled = (self.peak * (ax + self.background)).clamp(min=float(counts[0]))
-        return _interpolated(scaled.log(), counts.log(), means) / self.peak
+        rates, _ = _poisson_table()
+        log_rates, means = _poisson_table_like(ax.dtype, ax.device)
+        scaled = (self.peak * (ax + self.background)).clamp(min=float(rates[0]))
+        return _interpolated(scaled.log(), log_rates, means) / self.peak
 
     def prox_conjugate(self, u: Tensor, step: float | Tensor, y: Tensor, weights: Tensor | None = None) -> Tensor:
         w = torch.ones_like(y) if weights is None else weights
@@ -232,7 +233,7 @@ class Poisson(Noise):
 
     def draw(self, ax: Tensor, generator: torch.Generator) -> Tensor:
         """Raises BadValue where A(x) + background is negative by more than rounding, which a transform leaves near 0."""
-        rate = self.peak * (ax.double() + self.background).cpu()
+        rate = self.peak * (ax.cpu().double() + self.background)
         rounding = _ROUNDINGS * torch.finfo(ax.dtype).eps * float(rate.abs().max())
         if bool((rate < -rounding).any()):
             raise BadValue(f"Poisson noise around {float(rate.min()) / self.peak:.3g}", "A(x) of at least 0", "shift or clip x")
@@ -316,7 +317,6 @@ def require_sigma(noise: Noise | None, user: str, instead: str) -> float:
 
 def _interpolated(x: Tensor, places: Tensor, values: Tensor) -> Tensor:
     """Linear interpolation of a table of rising ``places``, constant beyond its ends."""
-    places, values = places.to(x), values.to(x)
     above = torch.searchsorted(places, x.contiguous()).clamp(1, len(places) - 1)
     low, high = places[above - 1], places[above]
     part = ((x - low) / (high - low)).clamp(0, 1)
@@ -329,6 +329,13 @@ def _clipped_table(sigma: float) -> tuple[Tensor, Tensor, Tensor]:
     dark = torch.linspace(0, min(_REACH * sigma, 0.5), _NODES, dtype=torch.float64)
     values = torch.cat([dark, 1 - dark[:-1].flip(0)])
     return values, *clipped_noise_moments(values, sigma)
+
+
+@lru_cache(16)
+@torch.inference_mode(False)
+def _clipped_table_like(sigma: float, kind: torch.dtype, place: torch.device) -> list[Tensor]:
+    """The same on a device, which a copy in each step would wait for."""
+    return [column.to(kind).to(place) for column in _clipped_table(sigma)]
 
 
 @lru_cache(16)
@@ -345,6 +352,14 @@ def _poisson_table() -> tuple[Tensor, Tensor]:
     """Rates λ, and E of λ - k + k log(k / λ) for k of the Poisson distribution of rate λ, which tends to ½."""
     rates = torch.cat([torch.logspace(-8, 4, 1201, dtype=torch.float64), torch.tensor([1e12], dtype=torch.float64)])
     return rates, torch.tensor([*map(_mean_distance, rates[:-1].tolist()), 0.5], dtype=torch.float64)
+
+
+@lru_cache(16)
+@torch.inference_mode(False)
+def _poisson_table_like(kind: torch.dtype, place: torch.device) -> list[Tensor]:
+    """The logarithms of the rates, and the expectations, on a device."""
+    rates, means = _poisson_table()
+    return [column.to(kind).to(place) for column in (rates.log(), means)]
 
 
 def _mean_distance(rate: float) -> float:

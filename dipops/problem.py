@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dipops._tools.batches import CHANNELS_FIRST, is_channels_last, per_image
 from dipops._tools.defaults import usual_defaults
+from dipops._tools.precision import full_float32, has_float64
 from dipops._tools.seeds import stream
 from dipops.errors import BadType, BadValue, require_instance, require_integer, safe_repr
 from dipops.noise import LEAST_SQUARES, ClippedGaussian, Gaussian, Noise, Poisson
@@ -91,6 +92,7 @@ class Problem:
 
     @classmethod
     @usual_defaults()
+    @full_float32()
     def simulate(
         cls,
         operator: LinearOrDifferentiableOperator,
@@ -166,7 +168,12 @@ class Problem:
         if type(self.noise) is not Gaussian or not any(self.is_clipped):
             return function(self.noise)
         values, of_clipped = function(self.noise), function(ClippedGaussian(self.noise.sigma))
-        return torch.where(per_image(torch.tensor(self.is_clipped, device=values.device), values), of_clipped, values)
+        return torch.where(per_image(self._clipped_members, values), of_clipped, values)
+
+    @cached_property
+    def _clipped_members(self) -> Tensor:
+        """``is_clipped`` where y is, which a copy in each step would wait for."""
+        return torch.tensor(self.is_clipped, device=self.y.device)
 
     @cached_property
     def is_clipped(self) -> tuple[bool, ...]:
@@ -178,6 +185,7 @@ class Problem:
         return tuple(((self.y >= 0) & (self.y <= 1)).flatten(1).all(1).tolist())
 
     @usual_defaults()
+    @full_float32()
     def rms_residual(self, x: Tensor) -> Tensor:
         """Root of the weighted mean square of A(x) - y, of each image: (N, *in_shape) gives (N,), in image units.
 
@@ -242,7 +250,15 @@ class Problem:
         return replace(self, operator=(1 / size) * self.operator, y=self.y / size, noise=noise)
 
     def to(self, target: Any) -> "Problem":
-        """The problem on a device, in a dtype, or like a tensor, as torch's ``.to``, with a copy of the operator."""
+        """The problem on a device, in a dtype, or like a tensor, as torch's ``.to``, with a copy of the operator.
+
+        Raises:
+            BadValue: it is in float64, and the device has none, as Apple's GPUs.
+        """
+        if isinstance(target, str | torch.device) and not has_float64(torch.device(target)) and self.y.dtype == torch.float64:
+            raise BadValue(
+                f"a problem in float64 to {target}", "float32, the device has no more", "write problem.to(torch.float32) first"
+            )
         weights, truth = (None if t is None else t.to(target) for t in (self.weights, self.truth))
         return replace(self, operator=deepcopy(self.operator).to(target), y=self.y.to(target), weights=weights, truth=truth)
 

@@ -11,6 +11,7 @@ import torch
 
 from dipops._tools.batches import per_image, power
 from dipops._tools.defaults import usual_defaults
+from dipops._tools.precision import full_float32
 from dipops.errors import require_choice, require_integer
 from dipops.methods import ADAM, Descent, MakeOptimizer, Method, MuonThenAdam, PrimalDual, project
 from dipops.noise import Gaussian
@@ -70,6 +71,7 @@ class Recipe:
         return recipe if problem.is_noisy else _without(recipe, Discrepancy)
 
     @usual_defaults()
+    @full_float32()
     def solve(
         self,
         problem: Problem,

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from dipops._tools.defaults import usual_defaults
+from dipops._tools.precision import full_float32
 from dipops._tools.progress import progress_bar
 from dipops._tools.seeds import stream
 from dipops.errors import BadType, BadValue, require_instance, safe_repr
@@ -227,6 +228,7 @@ class Tuned:
 
 
 @usual_defaults()
+@full_float32()
 def tune(
     problem: Problem,
     prior_of_weight: Callable[[float], Prior],

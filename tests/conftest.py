@@ -1,4 +1,4 @@
-"""One thread, no TF32, reproducible draws; tests that need CUDA or data are skipped with one line where there is none."""
+"""One thread, reproducible draws; tests that need CUDA or data are skipped with one line where there is none."""
 
 import gc
 import os
@@ -12,8 +12,6 @@ import torch
 from hypothesis import HealthCheck, settings
 
 torch.set_num_threads(1)
-torch.backends.cuda.matmul.allow_tf32 = False
-torch.backends.cudnn.allow_tf32 = False
 
 # Drawing operators takes long on a busy machine; the other health checks do not depend on time.
 settings.register_profile("dipops", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

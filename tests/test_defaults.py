@@ -204,3 +204,16 @@ def test_another_thread_sees_no_change_of_the_defaults() -> None:
     with default_dtype():
         solve(PROBLEM, TINY, Descent(), steps=2, callbacks=[look], progress=False)
     assert set(seen) == {(torch.float64, torch.float64)}
+
+
+@pytest.mark.parametrize("device", [device for device in ("cuda", "mps", "xpu") if torch.amp.is_autocast_available(device)])
+def test_an_autocast_of_any_device_is_off_within_a_call(device: str) -> None:
+    seen = []
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.set_autocast_enabled(device, True)
+        look = [lambda step: seen.append(torch.is_autocast_enabled(device))]
+        solve(PROBLEM, TINY, Descent(), steps=2, callbacks=look, progress=False)
+        assert torch.is_autocast_enabled(device)
+        torch.set_autocast_enabled(device, False)
+    assert not any(seen)
+    assert seen

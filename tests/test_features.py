@@ -8,12 +8,14 @@ import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from dipops import FeatureMap, NoPrior, TotalVariation, images, metrics, recipes
 from dipops.errors import BadFile, BadValue
@@ -35,6 +37,28 @@ def networks() -> dict[Layout, AlexNet]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return {layout: AlexNet(layout, complete=False) for layout in LAYOUTS}
+
+
+def test_normalising_makes_no_index_in_each_call() -> None:
+    """On a GPU it would be copied there, and the copy waited for."""
+    normalise, x = Normalise.caffe((3, 4, 5)), torch.rand(2, 3, 4, 5)
+    assert normalise(x).equal((x[:, [2, 1, 0]] - normalise.mean) / normalise.std)
+    torch.testing.assert_close(normalise.inverse(normalise(x)), x)
+    assert sum(buffer.dtype is torch.int64 for buffer in normalise.buffers()) == 2
+    with HostTensors() as made:
+        normalise.inverse(normalise(x))
+    assert made.count == 0
+
+
+class HostTensors(TorchFunctionMode):
+    """Counts the tensors that are made of lists, as an index by a list is."""
+
+    count = 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        indices = args[1] if func is torch.Tensor.__getitem__ else ()
+        self.count += func in (torch.tensor, torch.as_tensor) or any(isinstance(index, list | tuple) for index in indices)
+        return func(*args, **(kwargs or {}))
 
 
 def assert_derivatives_are_right(operator, device: torch.device) -> None:

@@ -77,6 +77,66 @@ def test_the_report_names_the_fault_of_every_wrong_operator(wrong: type, device:
     assert words in faults[law]
 
 
+DTYPES = [wrong for wrong, (law, _) in ZOO.items() if law == "dtype"]
+
+
+@pytest.mark.parametrize("double", [False, True], ids=["float32", "float64"])
+@pytest.mark.parametrize("wrong", DTYPES, ids=lambda wrong: wrong.__name__)
+def test_a_wrong_dtype_is_told_by_dtype_first_and_alone(wrong: type, double: bool, device: torch.device) -> None:
+    operator = wrong(SHAPE).to(device)
+    report = check(operator.double() if double else operator, strict=False)
+    assert [verdict.law for verdict in report.verdicts if verdict.fault] == ["dtype"]
+
+
+class Closed(Blur):
+    """Hides a kernel in a function, where ``.to()`` does not find it."""
+
+    def __init__(self, in_shape, method: str, kernel: torch.Tensor) -> None:
+        super().__init__(in_shape)
+        self.method, self.times_kernel = method, lambda x: x * kernel
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.times_kernel(x) if self.method == "forward" else super().forward(x)
+
+    def adjoint(self, y: torch.Tensor) -> torch.Tensor:
+        return self.times_kernel(y) if self.method == "adjoint" else super().adjoint(y)
+
+    def jvp(self, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+        return self.times_kernel(u) if self.method == "jvp" else super().jvp(x, u)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("method", ["forward", "adjoint", "jvp"])
+def test_a_hidden_tensor_is_told_by_movable_wherever_it_is_used(method: str) -> None:
+    report = check(Closed(SHAPE, method, torch.ones(1, 1, SHAPE[-1])).cuda(), strict=False)
+    (verdict,) = report.verdicts
+    assert verdict.law == "movable"
+    assert f"on cuda:0 {method} raises" in verdict.fault
+
+
+@pytest.mark.cuda
+def test_a_result_on_another_device_is_told_by_movable() -> None:
+    class StaysOnTheCpu(LinearOperator):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.from_numpy(2 * x.detach().cpu().numpy())
+
+        def adjoint(self, y: torch.Tensor) -> torch.Tensor:
+            return 2 * y
+
+    report = check(StaysOnTheCpu(SHAPE).cuda(), strict=False)
+    assert "on cuda:0 forward gives a tensor on cpu" in report.verdicts[-1].fault
+
+
+def test_a_tensor_on_a_device_that_fits_nowhere_is_told_by_movable() -> None:
+    class Elsewhere(LinearOperator):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.cat([x, torch.ones(x.shape, device="meta")])[: len(x)]
+
+    report = check(Elsewhere(SHAPE), strict=False)
+    assert [verdict.law for verdict in report.verdicts if verdict.fault] == ["movable"]
+    assert "device meta" in report.verdicts[-1].fault
+
+
 def test_the_base_of_the_wrong_operators_is_right() -> None:
     assert check(Blur(SHAPE)).passed
 

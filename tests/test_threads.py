@@ -22,7 +22,7 @@ from dipops.operators.networks import SqueezeNet
 from dipops.priors.generators import DeepDecoder, Generator, ResNet, UNet, encoder_decoder
 from dipops.priors.generators.interface import grouped_copies
 from dipops.study import Record, Store, Task
-from dipops.study.cluster import run_on
+from dipops.study.cluster import _device_of, run_on
 
 NETWORKS: dict[str, Generator] = {
     "Hourglass": Hourglass((8, 8), skips=2),
@@ -250,3 +250,41 @@ def test_the_number_of_threads_is_set_back_by_the_last_of_several() -> None:
     new.join()
     assert [*started, torch.get_num_threads()] == [2] * 4
     torch.set_num_threads(usual)
+
+
+@pytest.mark.parametrize(
+    ("addresses", "gpus", "shares"),
+    [
+        (["tcp://10.0.0.1:41001", "tcp://10.0.0.1:39002"], 2, [1, 1]),
+        (["tcp://10.0.0.1:5", "tcp://10.0.0.1:6", "tcp://10.0.0.1:7", "tcp://10.0.0.1:8", "tcp://10.0.0.1:9"], 2, [3, 2]),
+        (["tcp://10.0.0.1:5", "tcp://10.0.0.2:5", "tcp://10.0.0.1:6", "tcp://10.0.0.2:6"], 2, [2, 2]),
+        (["inproc://10.0.0.1/77/one", "inproc://10.0.0.1/77/two", "inproc://10.0.0.1/77/three"], 3, [1, 1, 1]),
+        (["tls://[fe80::1]:5", "tls://[fe80::1]:6"], 4, [1, 1, 0, 0]),
+    ],
+)
+def test_the_workers_of_a_machine_share_its_gpus_evenly(addresses: list[str], gpus: int, shares: list[int]) -> None:
+    devices = [_device_of(address, addresses, gpus) for address in addresses]
+    assert [devices.count(f"cuda:{number}") for number in range(gpus)] == shares
+    assert [_device_of(address, list(reversed(addresses)), gpus) for address in addresses] == devices
+    assert {_device_of(address, addresses, 0) for address in addresses} == {"cpu"}
+    assert _device_of("tcp://10.9.9.9:1", addresses, gpus) == "cuda:0"
+
+
+def where(target: str, progress: bool) -> tuple[Record, Tensor]:
+    """A run that says on which device it was asked to be."""
+    time.sleep(0.2)
+    return {"scores": {}, "asked": target}, torch.zeros(1, 1, 2, 2)
+
+
+def test_two_workers_take_two_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"GPU {device.index}")
+    tasks = [Task(f"run-{number}", f"run {number}", "", where) for number in range(4)]
+    store = Store(tmp_path)
+    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None)
+    with cluster, distributed.Client(cluster) as client:
+        run_on(client, tasks, store, progress=False)
+    records = [store.record(task.key) for task in tasks]
+    assert {record["asked"] for record in records} == {"cuda:0", "cuda:1"}
+    assert all(record["environment"]["gpu"] == record["asked"].replace("cuda:", "GPU ") for record in records)

@@ -189,6 +189,38 @@ class DoubleAdjoint(Blur):
         return self.right(y) * torch.ones(1, dtype=torch.float64, device=y.device)
 
 
+class EitherKernel(Blur):
+    """A float32 and a float64 constant, so that it works in no dtype."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        kernel = torch.ones(self.in_shape[0], 1, 3, 3, device=x.device)
+        kernels = kernel, kernel.double()
+        return F.conv2d(F.conv2d(x, kernels[0], groups=self.in_shape[0]), kernels[1], padding=2, groups=self.in_shape[0])
+
+
+class DoubleKernelBack(Blur):
+    """Its adjoint takes a float64 kernel, which no float32 image fits."""
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        kernel = torch.ones(self.in_shape[0], 1, 3, 3, device=y.device, dtype=torch.float64)
+        return F.conv2d(y, kernel, padding=1, groups=self.in_shape[0])
+
+
+class SingleKernelBack(Blur):
+    """Its adjoint takes a float32 kernel, which no float64 image fits."""
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        kernel = torch.ones(self.in_shape[0], 1, 3, 3, device=y.device)
+        return F.conv2d(y, kernel, padding=1, groups=self.in_shape[0])
+
+
+class SingleKernelOfSines(DifferentiableOperator):
+    """A float32 constant in an operator that is not linear, whose images depend on what it gives."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x.sin(), torch.ones(self.in_shape[0], 1, 3, 3, device=x.device), groups=self.in_shape[0])
+
+
 class Rounds(Blur):
     """Its adjoint goes through float32."""
 
@@ -279,6 +311,10 @@ ZOO: dict[type, tuple[str, str]] = {
     WrongVjp: ("gradient", "the vjp looks scaled by 2"),
     WrongJvp: ("taylor", "jvp is not the derivative"),
     DoubleAdjoint: ("dtype", "torch.float64 out of adjoint"),
+    EitherKernel: ("dtype", "in float32 forward raises"),
+    DoubleKernelBack: ("dtype", "in float32 adjoint raises"),
+    SingleKernelBack: ("dtype", "in float64 adjoint raises"),
+    SingleKernelOfSines: ("dtype", "in float64 forward raises"),
     Rounds: ("adjoint", "it computes in float32 inside"),
     WantsContiguous: ("layout", "use reshape"),
     Clamps: ("linearity", "inherit from DifferentiableOperator"),

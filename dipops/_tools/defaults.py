@@ -5,6 +5,8 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 
+_AUTOCAST_DEVICES = [device for device in ("cpu", "cuda", "mps", "xpu") if torch.amp.is_autocast_available(device)]
+
 
 @contextmanager
 def usual_defaults() -> Iterator[None]:
@@ -13,7 +15,7 @@ def usual_defaults() -> Iterator[None]:
     The default dtype is one for all threads, and is left as it is: whatever dipops creates says its own.
     """
     with ExitStack() as stack:
-        for device in ("cpu", "cuda"):
+        for device in _AUTOCAST_DEVICES:
             if torch.is_autocast_enabled(device):
                 stack.enter_context(torch.autocast(device, enabled=False))
         if torch.get_default_device().type != "cpu":

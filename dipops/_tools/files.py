@@ -141,9 +141,15 @@ def write_json(path: str | Path, record: dict[str, Any]) -> None:
     write_whole(path, lambda file: file.write(text.encode(errors="backslashreplace")))  # of names that are no UTF-8
 
 
-def environment() -> dict[str, Any]:
-    """Versions of the packages that matter and the hardware, as plain values for a record."""
+def environment(place: Any = "cpu") -> dict[str, Any]:
+    """Versions of the packages that matter and the hardware, as plain values for a record.
+
+    Args:
+        place: a torch.device or its name, of which "gpu" is the hardware; None for the CPU.
+    """
     import torch
+
+    device = torch.device(place)
 
     return {
         "python": platform.python_version(),
@@ -153,7 +159,7 @@ def environment() -> dict[str, Any]:
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "cores": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None if device.type == "cpu" else str(device),
     }
 
 

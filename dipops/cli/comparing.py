@@ -57,7 +57,7 @@ def compare(
         files |= {figure: figure_content(figure, comparison.figure()), table: comparison.table().encode()}
         task = {"command": "compare", "photo": str(photo), "operator": safe_repr(simulated), "sigma": sigma, "seed": run.seed}
         sources = {label: recipe.source for label, (recipe, _) in solved.items()}
-        outputs.write(files, {**task, "sources": sources, "rows": comparison.rows()})
+        outputs.write(files, {**task, "sources": sources, "rows": comparison.rows()}, str(problem.y.device))
         echo(run.quiet, f"{comparison.table()}\nLook at {figure}")
 
 
@@ -86,7 +86,7 @@ def demo(
         files[figure] = figure_content(figure, plot.compare({**restored, "ground truth": x}, x))
         files[curves] = figure_content(curves, plot.trace(results))
         records = {title: result_record(problem, result) for title, result in results.items()}
-        outputs.write(files, {"command": "demo", "results": records})
+        outputs.write(files, {"command": "demo", "results": records}, str(problem.y.device))
         echo(run.quiet, f"Look at {figure}")
 
 

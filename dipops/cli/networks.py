@@ -75,10 +75,12 @@ def preimage(
         for latest in made:
             finished.append(latest)
             path = single.get((latest.layer, latest.prior), output)
-            outputs.write({path: encode(path, latest.image)}, {**task, "preimages": list(map(record, finished))})
+            outputs.write(
+                {path: encode(path, latest.image)}, {**task, "preimages": list(map(record, finished))}, str(target.device)
+            )
     if all_layers:
         last = {output: figure_content(output, figure(target, finished)), output.with_suffix(".md"): table(finished).encode()}
-        outputs.write(last, {**task, "preimages": list(map(record, finished))})
+        outputs.write(last, {**task, "preimages": list(map(record, finished))}, str(target.device))
     echo(run.quiet, table(finished))
 
 
@@ -105,7 +107,7 @@ def maximise(
     task = {"command": "maximise", "network": safe_repr(model), "layer": layer, "unit": indices}
     task |= {"files": input_files(weights=network.weights), "activation_of_target": activation}
     written = {output: encode(output, result.image)}
-    outputs.write(written, {**task, **recipe_record(recipe), **result_record(problem, result)})
+    outputs.write(written, {**task, **recipe_record(recipe), **result_record(problem, result)}, str(problem.y.device))
     percent = f"{100 * activation:.0f}% of the target"
     echo(run.quiet, f"{output}: {result.steps} steps, {result.seconds:.0f} s; the activation is {percent}")
 

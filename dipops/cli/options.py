@@ -14,13 +14,15 @@ from dipops.solver.solve import require_steps
 
 PriorName = Literal["dip", "tv", "tikhonov", "none"]
 LABELS: dict[PriorName, str] = {"dip": "DIP", "tv": "TV", "tikhonov": "Tikhonov", "none": "none"}
-Device = Literal["auto", "cpu", "cuda"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
 InputImage = Annotated[Path, Argument(metavar="INPUT", help="Image to read: PNG, JPEG, TIFF or WebP.", callback=require_inputs)]
 OutputImage = Annotated[
     Path, Argument(metavar="OUTPUT", help="Image to write; its record, OUTPUT.dipops.json, is written next to it.")
 ]
 DipSettings = Annotated[Settings, Option("--recipe", help="Settings of the deep image prior; the paper's take far longer.")]
-DeviceOption = Annotated[Device, Option(help="Where to compute; auto uses CUDA where it is available.")]
+DeviceOption = Annotated[
+    Device, Option(help="Where to compute; auto uses CUDA where it is available, and mps is a GPU of Apple.")
+]
 Force = Annotated[bool, Option("--force", help="Replace inputs and files that dipops did not write.")]
 Quiet = Annotated[bool, Option("--quiet", "-q", help="Print nothing and show no progress bar.")]
 
@@ -42,11 +44,14 @@ class RunOptions:
 
 
 def torch_device(name: Device) -> torch.device:
-    """The device of that name; "auto" is CUDA where it is available."""
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
-        raise BadValue("--device cuda", "a machine with CUDA", "use --device auto or cpu")
-    return torch.device("cuda" if name != "cpu" and available else "cpu")
+    """The device of that name; "auto" is CUDA where it is available, else the CPU, for MPS has no float64."""
+    available = {"auto": True, "cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available[name]:
+        machine = "a machine with CUDA" if name == "cuda" else "a Mac with a GPU, and a PyTorch with MPS"
+        raise BadValue(f"--device {name}", machine, "use --device auto or cpu")
+    if name == "auto":
+        return torch.device("cuda" if available["cuda"] else "cpu")
+    return torch.device(name)
 
 
 def parse_int(text: str, name: str, advice: str = "round it") -> int:

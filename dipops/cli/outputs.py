@@ -56,8 +56,8 @@ class Outputs:
             _require_no_input(every, inputs)
             self._require_own()
 
-    def write(self, files: Mapping[Path, bytes], record: Mapping[str, Any]) -> None:
-        """Write the record, with the environment and the SHA-256 of each file, and then the files.
+    def write(self, files: Mapping[Path, bytes], record: Mapping[str, Any], place: str = "cpu") -> None:
+        """Write the record, with the environment of a device and the SHA-256 of each file, and then the files.
 
         The SHA-256 of before stays next to the new one: a process that is killed in between leaves nothing that looks foreign.
 
@@ -66,7 +66,7 @@ class Outputs:
         """
         for path, content in files.items():
             self._written[self._name(path)] = [sha256(content), *self._written.get(self._name(path), [])[:1]]
-        about = {"output": str(self.main), _WRITTEN: self._written, _ENVIRONMENT: environment()}
+        about = {"output": str(self.main), _WRITTEN: self._written, _ENVIRONMENT: environment(place)}
         try:
             write_json(self._record, {**record, **about})
             for path, content in files.items():

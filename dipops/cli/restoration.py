@@ -175,7 +175,7 @@ def restore(command: Command, job: Job, outputs: Outputs, write: Callable[[str],
     if options.figure is not None:
         files[options.figure] = _figure(options.figure, problem, image)
     record = {**asked, **posed.details, **numbers, **answer_record(problem, image, answer)}
-    outputs.write(files, record)
+    outputs.write(files, record, record["device"])
     return record
 
 

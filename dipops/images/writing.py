@@ -107,7 +107,7 @@ def _is_deep(file_format: str, depth: Depth | None, like: Picture) -> bool:
 
 def _pixels(planes: Tensor, depth: Depth) -> np.ndarray:
     """Integers (H, W, C)."""
-    values = (planes.double() * (2**depth - 1)).round().movedim(0, -1).numpy()
+    values = (planes.cpu().double() * (2**depth - 1)).round().movedim(0, -1).numpy()
     return values.astype(np.uint8 if depth == 8 else np.uint16)
 
 

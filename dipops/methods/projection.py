@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from dipops._tools.defaults import usual_defaults
+from dipops._tools.precision import full_float32
 from dipops.errors import BadValue, NotLinear, safe_repr
 from dipops.methods.conjugate_gradient import ConjugateGradientIteration
 from dipops.noise import require_least_squares
@@ -16,6 +17,7 @@ _STEPS = 200
 
 
 @usual_defaults()
+@full_float32()
 def project(problem: Problem, x: Tensor) -> Tensor:
     """The images nearest to x that satisfy Ax = y: min over z of ‖z - x‖² subject to Σ w (A(z) - y)² being least.
 

@@ -6,6 +6,7 @@ from copy import deepcopy
 from torch import Tensor
 
 from dipops._tools.defaults import usual_defaults
+from dipops._tools.precision import full_float32
 from dipops.errors import require_positive, safe_repr
 from dipops.methods.accelerated import AcceleratedIteration
 from dipops.priors import ProximalPrior
@@ -15,6 +16,7 @@ _EVERY = 10
 
 
 @usual_defaults()
+@full_float32()
 def prox(prior: ProximalPrior, x: Tensor, step: float = 1.0, gap: float = 1e-6) -> Tensor:
     """argmin over u of ½ ‖u - x‖² + step R(u), to a relative primal-dual gap, each image of (N, *in_shape) by itself.
 

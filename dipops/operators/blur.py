@@ -83,7 +83,7 @@ def _kernel(kernel: Any, sides: Sequence[int]) -> Tensor:
 
 def _product(kernel: Tensor, size: Sequence[int], factor: int) -> "BandedPair | _Direct | _Spectral":
     """The convolution of an image of this size, without its border, in the way that is fastest for the kernel."""
-    left, weights, right = torch.linalg.svd(kernel.double())
+    left, weights, right = torch.linalg.svd(kernel.cpu().double())
     if min(kernel.shape) == 1 or weights[1] <= _RANK_ONE * weights[0]:
         lines = (left[:, 0] * weights[0].sqrt()).to(kernel), (right[0] * weights[0].sqrt()).to(kernel)
         return BandedPair(*(_line(taps, side, factor) for taps, side in zip(lines, size, strict=True)))
@@ -151,7 +151,7 @@ class _Spectral(nn.Module):
         self.height, self.width = size
         self.top, self.left = cut
         self.fast_size = list(kernel.shape)
-        self.register_buffer("spectrum", torch.view_as_real(torch.fft.rfft2(kernel.double())).to(kernel))
+        self.register_buffer("spectrum", torch.view_as_real(torch.fft.rfft2(kernel.cpu().double())).to(kernel))
 
     def forward(self, x: Tensor) -> Tensor:
         spectrum = torch.fft.rfft2(x, s=self.fast_size) * torch.view_as_complex(self.spectrum)

@@ -77,7 +77,7 @@ class ColourMatrix(LinearOperator):
         return (self.weights.T @ y.flatten(2)).unflatten(2, y.shape[2:])
 
     def norm(self) -> float:
-        return float(torch.linalg.matrix_norm(self.weights.double(), 2))
+        return float(torch.linalg.matrix_norm(self.weights.cpu().double(), 2))
 
 
 class Grayscale(ColourMatrix):

@@ -6,6 +6,7 @@ from math import pi
 import torch
 from torch import Tensor
 
+from dipops._tools.precision import has_float64
 from dipops.errors import BadValue, require_integer, require_number
 from dipops.operators import checks
 from dipops.operators.borders import extend
@@ -98,8 +99,11 @@ class JPEG(DifferentiableOperator):
 
         Halves of chroma go down (jccolor.c), the transform gives eighths (jfdctint.c), and halves of a step go away from zero.
         """
-        colours = _combined(self.to_luma.double(), _to_bytes(_WHITE * x).double())
-        planes = _nearest(colours - _TIE * (self.middle == 0)).to(x) - self.middle
+        to_luma, middle, bytes_of_x = self.to_luma, self.middle, _to_bytes(_WHITE * x)
+        if not has_float64(x.device):
+            to_luma, middle, bytes_of_x = to_luma.cpu(), middle.cpu(), bytes_of_x.cpu()
+        colours = _combined(to_luma.double(), bytes_of_x.double())
+        planes = _nearest(colours - _TIE * (middle == 0)).to(x) - self.middle
         steps = _nearest(8 * self._coefficients(planes)) / 8 / self.steps
         return steps.sign() * _nearest(steps.abs())
 

@@ -91,6 +91,7 @@ class Normalise(DifferentiableOperator):
             raise BadValue(values, "one of each for every channel, positive deviations", "use Normalise.caffe or .torchvision")
         self.mean, self.std = (torch.tensor(values).view(-1, 1, 1) for values in (mean, std))
         self.order = order
+        self.channels, self.places = torch.tensor(order), torch.tensor([order.index(channel) for channel in range(channels)])
 
     @classmethod
     def caffe(cls, in_shape: Sequence[int]) -> "Normalise":
@@ -103,11 +104,11 @@ class Normalise(DifferentiableOperator):
         return cls(in_shape, _IMAGENET_MEAN, _IMAGENET_STD)
 
     def forward(self, x: Tensor) -> Tensor:
-        return (x[:, self.order] - self.mean) / self.std
+        return (x.index_select(1, self.channels) - self.mean) / self.std
 
     def inverse(self, y: Tensor) -> Tensor:
         """The image whose normalised version is ``y`` (N, C, H, W)."""
-        return (y * self.std + self.mean)[:, [self.order.index(channel) for channel in range(len(self.order))]]
+        return (y * self.std + self.mean).index_select(1, self.places)
 
     def __repr__(self) -> str:
         return f"Normalise({', '.join(map(str, self.in_shape))})"

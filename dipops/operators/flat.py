@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from scipy.sparse.linalg import LinearOperator as ScipyOperator
 
+from dipops._tools.precision import full_float32
 from dipops.operators.checks import Shape
 from dipops.operators.foreign import Map
 
@@ -33,6 +34,7 @@ class FlatOperator(ScipyOperator):
     def _rmatmat(self, X: Any) -> np.ndarray:  # noqa: N803
         return self._applied(self.operator.adjoint, self.operator.out_shape, X)
 
+    @full_float32()
     @torch.no_grad()
     def _applied(self, function: Map, shape: Shape, columns: Any) -> np.ndarray:
         if np.iscomplexobj(columns):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from dipops._tools.defaults import usual_defaults
+from dipops._tools.precision import full_float32
 from dipops.errors import BadType, BadValue, NotLinear, safe_repr
 from dipops.operators import checks
 from dipops.operators.autodiff import outside_transforms, pullback, pushforward
@@ -231,7 +232,7 @@ class LinearOrDifferentiableOperator(nn.Module):
 
     def _outside_transforms(self, function: Callable[[], R]) -> R:
         def on_device() -> R:
-            with torch.cuda.device_of(self._like):
+            with torch.cuda.device_of(self._like), full_float32():
                 return function()
 
         try:
@@ -296,6 +297,7 @@ class LinearOperator(LinearOrDifferentiableOperator):
         return self.T @ self
 
     @usual_defaults()
+    @full_float32()
     def norm(self) -> float:
         """The largest singular value, from below, within 1%: 30 Lanczos steps unless the operator knows it exactly."""
         generator = torch.Generator().manual_seed(0)
@@ -304,6 +306,7 @@ class LinearOperator(LinearOrDifferentiableOperator):
             return lanczos_norm(lambda x: self.adjoint(self.forward(x)), start, min(_LANCZOS_STEPS, start.numel()))
 
     @usual_defaults()
+    @full_float32()
     def matrix(self) -> Tensor:
         """The dense matrix, (prod(out_shape), prod(in_shape)), by applying the operator to every unit image."""
         size = math.prod(self.in_shape)

@@ -12,6 +12,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from dipops._tools.allocator import reused_memory
 from dipops._tools.defaults import usual_defaults
+from dipops._tools.precision import float32_of_steps, full_float32
 from dipops._tools.seeds import stream
 from dipops.methods import Iteration, Method, Slowing, default_method
 from dipops.priors import Prior
@@ -49,6 +50,7 @@ class Estimate:
 
 
 @usual_defaults()
+@full_float32()
 @torch.inference_mode(False)
 def estimate(problem: Problem, prior: Prior, method: Method | None = None, steps: int | None = None) -> Estimate:
     """Seconds and bytes of ``solve(problem, prior, method, steps=steps)``, from a few of its steps.
@@ -68,7 +70,7 @@ def estimate(problem: Problem, prior: Prior, method: Method | None = None, steps
     method = method or default_method(problem, prior)
     problem = own_problem(problem, method)
     prior, iteration = start(problem, prior, method)
-    with reused_memory(not prior.recompute):
+    with reused_memory(not prior.recompute), float32_of_steps(iteration.precision):
         size = _step_bytes(problem, prior, iteration)
         for _ in range(_UNTIMED if problem.y.is_cuda else 0):
             iteration.step(False)

@@ -12,6 +12,7 @@ from torch import Tensor
 from dipops._tools.allocator import reused_memory
 from dipops._tools.batches import per_image
 from dipops._tools.defaults import usual_defaults
+from dipops._tools.precision import float32_of_steps, full_float32
 from dipops._tools.progress import progress_bar
 from dipops.errors import BadType, BadValue, require_instance, require_integer, safe_repr
 from dipops.methods import Descent, Method, default_method
@@ -28,6 +29,7 @@ from dipops.stopping import Callback, Discrepancy, Observe, Observed, Step, Stop
 
 
 @usual_defaults()
+@full_float32()
 @torch.inference_mode(False)
 def solve(
     problem: Problem,
@@ -95,7 +97,7 @@ def solve(
             resume(run, file)
         stack.enter_context(reused_memory(not prior.recompute))
         snapshots = Snapshots(run, file)
-        with progress_bar(run.steps, progress, done=run.index) as bar:
+        with float32_of_steps(run.iteration.precision), progress_bar(run.steps, progress, done=run.index) as bar:
             _iterate_or_save(run, snapshots, functions, bar)
         snapshots.save()
         return _result(run, started, seed, (problem if _fits_operator(method) else given).operator)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from dipops._tools.batches import power
+from dipops._tools.precision import has_float64
 from dipops.errors import require_integer, require_number
 from dipops.problem import Problem
 from dipops.stopping.averages import Mean
@@ -41,12 +42,12 @@ class WindowedVariance(LowestRule):
     def start(self, problem: Problem, mean: Mean | None = None) -> None:
         super().start(problem, mean)
         self._ring = self.image.new_zeros(self.window, *self.image.shape)
-        self._sum = torch.zeros_like(self.image, dtype=torch.float64)
+        self._sum = torch.zeros_like(self.image, dtype=torch.float64 if has_float64(self.image.device) else torch.float32)
         self._squares = self._sum.flatten(1).sum(1)
 
     def update(self, index: int, image: Tensor, answer: Tensor) -> None:
         slot = (index - 1) % self.window
-        old, new = self._ring[slot].double(), image.double()
+        old, new = self._ring[slot].to(self._sum.dtype), image.to(self._sum.dtype)
         self._sum += new - old
         self._squares += power(new) - power(old)
         self._ring[slot] = image

@@ -1,10 +1,10 @@
 """Runs on more than one machine, by Dask. Needs the extra ``cluster``."""
 
-import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import torch
 from filelock import FileLock
@@ -84,7 +84,7 @@ def _finished(client: Any, waiting: list[Task], store: Store) -> Iterator[Record
                 lock.release()
                 yield store.record(task.key)
             else:
-                future = client.submit(_run_on_worker, task, pure=False)
+                future = client.submit(_run_on_worker, task, list(client.nthreads()), pure=False)
                 submitted[future] = task, lock
                 futures.add(future)
         if submitted:
@@ -115,11 +115,16 @@ def _result(future: Any, task: Task) -> tuple[Record, Tensor]:
         raise BadValue(f"{task.key} lost with its workers", "a cluster that lasts", "look at its logs, then go on") from error
 
 
-def _run_on_worker(task: Task) -> tuple[Record, Tensor]:
-    """Make a run on a worker in one thread; the GPUs of a machine are shared out by the workers' names."""
+def _run_on_worker(task: Task, workers: Sequence[str]) -> tuple[Record, Tensor]:
+    """Make a run on a worker in one thread; the workers of a machine take turns at its GPUs."""
     from distributed import get_worker
 
-    gpus = torch.cuda.device_count()
-    number = zlib.crc32(str(get_worker().name).encode())
     with one_thread():
-        return task.run(f"cuda:{number % gpus}" if gpus else "cpu")
+        return task.run(_device_of(get_worker().address, workers, torch.cuda.device_count()))
+
+
+def _device_of(address: str, workers: Sequence[str], gpus: int) -> str:
+    """The device of a worker among all workers, by their addresses: the GPUs of a machine are dealt out one by one."""
+    machine = urlsplit(address).hostname
+    on_machine = sorted(worker for worker in {address, *workers} if urlsplit(worker).hostname == machine)
+    return f"cuda:{on_machine.index(address) % gpus}" if gpus else "cpu"

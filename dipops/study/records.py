@@ -32,7 +32,7 @@ class Task:
     def run(self, target: str = "cpu", progress: bool = False) -> tuple[Record, Tensor]:
         """Make the run: its record, with what it read, its device and all versions, and its image."""
         record, image = self.perform(target, progress)
-        return {**record, "inputs": self.inputs, "device": target, "environment": environment()}, image.cpu()
+        return {**record, "inputs": self.inputs, "device": target, "environment": environment(target)}, image.cpu()
 
 
 def scores_of(record: Record) -> dict[str, dict[str, float]]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from dipops._tools.defaults import usual_defaults
+from dipops._tools.precision import full_float32, has_float64
 from dipops._tools.seeds import GlobalDraws
 from dipops.errors import BadType, LawError, first_line, require_choice
 from dipops.operators import LinearOperator, LinearOrDifferentiableOperator
@@ -27,10 +28,12 @@ _PARTS = (8, 32, 128, 512)
 _SMALL = 4096
 _ENTRIES_AT_ONCE = 2**20
 _LIKE_THE_INPUT = "create tensors like the input, with x.new_ones(...) say, or assign them to self in __init__"
+_WITH_NUMPY = "write x.numpy(force=True), and torch.as_tensor(y).to(x) on the way back"
 _FROM_NUMPY = "NumPy makes float64: write torch.as_tensor(k).float()"
 _GLOBAL_STATE = "applying it changes the global random state: use a torch.Generator of its own"
 _CUT = "a backward is wrong, or something inside cuts the graph, such as detach(), no_grad() or numpy"
-_ABOUT_DTYPES = ("dtype", "scalar type", "Double", "Float", "device", "type")
+_OF_DTYPES = ("dtype", "scalar type", "Double", "Float", "should be the same")
+_ABOUT_DTYPES = (*_OF_DTYPES, "device", "type")
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class Report:
     operator: str
     verdicts: tuple[Verdict, ...]
     untried: int = 0
+    remark: str = ""
 
     @property
     def passed(self) -> bool:
@@ -76,17 +80,18 @@ class Report:
         broken = sum(bool(verdict.fault) for verdict in self.verdicts)
         waiting = f"; the other {self.untried} say nothing until it holds" if self.untried else ""
         end = f"{broken} of {len(self.verdicts)} laws broken{waiting}" if broken else f"all {len(self.verdicts)} laws hold"
-        return "\n".join([*lines, f"  {end}"])
+        return "\n".join([*lines, f"  {end}{self.remark and f'; {self.remark}'}"])
 
 
 @usual_defaults()
+@full_float32()
 def check(operator: LinearOrDifferentiableOperator, strict: bool = True, precision: CheckPrecision = "double") -> Report:
-    """Try every law on a copy of the operator, where it is, from a fixed seed.
+    """Try every law on a copy of the operator, where it is, from a fixed seed; on the CPU where its device has no float64.
 
     Small shapes show most, for there one wrong pixel is a large error; try an odd one such as (3, 9, 13) and an even one
     such as (3, 10, 14), since strides and centres err on one of them only. Nonlinear operators are tried on values in
     [-1, 2] where they are finite there, else in [0, 1]. An exception raised by the operator's own ``forward`` on a zero
-    image comes through as it is.
+    image comes through as it is, unless it is about dtypes or devices, which a law diagnoses.
 
     Args:
         operator: any operator; it is left as it was.
@@ -105,7 +110,9 @@ def check(operator: LinearOrDifferentiableOperator, strict: bool = True, precisi
     laws = (*FIRST_LAWS, *(LINEAR_LAWS if isinstance(operator, LinearOperator) else ()), *DERIVATIVE_LAWS)
     verdicts = tuple(_verdicts(operator, laws, torch.float64 if precision == "double" else torch.float32))
     name, in_repr = _name(operator)
-    report = Report(name, (*in_repr, *verdicts), len(laws) - len(verdicts))
+    device = operator._like.device
+    remark = "" if has_float64(device) else f"tried on the CPU but for movable, since {device.type} has no float64"
+    report = Report(name, (*in_repr, *verdicts), len(laws) - len(verdicts), remark)
     if strict and not report.passed:
         first = next(verdict for verdict in report.verdicts if verdict.fault)
         names = ", ".join(verdict.law for verdict in report.verdicts if verdict.fault)
@@ -131,6 +138,8 @@ def _verdicts(operator: LinearOrDifferentiableOperator, laws: Sequence[Law], to:
     found: dict[str, dict[str, Any]] = {}
     for law in laws:
         copy = probes.copied(operator).requires_grad_(False)
+        if law is not movable and not has_float64(operator._like.device):
+            copy.cpu()
         if law not in (movable, purity):
             probes.tell(copy.to(to), found)
         yield (verdict := _judge(law, copy))
@@ -146,6 +155,8 @@ def _judge(law: Law, operator: LinearOrDifferentiableOperator) -> Verdict:
     try:
         return law(operator, torch.Generator().manual_seed(0))
     except Exception as error:  # whatever a user's operator raises is the diagnosis
+        if law in (purity, autograd) and _is_about_dtypes(error) and _judge(dtype, probes.copied(operator)).fault:
+            return Verdict(law.__name__, note="not tried: see dtype")
         return Verdict(law.__name__, fault=f"{type(error).__name__}: {first_line(error)}")
 
 
@@ -166,24 +177,50 @@ def movable(operator: LinearOrDifferentiableOperator, generator: torch.Generator
 
 
 def _runs_where_it_is(operator: LinearOrDifferentiableOperator) -> Verdict:
-    """Whether ``forward`` runs in the operator's dtype and on its device, if it runs in float64 or on the CPU at all."""
-    like = operator._like
-    if not (error := _failure(operator)):
+    """Whether each map runs on the operator's device as on the CPU, and ``forward`` in its dtype as in float64."""
+    like, on_device = operator._like, operator._like.device.type != "cpu"
+    failures = _failures(operator, every_map=on_device)
+    if on_device:
+        on_cpu = _failures(probes.copied(operator).cpu(), every_map=True)
+        for name in (name for name in failures if name not in on_cpu):
+            fault = f"on {like.device} {name} {failures[name]}: {_advice_on_devices(failures[name])}"
+            return Verdict("movable", fault=fault, ends=True)
+    if not (failure := failures.get("forward", "")):
         return Verdict("movable")
-    if like.device.type != "cpu" and not _failure(probes.copied(operator).cpu()):
-        return Verdict("movable", fault=f"on {like.device} forward raises {error!r}: {_LIKE_THE_INPUT}", ends=True)
-    if like.dtype != torch.float64 and not _failure(probes.copied(operator).double()):
-        return Verdict("movable", fault=f"in {_short(like.dtype)} forward raises {error!r}: {_FROM_NUMPY}", ends=True)
+    if like.dtype != torch.float64 and "forward" not in _failures(probes.copied(operator).cpu().double(), every_map=False):
+        return Verdict("movable", fault=f"in {_short(like.dtype)} forward {failure}: {_FROM_NUMPY}", ends=True)
+    if "device" in failure:
+        return Verdict("movable", fault=f"forward {failure}: {_advice_on_devices(failure)}", ends=True)
+    if any(word in failure for word in _OF_DTYPES):
+        return Verdict("dtype", fault=f"in {_short(like.dtype)} forward {failure}: {_LIKE_THE_INPUT}", ends=True)
     return Verdict("movable")
 
 
-def _failure(operator: LinearOrDifferentiableOperator) -> str:
-    """The error of ``forward`` on a zero image, if any."""
+def _advice_on_devices(failure: str) -> str:
+    return _WITH_NUMPY if "numpy" in failure or "gives" in failure else _LIKE_THE_INPUT
+
+
+def _failures(operator: LinearOrDifferentiableOperator, every_map: bool) -> dict[str, str]:
+    """What each map that fails does instead: ``forward`` on a zero image, and then perhaps every map."""
+    failures: dict[str, str] = {}
     try:
         operator._trace()
+        maps = _maps(operator, torch.Generator().manual_seed(0)) if every_map else []
     except Exception as error:  # whatever a user's operator raises
-        return first_line(error) or type(error).__name__
-    return ""
+        return {"forward": _raised(error)}
+    for name, function, _ in maps:
+        try:
+            out = function()
+        except Exception as error:  # the same
+            failures[name] = _raised(error)
+        else:
+            if out.device != operator._like.device:
+                failures[name] = f"gives a tensor on {out.device}"
+    return failures
+
+
+def _raised(error: Exception) -> str:
+    return f"raises {first_line(error) or type(error).__name__!r}"
 
 
 def autograd(operator: LinearOrDifferentiableOperator, generator: torch.Generator) -> Verdict:
@@ -210,19 +247,23 @@ def _differentiates(operator: LinearOrDifferentiableOperator, generator: torch.G
 def dtype(operator: LinearOrDifferentiableOperator, generator: torch.Generator) -> Verdict:
     """The default dtype in, the default dtype out; float64 in, float64 out: forward, adjoint and derivatives."""
     for expected in dict.fromkeys((torch.get_default_dtype(), operator._like.dtype)):
-        for name, function, _ in _maps(operator.to(expected), generator):
-            try:
-                out = function()
-            except (RuntimeError, TypeError) as error:
-                if not any(word in str(error) for word in _ABOUT_DTYPES):
-                    raise
-                fault = f"in {_short(expected)} {name} raises {first_line(error)!r}: {_LIKE_THE_INPUT}"
-                return Verdict("dtype", fault=fault, ends=name == "forward")
-            if out.dtype != expected:
-                advice = _FROM_NUMPY if expected == torch.float32 else f'{_LIKE_THE_INPUT}, or check(A, precision="single")'
-                fault = f"{expected} in, {out.dtype} out of {name}: {advice}"
-                return Verdict("dtype", fault=fault, ends=name == "forward")
+        name = "forward"  # which traces the shape, and may be tried to choose the images
+        try:
+            for name, function, _ in _maps(operator.to(expected), generator):
+                if (out := function()).dtype != expected:
+                    advice = _FROM_NUMPY if expected == torch.float32 else f'{_LIKE_THE_INPUT}, or check(A, precision="single")'
+                    fault = f"{expected} in, {out.dtype} out of {name}: {advice}"
+                    return Verdict("dtype", fault=fault, ends=name == "forward")
+        except (RuntimeError, TypeError) as error:
+            if not _is_about_dtypes(error):
+                raise
+            fault = f"in {_short(expected)} {name} raises {first_line(error)!r}: {_LIKE_THE_INPUT}"
+            return Verdict("dtype", fault=fault, ends=True)
     return Verdict("dtype")
+
+
+def _is_about_dtypes(error: Exception) -> bool:
+    return any(word in str(error) for word in _ABOUT_DTYPES)
 
 
 def _short(kind: torch.dtype) -> str:
@@ -530,7 +571,7 @@ def norm(operator: LinearOperator, generator: torch.Generator) -> Verdict:
     rows, columns = prod(operator.out_shape), prod(operator.in_shape)
     if rows * columns > _SVD_ENTRIES:
         return Verdict("norm", note=f"not compared: a matrix of {rows} x {columns} is large for an SVD")
-    largest, claimed = float(torch.linalg.matrix_norm(operator.matrix().double(), 2)), operator.norm()
+    largest, claimed = float(torch.linalg.matrix_norm(operator.matrix().cpu().double(), 2)), operator.norm()
     error = abs(largest - claimed) / largest if largest else claimed
     right = claimed <= largest * (1 + max(1e-7, probes.tolerance(operator))) and largest <= 1.01 * claimed
     return Verdict("norm", error, "" if right else f"norm() is {claimed:.6g}, the largest singular value {largest:.6g}")
