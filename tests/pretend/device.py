@@ -28,8 +28,8 @@ _FACTORIES = (
 _RESHAPING = {"resize_", "resize_as_", "set_", "squeeze_", "unsqueeze_", "t_", "transpose_", "as_strided_"}
 _UNDECLARED = {"native_batch_norm": (3, 4)}  # its running statistics
 _EAGER = {  # for within a dispatch nobody looks at the flag that these set
-    torch.ops.aten._conj.default: torch.ops.aten.conj_physical,
-    torch.ops.aten._neg_view.default: torch.ops.aten.neg,
+    torch.ops.aten._conj.default: torch.ops.aten.conj_physical.default,
+    torch.ops.aten._neg_view.default: torch.ops.aten.neg.default,
 }
 _PACKAGE = f"{Path(__file__).parents[2] / 'dipops'}/"
 
@@ -62,7 +62,7 @@ class Facts:
     draws: bool
 
 
-_facts: dict[Any, Facts] = {}
+_facts: dict[int, Facts] = {}  # by the id of the operation, whose hash is slow
 
 
 def _facts_of(call: Any) -> Facts:
@@ -79,8 +79,11 @@ def _facts_of(call: Any) -> Facts:
     draws = any(argument.name == "generator" for argument in schema.arguments)
     is_view = bool(aliases) and not changes and call not in _EAGER
     changes = changes or _UNDECLARED.get(name, ())
-    _facts[call] = Facts(_EAGER.get(call, call), name, changes, returned, is_view, draws)
-    return _facts[call]
+    _facts[id(call)] = facts = Facts(_EAGER.get(call, call)._op, name, changes, returned, is_view, draws)
+    return facts
+
+
+_wrapper: Callable[..., Any] = Tensor._make_wrapper_subclass
 
 
 class OnGpu(Tensor):
@@ -91,8 +94,11 @@ class OnGpu(Tensor):
 
     @staticmethod
     def __new__(cls, inner: Tensor) -> "OnGpu":
-        place = (inner.stride(), inner.storage_offset()) if inner.layout is torch.strided else ()
-        made = Tensor._make_wrapper_subclass(cls, inner.size(), *place, dtype=inner.dtype, device=GPU)
+        if inner.layout is torch.strided:
+            place = inner.stride(), inner.storage_offset(), None
+            made = _wrapper(cls, inner.size(), *place, inner.dtype, torch.strided, GPU)
+        else:
+            made = _wrapper(cls, inner.size(), dtype=inner.dtype, device=GPU)
         made.numbers = inner
         return made
 
@@ -162,7 +168,7 @@ def _line() -> str:
 
 def _run(call: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """An operation with tensors of the pretend GPU, or that makes one."""
-    facts = _facts.get(call) or _facts_of(call)
+    facts = _facts.get(id(call)) or _facts_of(call)
     hosts: list[Tensor] = []
     inner_args = [_inner(value, hosts) for value in args]
     inner_kwargs = {name: _inner(value, hosts) for name, value in kwargs.items()} if kwargs else {}
