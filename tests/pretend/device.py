@@ -25,9 +25,15 @@ _FACTORIES = (
     "randperm", "randperm.generator", "tril_indices", "triu_indices",
     "copy_",  # to what torch.tensor has made, by which it does not dispatch to Python
 )  # fmt: skip
+_QUICK = {  # operations that PyTorch's Python calls in the same way, and in less time
+    "add", "sub", "mul", "div", "neg", "abs", "sqrt", "exp", "maximum", "minimum", "mm", "bmm", "mv", "dot",
+    "add_", "sub_", "mul_", "div_", "addcmul_", "addcdiv_", "lerp_", "copy_", "zero_", "fill_", "clone", "detach", "view",
+    "expand", "t", "transpose", "permute", "unsqueeze", "squeeze", "select", "sum", "mean", "clamp", "flip", "roll",
+}  # fmt: skip
+_LISTS = (list, tuple)
 _RESHAPING = {"resize_", "resize_as_", "set_", "squeeze_", "unsqueeze_", "t_", "transpose_", "as_strided_"}
 _UNDECLARED = {"native_batch_norm": (3, 4)}  # its running statistics
-_EAGER = {  # for within a dispatch nobody looks at the flag that these set
+_EAGER: dict[Any, Any] = {  # for within a dispatch nobody looks at the flag that these set
     torch.ops.aten._conj.default: torch.ops.aten.conj_physical.default,
     torch.ops.aten._neg_view.default: torch.ops.aten.neg.default,
 }
@@ -50,7 +56,7 @@ class _Thread(threading.local):
 thread = _Thread()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What all calls of an operation have in common; the arguments that it changes by place, or by name."""
 
@@ -60,6 +66,7 @@ class Facts:
     returned: int | str | None
     is_view: bool
     draws: bool
+    may_wait: bool
 
 
 _facts: dict[int, Facts] = {}  # by the id of the operation, whose hash is slow
@@ -79,7 +86,10 @@ def _facts_of(call: Any) -> Facts:
     draws = any(argument.name == "generator" for argument in schema.arguments)
     is_view = bool(aliases) and not changes and call not in _EAGER
     changes = changes or _UNDECLARED.get(name, ())
-    _facts[id(call)] = facts = Facts(_EAGER.get(call, call)._op, name, changes, returned, is_view, draws)
+    may_wait = name in _WAITS or name in _INDEXING or name == "_to_copy"
+    quick = name in _QUICK and "out" not in call._overloadname
+    function = getattr(Tensor, name) if quick else _EAGER.get(call, call)._op
+    _facts[id(call)] = facts = Facts(function, name, changes, returned, is_view, draws, may_wait)
     return facts
 
 
@@ -176,11 +186,12 @@ def _run(call: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     if target is not None:
         stays = torch.device(target).type == "cuda"
         inner_kwargs["device"] = CPU if stays else target
-    _take_note(facts, args, hosts, stays)
+    if hosts or facts.may_wait:
+        _take_note(facts, args, hosts, stays)
     if thread.tape:
         out = thread.tape.record(facts, inner_args, inner_kwargs, hosts)
     else:
-        out = perform(facts, inner_args, inner_kwargs)
+        out = perform(facts, inner_args, inner_kwargs) if facts.draws else facts.call(*inner_args, **inner_kwargs)
     if facts.returned is not None:
         return args[facts.returned] if isinstance(facts.returned, int) else kwargs[facts.returned]
     return _wrapped(out) if stays else out
@@ -192,7 +203,7 @@ def _inner(value: Any, hosts: list[Tensor]) -> Any:
         return value.numbers
     if isinstance(value, Tensor):
         hosts.append(value)
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, _LISTS):
         return [_inner(item, hosts) for item in value]
     return value
 
@@ -200,7 +211,7 @@ def _inner(value: Any, hosts: list[Tensor]) -> Any:
 def _wrapped(value: Any) -> Any:
     if isinstance(value, Tensor):
         return OnGpu(value)
-    return type(value)(map(_wrapped, value)) if isinstance(value, list | tuple) else value
+    return type(value)(map(_wrapped, value)) if isinstance(value, _LISTS) else value
 
 
 def _take_note(facts: Facts, args: Sequence[Any], hosts: list[Tensor], stays: bool) -> None:
