@@ -1,4 +1,4 @@
-"""One thread, reproducible draws; tests that need CUDA or data are skipped with one line where there is none."""
+"""One thread, reproducible draws, a pretend GPU where there is none; skips with one line of what is still missing."""
 
 import gc
 import os
@@ -8,8 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import HealthCheck, settings
+
+from tests.pretend import hooks
+
+NO_PRETENCE = hooks.load()  # which torch, once imported, would not take
+
+import torch  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -30,9 +35,20 @@ def pytest_collection() -> Generator[None, object, object]:
     return outcome
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Pretend that there is a GPU as long as a test and its fixtures need one."""
+    if NO_PRETENCE or not item.get_closest_marker("cuda"):
+        return (yield)
+    from tests.pretend.stubs import pretended
+
+    with pretended():
+        return (yield)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("cuda") and not torch.cuda.is_available():
-        pytest.skip("no CUDA device here")
+        pytest.skip(NO_PRETENCE or "no CUDA device here")
     if item.get_closest_marker("data") and not DATA.is_dir():
         pytest.skip("DIPOPS_DATA does not name the folder of test images")
 

@@ -14,7 +14,8 @@ class Trace:
         if problem.truth is not None:
             names += ["psnr", "psnr_average"] if averages else ["psnr"]
         self._truth, self._image_dims = problem.truth, tuple(range(-len(problem.operator.in_shape), 0))
-        self._curves = {name: problem.y.new_full((steps, len(problem.y)), float("nan")) for name in names}
+        self._table = problem.y.new_full((len(names), steps, len(problem.y)), float("nan"))
+        self._curves = dict(zip(names, self._table, strict=True))
 
     def record(self, index: int, objective: Tensor | None, image: Tensor, average: Tensor | None) -> None:
         """Add step ``index``, counted from 1. What was not measured stays NaN."""
@@ -31,5 +32,6 @@ class Trace:
             self._curves[name][: len(values)] = values
 
     def window(self, start: int, stop: int) -> dict[str, Tensor]:
-        """Entries ``start`` to ``stop`` of every curve, on the CPU."""
-        return {name: curve[max(start, 0) : stop].cpu().clone() for name, curve in self._curves.items()}
+        """Entries ``start`` to ``stop`` of every curve, on the CPU; all are copied at once."""
+        table = self._table[:, max(start, 0) : stop].cpu()
+        return {name: curve.clone() for name, curve in zip(self._curves, table, strict=True)}
