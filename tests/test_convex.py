@@ -287,9 +287,9 @@ class Matrix(LinearOperator):
 
 
 @pytest.mark.parametrize("name", ["mask", "blur"])
-def test_descent_ends_at_the_same_minimum(name: str, device: torch.device) -> None:
+def test_descent_ends_at_the_same_minimum(name: str) -> None:
     problem, weight = problem_of(name)
-    problem, prior = problem.to(device), TotalVariation(weight)
+    prior = TotalVariation(weight)
     cosine = partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=500)
     lbfgs = partial(torch.optim.LBFGS, lr=1.0, line_search_fn="strong_wolfe", max_iter=20, history_size=20)
     results = [
@@ -300,9 +300,8 @@ def test_descent_ends_at_the_same_minimum(name: str, device: torch.device) -> No
         assert (1 - 1e-5) * minimum(name) <= float(result.objective) <= 1.001 * minimum(name)
 
 
-def test_tikhonov_is_solved_exactly_by_conjugate_gradients_and_by_primal_dual(device: torch.device) -> None:
+def test_tikhonov_is_solved_exactly_by_conjugate_gradients_and_by_primal_dual() -> None:
     problem, _ = problem_of("blur")
-    problem = problem.to(device)
     operator = problem.operator
     assert isinstance(operator, LinearOperator)
     gradient = FiniteDifferences((1, 12, 12)).to(problem.y)

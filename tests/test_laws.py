@@ -31,7 +31,8 @@ def test_every_example_obeys_every_law(name: str, device: torch.device) -> None:
 @pytest.mark.parametrize("count", [3, pytest.param(50, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_random_expressions_obey_every_law(name: str, count: int, device: torch.device) -> None:
-    """At least as many around each elementary operator, half of them of depth 2 or more."""
+    """At least as many around each elementary operator, half of them of depth 2 or more; on a GPU one."""
+    count = count if device.type == "cpu" else 1
     expressions_checked = _checked_expressions(name, count, device)
     assert len(expressions_checked) >= count
     assert sum(_depth(expression) >= 2 for expression in expressions_checked) >= len(expressions_checked) / 2
@@ -284,7 +285,8 @@ def _checked_expressions(name: str, count: int, device: torch.device) -> list[Li
 
     deep = expressions(depth=3, name=name).filter(lambda expression: _depth(expression) >= 2)
     for strategy, examples in ((expressions(name=name), count // 2), (deep, count - count // 2)):
-        settings(max_examples=examples)(given(strategy)(prove))()
+        if examples:
+            settings(max_examples=examples)(given(strategy)(prove))()
     return drawn
 
 

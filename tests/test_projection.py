@@ -68,8 +68,8 @@ def test_the_projection_is_the_one_of_the_dense_matrix(name: str) -> None:
 
 
 def test_every_linear_operator_can_be_projected_on(device: torch.device) -> None:
-    for name, make in EXAMPLES.items():
-        operator = make((3, 9, 13), torch.Generator().manual_seed(0)).to(device)
+    for name in EXAMPLES if device.type == "cpu" else ("LanczosDownsampler", "Mask"):
+        operator = EXAMPLES[name]((3, 9, 13), torch.Generator().manual_seed(0)).to(device)
         if isinstance(operator, LinearOperator):
             x, other = torch.rand(2, 1, *operator.in_shape, device=device)
             problem = Problem(operator, operator(other))

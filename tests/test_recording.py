@@ -21,10 +21,11 @@ from dipops.solver import Result
 from dipops.stopping import Discrepancy, ExponentialVariance, HeldOut, Observe, Oracle, WindowedVariance
 
 pytestmark = pytest.mark.cuda
-SMALL = Hourglass((8, 8), 4, upsampling="nearest")
+SMALL = Hourglass((4,), 2, upsampling="nearest")
 DIP = DeepImagePrior(SMALL)
 FULL = partial(Descent, precision="full")
-STEPS = 12
+STEPS = 10
+PHOTO = images.portrait(32)[:, 8:24, 8:24]
 
 
 @pytest.fixture(autouse=True)
@@ -36,8 +37,7 @@ def same_bits() -> Iterator[None]:
 
 
 def noisy(operator: LinearOrDifferentiableOperator | None = None) -> Problem:
-    x = images.portrait(32)
-    return Problem.simulate(operator or Identity(x.shape), x, Gaussian(0.1)).to("cuda")
+    return Problem.simulate(operator or Identity(PHOTO.shape), PHOTO, Gaussian(0.1)).to("cuda")
 
 
 def solved(problem: Problem, prior: Prior, method: Method, **options: object) -> Result:
@@ -74,13 +74,13 @@ SAME = {
     "cosine schedule": (DIP, FULL(schedule=partial(CosineAnnealingLR, T_max=9))),
     "schedule of stairs": (DIP, FULL(schedule=partial(StepLR, step_size=5))),
     "one cycle": (DIP, FULL(schedule=partial(OneCycleLR, max_lr=0.02, total_steps=20, cycle_momentum=False))),
-    "Muon across its end": (DIP, FULL(partial(MuonThenAdam, muon_steps=6))),
-    "Muon, smooth": (DIP, FULL(partial(MuonThenAdam, muon_steps=6, smooth=True))),
-    "Muon, scheduled": (DIP, FULL(partial(MuonThenAdam, muon_steps=6), partial(CosineAnnealingLR, T_max=9))),
+    "Muon across its end": (DIP, FULL(partial(MuonThenAdam, muon_steps=5))),
+    "Muon, smooth": (DIP, FULL(partial(MuonThenAdam, muon_steps=5, smooth=True))),
+    "Muon, scheduled": (DIP, FULL(partial(MuonThenAdam, muon_steps=5), partial(CosineAnnealingLR, T_max=9))),
     "Langevin": (DIP, Langevin(burn_in=5)),
     "falling perturbation": (DeepImagePrior(SMALL, perturbation=Ramp(1 / 30, 0, 9)), FULL()),
     "no perturbation": (DeepImagePrior(SMALL, perturbation=0), FULL()),
-    "recompute": (DeepImagePrior(Hourglass((8, 8), 4, upsampling="nearest", recompute=True)), FULL()),
+    "recompute": (DeepImagePrior(Hourglass((4,), 2, upsampling="nearest", recompute=True)), FULL()),
     "DIP + TV, input learned": (DeepImagePrior(SMALL, learn_input=True) + TotalVariation(0.01), FULL()),
     "pixels in a box": (TotalVariation(0.05, box=True), Descent()),
     "no prior": (NoPrior(), Descent()),
@@ -105,7 +105,7 @@ def test_all_rules_see_the_same_images(eager: Callable[..., Result]) -> None:
 
 
 def test_members_of_a_batch_are_replayed_together(eager: Callable[..., Result]) -> None:
-    operator = LanczosDownsampler((3, 32, 32), 2)
+    operator = LanczosDownsampler((3, 16, 16), 2)
     require_equal(*(make(noisy(operator).repeat(2), DIP, FULL()) for make in (solved, eager)))
 
 
@@ -118,7 +118,7 @@ def test_a_solve_that_goes_back_is_recorded_anew(eager: Callable[..., Result]) -
 
 
 def test_a_resumed_solve_has_the_bits_of_one_in_a_go(tmp_path: Path) -> None:
-    method = FULL(partial(MuonThenAdam, muon_steps=6), partial(CosineAnnealingLR, T_max=9))
+    method = FULL(partial(MuonThenAdam, muon_steps=5), partial(CosineAnnealingLR, T_max=9))
     for steps in (7, STEPS):
         resumed = solved(noisy(), DIP, method, steps=steps, checkpoint=tmp_path / "run.pt")
     require_equal(resumed, solved(noisy(), DIP, method))
@@ -128,9 +128,9 @@ class Scaled(DifferentiableOperator):
     """An operator that is another one in each step, in one of the ways that a recording would not follow."""
 
     def __init__(self, way: str) -> None:
-        super().__init__((3, 32, 32))
+        super().__init__((3, 16, 16))
         self.way, self.calls = way, 0
-        self.register_buffer("masks", torch.ones(2, 32, 32))
+        self.register_buffer("masks", torch.ones(2, 16, 16))
 
     def forward(self, x: Tensor) -> Tensor:
         self.calls += 1
@@ -147,8 +147,7 @@ class Scaled(DifferentiableOperator):
 
 @pytest.mark.parametrize("way", ["counts", "takes turns", "grows", "reads", "copies"])
 def test_a_step_that_is_not_the_same_every_time_stays_eager(way: str) -> None:
-    x = images.portrait(32)
-    problem = Problem(Scaled(way), x[None], noise=Gaussian(0.1)).to("cuda")
+    problem = Problem(Scaled(way), PHOTO[None], noise=Gaussian(0.1)).to("cuda")
     result = solved(problem, DIP, FULL())
     assert result.precision.startswith("full, eager: aten.")
     assert ("moves numbers between CPU and GPU" if way in ("reads", "copies") else "from step to step") in result.precision
@@ -169,7 +168,7 @@ def test_why_steps_are_not_recorded_is_said(method: Descent, steps: int, words: 
 
 
 def test_where_the_gpu_fails_to_record_the_solve_goes_on(eager: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = eager(noisy(), DIP, FULL(partial(MuonThenAdam, muon_steps=6)))
+    expected = eager(noisy(), DIP, FULL(partial(MuonThenAdam, muon_steps=5)))
 
     class Failing(torch.cuda.graph):
         def __exit__(self, *of_error: object) -> None:
@@ -177,6 +176,6 @@ def test_where_the_gpu_fails_to_record_the_solve_goes_on(eager: Callable[..., Re
             raise RuntimeError("no memory for a graph\nsecond line")
 
     monkeypatch.setattr(torch.cuda, "graph", Failing)
-    result = solved(noisy(), DIP, FULL(partial(MuonThenAdam, muon_steps=6)))
+    result = solved(noisy(), DIP, FULL(partial(MuonThenAdam, muon_steps=5)))
     assert result.precision == "full, eager: no memory for a graph"
     require_equal(result, expected)

@@ -48,13 +48,13 @@ PHOTO = images.portrait(32)[:, 8:24, 8:24]
 DENOISING = Problem.simulate(Identity(PHOTO.shape), PHOTO, 0.1)
 UPSCALING = Problem.simulate(LanczosDownsampler(PHOTO.shape, 2), PHOTO, 0.01)
 WITHOUT_SPECTRUM = Problem.simulate(Blur(PHOTO.shape, torch.ones(3, 3) / 9, boundary="reflect"), PHOTO, 0.01)
-TINY = Hourglass((4,), 2)
+TINY = Hourglass((4,), 2, padding="zeros")  # of other paddings the derivative is summed in another order
 DIP = DeepImagePrior(TINY)
 RULES = tuple(map(Observe, (Discrepancy(), ExponentialVariance(), WindowedVariance(5), Oracle())))
 
 # "Waits for the device" in the notes on the GPU: at most so many in each reading of values, and none in the steps between
-# two readings, which are 25 steps apart by default and 5 here; a balance of the primal-dual steps is one more
-EVERY = 5
+# two readings, which are 25 steps apart by default and 4 here; a balance of the primal-dual steps is one more
+EVERY = 4
 DESCENT, CONVEX = 4, 10
 
 
@@ -73,6 +73,7 @@ def descent(optimizer: MakeOptimizer = ADAM, **settings: Any) -> Descent:
 
 CASES = {
     "full": Case(DENOISING, DIP, descent()),
+    "eager": Case(DENOISING, DIP, descent(capture=False)),
     "mixed": Case(DENOISING, DIP, descent(precision="mixed"), same_bits=False),  # autocast has other lists there
     "light": Case(DENOISING, DIP, descent(partial(MuonThenAdam, muon_steps=12), average=0.97), callbacks=RULES[:2]),
     "every rule": Case(DENOISING, DIP, descent(), callbacks=RULES),
@@ -80,9 +81,14 @@ CASES = {
     "ramp": Case(DENOISING, DeepImagePrior(TINY, perturbation=Ramp(0.1, 0, 40)), descent()),
     "batch": Case(DENOISING.repeat(3), DIP, descent()),
     "DIP + TV": Case(DENOISING, DIP + TotalVariation(0.01), descent()),
-    "schedule": Case(DENOISING, DIP, descent(schedule=partial(CosineAnnealingLR, T_max=60))),
+    "schedule": Case(
+        DENOISING,
+        DIP,
+        descent(schedule=partial(CosineAnnealingLR, T_max=60)),
+        same_bits=False,  # its rates are float32 there
+    ),
     "SGD": Case(DENOISING, DIP, descent(partial(SGD, lr=1e-5, momentum=0.9))),
-    "recompute": Case(DENOISING, DeepImagePrior(Hourglass((4,), 2, recompute=True)), descent()),
+    "recompute": Case(DENOISING, DeepImagePrior(Hourglass((4,), 2, padding="zeros", recompute=True)), descent()),
     "Langevin": Case(DENOISING, DIP, Langevin(burn_in=5, every=EVERY)),
     "no prior": Case(UPSCALING, NoPrior(), descent()),
     "TV": Case(DENOISING, TotalVariation(0.05), PrimalDual(every=EVERY), CONVEX),

@@ -6,6 +6,7 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
+from torch.utils._pytree import tree_map_only
 
 from tests.pretend import device, graphs
 from tests.pretend.hooks import library
@@ -47,6 +48,16 @@ _CUDA: dict[str, Any] = {
 }
 
 
+_load = torch.load
+
+
+def _loaded(*args: Any, map_location: Any = None, **options: Any) -> Any:
+    """What torch.load gives; its storages cannot be on the pretend GPU, and are brought there as tensors."""
+    if map_location is None or torch.device(map_location).type != "cuda":
+        return _load(*args, map_location=map_location, **options)
+    return tree_map_only(torch.Tensor, lambda tensor: tensor.to("cuda"), _load(*args, map_location="cpu", **options))
+
+
 def device_waits() -> None:
     device.note("synchronize")
 
@@ -63,6 +74,7 @@ def pretended() -> Iterator[None]:
         stack.callback(library.pretend, False)
         stack.enter_context(patch.multiple(torch.cuda, **_CUDA))
         stack.enter_context(patch.object(torch.backends.cuda, "is_built", lambda: True))
+        stack.enter_context(patch.object(torch, "load", _loaded))
         stack.enter_context(patch.object(torch.accelerator, "current_stream", graphs.current_stream))
         stack.enter_context(patch.object(torch._C, "_host_emptyCache", lambda: None, create=True))
         stack.enter_context(torch.autograd.set_multithreading_enabled(False))  # for a count to see the line of a backward pass
