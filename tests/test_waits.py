@@ -53,8 +53,8 @@ DIP = DeepImagePrior(TINY)
 RULES = tuple(map(Observe, (Discrepancy(), ExponentialVariance(), WindowedVariance(5), Oracle())))
 
 # "Waits for the device" in the notes on the GPU: at most so many in each reading of values, and none in the steps between
-# two readings, which are 25 steps apart by default and 5 here; a balance of the primal-dual steps is one more
-EVERY = 5
+# two readings, which are 25 steps apart by default and 3 here; a balance of the primal-dual steps is one more
+EVERY = 3
 DESCENT, CONVEX = 4, 10
 
 
@@ -74,7 +74,7 @@ def descent(optimizer: MakeOptimizer = ADAM, **settings: Any) -> Descent:
 CASES = {
     "full": Case(DENOISING, DIP, descent()),
     "mixed": Case(DENOISING, DIP, descent(precision="mixed"), same_bits=False),  # autocast has other lists there
-    "light": Case(DENOISING, DIP, descent(partial(MuonThenAdam, muon_steps=12), average=0.97), callbacks=RULES[:2]),
+    "light": Case(DENOISING, DIP, descent(partial(MuonThenAdam, muon_steps=8), average=0.97), callbacks=RULES[:2]),
     "every rule": Case(DENOISING, DIP, descent(), callbacks=RULES),
     "held out": Case(DENOISING, DIP, descent(), callbacks=(HeldOut(0.2),)),
     "ramp": Case(DENOISING, DeepImagePrior(TINY, perturbation=Ramp(0.1, 0, 40)), descent()),
@@ -83,7 +83,7 @@ CASES = {
     "schedule": Case(DENOISING, DIP, descent(schedule=partial(CosineAnnealingLR, T_max=60))),
     "SGD": Case(DENOISING, DIP, descent(partial(SGD, lr=1e-5, momentum=0.9))),
     "recompute": Case(DENOISING, DeepImagePrior(Hourglass((4,), 2, recompute=True)), descent()),
-    "Langevin": Case(DENOISING, DIP, Langevin(burn_in=5, every=EVERY)),
+    "Langevin": Case(DENOISING, DIP, Langevin(burn_in=3, every=EVERY)),
     "no prior": Case(UPSCALING, NoPrior(), descent()),
     "TV": Case(DENOISING, TotalVariation(0.05), PrimalDual(every=EVERY), CONVEX),
     "TV without spectrum": Case(WITHOUT_SPECTRUM, TotalVariation(0.01), PrimalDual(every=EVERY), CONVEX),
