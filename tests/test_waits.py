@@ -75,7 +75,7 @@ CASES = {
     "full": Case(DENOISING, DIP, descent()),
     "eager": Case(DENOISING, DIP, descent(capture=False)),
     "mixed": Case(DENOISING, DIP, descent(precision="mixed"), same_bits=False),  # autocast has other lists there
-    "light": Case(DENOISING, DIP, descent(partial(MuonThenAdam, muon_steps=12), average=0.97), callbacks=RULES[:2]),
+    "light": Case(DENOISING, DIP, descent(partial(MuonThenAdam, muon_steps=8), average=0.97), callbacks=RULES[:2]),
     "every rule": Case(DENOISING, DIP, descent(), callbacks=RULES),
     "held out": Case(DENOISING, DIP, descent(), callbacks=(HeldOut(0.2),)),
     "ramp": Case(DENOISING, DeepImagePrior(TINY, perturbation=Ramp(0.1, 0, 40)), descent()),

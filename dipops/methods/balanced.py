@@ -83,7 +83,7 @@ class BalancedIteration(Stateful):
 
     def _prepare(self) -> None:
         """Compute what the steps of x and u need of the step sizes."""
-        raise NotImplementedError
+        self._sizes = self.x.new_tensor(self.steps)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
@@ -160,8 +160,8 @@ class BalancedIteration(Stateful):
     def _balance(self, dx: Tensor, dp: Tensor) -> None:
         """Lengthen the dual or the primal steps where one kind of residual lags behind."""
         low, high = _RATIO
-        residuals = zip(self._primal_residual(dx, dp).tolist(), self._dual_residual(dx, dp).tolist(), strict=True)
-        for member, (primal, dual) in enumerate(residuals):
+        residuals = torch.stack([self._primal_residual(dx, dp), self._dual_residual(dx, dp)], 1)
+        for member, (primal, dual) in enumerate(residuals.tolist()):
             factor = _FASTER if primal < low * dual else 1 / _FASTER if primal > high * dual else 1.0
             sigma_u, sigma_p, tau = self.steps[member]
             self.steps[member] = (sigma_u * factor, sigma_p * factor, tau / factor)
@@ -185,7 +185,7 @@ class BalancedIteration(Stateful):
 
     def _spread(self, index: int, like: Tensor) -> Tensor:
         """σ_u, σ_p or τ of each member, in a shape that spreads over ``like``."""
-        return per_image(like.new_tensor([steps[index] for steps in self.steps]), like)
+        return per_image(self._sizes[:, index], like)
 
 
 class PixelIteration(BalancedIteration):
@@ -201,6 +201,7 @@ class PixelIteration(BalancedIteration):
         return 0.0, sigma, 1 / (sigma * self._norms[1] ** 2)
 
     def _prepare(self) -> None:
+        super()._prepare()
         """The prox of the data term moves x to ``part`` x + ``rest``."""
         weights, y = self._weights, self._problem.y
         if self._exact:
@@ -237,6 +238,7 @@ class DualisedIteration(BalancedIteration):
         return sigma, sigma * data**2 / penalty**2, 0.5 / (sigma * data**2)
 
     def _prepare(self) -> None:
+        super()._prepare()
         self._sigma, self._tau = self._spread(0, self._problem.y), self._spread(2, self.x)
 
     def _ascend(self) -> None:
