@@ -41,7 +41,7 @@ from dipops.study.cluster import dask_client, run_on
 from dipops.study.store import Store
 from tests.run_all import run_all
 
-TINY = RunConfig(crop=32, steps=0.002, settings="light")
+TINY = RunConfig(crop=32, steps=0.0005, settings="light")
 
 
 def data_for(folder: Path, *names: str, count: int | None = None) -> Path:
@@ -151,8 +151,8 @@ def test_a_key_changes_with_all_that_a_result_depends_on() -> None:
     runs = [
         Run("hole", "vase", "DIP", 0, TINY),
         Run("hole", "vase", "DIP", 1, TINY),
-        Run("hole", "vase", "DIP", 0, RunConfig(64, 0.002, "light")),
-        Run("hole", "vase", "DIP", 0, RunConfig(32, 0.002)),
+        Run("hole", "vase", "DIP", 0, RunConfig(64, 0.0005, "light")),
+        Run("hole", "vase", "DIP", 0, RunConfig(32, 0.0005)),
         Run("hole", "vase", "TV", 0, TINY),
     ]
     assert len({run.key for run in runs}) == 5
@@ -221,7 +221,7 @@ def test_a_table_shows_what_is_printed_and_what_is_ours(study) -> None:
     assert average == pytest.approx(sum(values) / 2, abs=0.006)
     assert spread == pytest.approx(abs(values[0] - values[1]) / 2**0.5, abs=0.006)
     assert "ours - printed" not in lines[0], "a smaller run is not compared with the paper"
-    assert "crops of 32 pixels, 0.2% of the steps, light settings" in drawn.notes
+    assert "crops of 32 pixels, 0.05% of the steps, light settings" in drawn.notes
     assert "not to be compared" in drawn.notes
     restored = torch.stack([images.load(store.image(run.key)) for run in runs if run.contestant == "DIP"])
     problem = row.problem_for("vase", folder, 32)
@@ -491,7 +491,7 @@ def command(*arguments: object) -> int:
     return int(stopped.value.code or 0)
 
 
-SMALL = ("--crop", 32, "--steps", 0.002, "--light")
+SMALL = ("--crop", 32, "--steps", 0.0005, "--light")
 
 
 def test_the_command_runs_prints_draws_and_scores(hole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
