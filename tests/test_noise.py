@@ -312,6 +312,6 @@ def test_noise_is_refused_where_it_does_not_fit(make, kind: type, words: str) ->
 def test_restore_fits_any_operator() -> None:
     x = images.portrait(32)
     problem = Problem.simulate(MotionBlur(x.shape), x, 0.05)
-    result = recipes.restore().solve(problem, steps=20, progress=False)
+    result = recipes.restore().solve(problem, steps=12, progress=False)
     assert not result.projected
     assert float(result.data_psnr) > 15
