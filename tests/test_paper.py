@@ -41,7 +41,8 @@ from dipops.study.cluster import dask_client, run_on
 from dipops.study.store import Store
 from tests.run_all import run_all
 
-TINY = RunConfig(crop=32, steps=0.002, settings="light")
+TINY = RunConfig(crop=32, steps=0.0005, settings="light")
+LONGER = replace(TINY, steps=0.002)  # long enough to be killed in the middle
 
 
 def data_for(folder: Path, *names: str, count: int | None = None) -> Path:
@@ -151,8 +152,8 @@ def test_a_key_changes_with_all_that_a_result_depends_on() -> None:
     runs = [
         Run("hole", "vase", "DIP", 0, TINY),
         Run("hole", "vase", "DIP", 1, TINY),
-        Run("hole", "vase", "DIP", 0, RunConfig(64, 0.002, "light")),
-        Run("hole", "vase", "DIP", 0, RunConfig(32, 0.002)),
+        Run("hole", "vase", "DIP", 0, RunConfig(64, 0.0005, "light")),
+        Run("hole", "vase", "DIP", 0, RunConfig(32, 0.0005)),
         Run("hole", "vase", "TV", 0, TINY),
     ]
     assert len({run.key for run in runs}) == 5
@@ -221,7 +222,7 @@ def test_a_table_shows_what_is_printed_and_what_is_ours(study) -> None:
     assert average == pytest.approx(sum(values) / 2, abs=0.006)
     assert spread == pytest.approx(abs(values[0] - values[1]) / 2**0.5, abs=0.006)
     assert "ours - printed" not in lines[0], "a smaller run is not compared with the paper"
-    assert "crops of 32 pixels, 0.2% of the steps, light settings" in drawn.notes
+    assert "crops of 32 pixels, 0.05% of the steps, light settings" in drawn.notes
     assert "not to be compared" in drawn.notes
     restored = torch.stack([images.load(store.image(run.key)) for run in runs if run.contestant == "DIP"])
     problem = row.problem_for("vase", folder, 32)
@@ -285,7 +286,7 @@ def test_a_full_disk_loses_nothing(study, tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_run_that_is_killed_five_times_loses_and_repeats_nothing(tmp_path: Path) -> None:
     """SIGKILL at random moments; finished runs stay as they are, to the last byte, and are not touched again."""
     folder, out = data_for(tmp_path / "data", "hole"), tmp_path / "out"
-    runs = plan(["hole"], 8, TINY, contestants=["DIP"])
+    runs = plan(["hole"], 8, LONGER, contestants=["DIP"])
     draw, finished_files, killed = random.Random(0), {}, 0
     while killed < 5:
         process = multiprocessing.get_context("spawn").Process(target=run_all, args=(runs, out, folder))
@@ -325,9 +326,10 @@ def forking() -> ForkServerContext:
     return context
 
 
-def test_two_processes_share_a_folder(forking: ForkServerContext, hole: Path, tmp_path: Path) -> None:
+def test_two_processes_share_a_folder(hole: Path, tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn" if torch.cuda.is_available() else "fork")  # gradients refuse forks on CUDA
     runs = plan(["hole"], 3, TINY, contestants=["DIP"])
-    both = [forking.Process(target=run_all, args=(runs, tmp_path / "out", hole)) for _ in range(2)]
+    both = [context.Process(target=run_all, args=(runs, tmp_path / "out", hole)) for _ in range(2)]
     for process in both:
         process.start()
     for process in both:
@@ -339,7 +341,7 @@ def test_two_processes_share_a_folder(forking: ForkServerContext, hole: Path, tm
 @pytest.mark.slow
 def test_the_runs_of_a_lost_worker_are_made_by_another(forking: ForkServerContext, hole: Path, tmp_path: Path) -> None:
     """One of two is killed as soon as the first run is finished."""
-    store, runs = Store(tmp_path), plan(["hole"], 3, TINY, contestants=["DIP"])
+    store, runs = Store(tmp_path), plan(["hole"], 3, LONGER, contestants=["DIP"])
     method = {"distributed.worker.multiprocessing-method": "forkserver"}
     with dask.config.set(method), dask_client(None, 2) as client:
         processes = client.run(os.getpid)
@@ -491,7 +493,7 @@ def command(*arguments: object) -> int:
     return int(stopped.value.code or 0)
 
 
-SMALL = ("--crop", 32, "--steps", 0.002, "--light")
+SMALL = ("--crop", 32, "--steps", 0.0005, "--light")
 
 
 def test_the_command_runs_prints_draws_and_scores(hole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

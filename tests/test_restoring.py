@@ -358,22 +358,22 @@ def test_a_folder_that_is_killed_twice_is_finished_and_each_image_is_made_once(t
 
 
 def test_tiles_are_solved_one_by_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    images.save(tmp_path / "noisy.png", noisy(25, 128))
-    images.save(tmp_path / "truth.png", images.portrait(128))
+    images.save(tmp_path / "noisy.png", noisy(25))
+    images.save(tmp_path / "truth.png", images.portrait(64))
     given = ("denoise", tmp_path / "noisy.png", tmp_path / "out.png", "--truth", tmp_path / "truth.png", "--sigma", 25)
     scores = {}
-    for tile in ((), ("--tile", 64)):
+    for tile in ((), ("--tile", 32)):
         assert run(*given, "--prior", "tv", "--weight", 0.05, *tile) == 0
         scores[bool(tile)] = record(tmp_path / "out.png")["psnr"]
     assert scores[True] == pytest.approx(scores[False], abs=0.02)
     assert len(record(tmp_path / "out.png")["tiles"]) == 9
     assert "solved 9 tiles in" in capsys.readouterr().out
-    assert run(*given, "--steps", 2, "--runs", 2, "--tile", 64, "--quiet") == 0
-    assert images.load(tmp_path / "out-std.png").shape == (1, 128, 128)
+    assert run(*given, "--steps", 1, "--runs", 2, "--tile", 48, "--quiet") == 0
+    assert images.load(tmp_path / "out-std.png").shape == (1, 64, 64)
     for size in (8, 0, -5):
         assert run(*given, "--tile", size) == 2
         assert "'--tile'" in capsys.readouterr().err
-    assert run(*given, "--tile", 64, "--checkpoint", tmp_path / "run.pt") == 2
+    assert run(*given, "--tile", 32, "--checkpoint", tmp_path / "run.pt") == 2
     assert "leave --checkpoint out" in capsys.readouterr().err
 
 

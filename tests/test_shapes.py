@@ -125,7 +125,7 @@ def test_coupling_changes_nothing_without_several_channels(name: str) -> None:
 def test_every_pixel_prior_solves(name: str) -> None:
     """No prior gives y, Tikhonov y / (1 + μ), by every method."""
     problem = noisy(name, count=2)
-    for method, steps in ((None, 1000), (Descent(partial(torch.optim.SGD, lr=0.5)), 40)):
+    for method, steps in ((None, 750), (Descent(partial(torch.optim.SGD, lr=0.5)), 40)):
         for prior, exact in ((NoPrior(), problem.y), (Tikhonov(0.7), problem.y / 1.7)):
             torch.testing.assert_close(quiet(problem, prior, method, steps=steps).image, exact, atol=1e-5, rtol=0)
     prior = Tikhonov(0.7, FiniteDifferences(SHAPES[name]).double())

@@ -32,7 +32,7 @@ from dipops.operators.sensor import clipped_noise_moments
 from dipops.solver.result import Status
 from dipops.stopping import Discrepancy, ExponentialVariance, HeldOut, Mean, Observe, Oracle, WindowedVariance
 
-SMALL = Hourglass((16, 16), skips=4)
+SMALL, TINY = Hourglass((16, 16), skips=4), Hourglass((8,), skips=2)
 RECORDED = Path(__file__).parent / "recorded" / "denoising.npz"
 
 
@@ -246,9 +246,9 @@ def test_an_observed_rule_keeps_what_it_would_have_kept() -> None:
     x = images.portrait(32)
     noisy = Problem.simulate(Identity(x.shape), x, 0.1)
     rule = ExponentialVariance(0.2, patience=20)
-    obeyed = solve(noisy, DeepImagePrior(SMALL), steps=120, callbacks=(rule,), progress=False)
+    obeyed = solve(noisy, DeepImagePrior(TINY), steps=120, callbacks=(rule,), progress=False)
     assert obeyed.source == ("stopped",)
-    result = solve(noisy, DeepImagePrior(SMALL), steps=120, callbacks=(Observe(rule), Oracle()), progress=False)
+    result = solve(noisy, DeepImagePrior(TINY), steps=120, callbacks=(Observe(rule), Oracle()), progress=False)
     assert (result.steps, result.status, result.source) == (120, Status.MAX_STEPS, ("average",))
     observed, oracle = result.observed
     assert observed.image.equal(obeyed.image)
@@ -270,7 +270,7 @@ def test_an_oracle_is_always_observed() -> None:
 
 def test_a_solve_leaves_the_users_rule_as_it_was() -> None:
     rule = ExponentialVariance(0.2, patience=20)
-    solve(problem(size=16), DeepImagePrior(SMALL), steps=30, callbacks=(rule, Observe(rule)), progress=False)
+    solve(problem(size=16), DeepImagePrior(TINY), steps=30, callbacks=(rule, Observe(rule)), progress=False)
     assert vars(rule) == vars(ExponentialVariance(0.2, patience=20))
 
 
@@ -278,9 +278,9 @@ def test_observing_survives_an_interruption_and_leaves_a_methods_own_stop(tmp_pa
     x = images.portrait(32)
     noisy = Problem.simulate(Identity(x.shape), x, 0.1)
     settings = {"callbacks": (Observe(ExponentialVariance(0.2)), Oracle()), "progress": False}
-    whole = solve(noisy, DeepImagePrior(SMALL), steps=80, **settings)
-    for steps in (50, 80):
-        parts = solve(noisy, DeepImagePrior(SMALL), steps=steps, checkpoint=tmp_path / "run.pt", **settings)
+    whole = solve(noisy, DeepImagePrior(TINY), steps=40, **settings)
+    for steps in (30, 40):
+        parts = solve(noisy, DeepImagePrior(TINY), steps=steps, checkpoint=tmp_path / "run.pt", **settings)
     for ours, theirs in zip(parts.observed, whole.observed, strict=True):
         assert ours.image.equal(theirs.image)
         assert ours.image_steps.equal(theirs.image_steps)
