@@ -201,8 +201,8 @@ class PixelIteration(BalancedIteration):
         return 0.0, sigma, 1 / (sigma * self._norms[1] ** 2)
 
     def _prepare(self) -> None:
-        super()._prepare()
         """The prox of the data term moves x to ``part`` x + ``rest``."""
+        super()._prepare()
         weights, y = self._weights, self._problem.y
         if self._exact:
             self._part = (weights == 0).to(y).expand_as(y)
