@@ -1,28 +1,37 @@
 """One thread, reproducible draws, a pretend GPU where there is none; skips with one line of what is still missing."""
 
+from __future__ import annotations
+
 import gc
 import os
 import random
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
 
 from tests.pretend import hooks
 
-NO_PRETENCE = hooks.load()  # which torch, once imported, would not take
-
-import torch  # noqa: E402
-
-torch.set_num_threads(1)
-
-# Drawing operators takes long on a busy machine; the other health checks do not depend on time.
-settings.register_profile("dipops", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("dipops")
+if TYPE_CHECKING:
+    import torch
 
 DATA = Path(os.environ.get("DIPOPS_DATA", "no-such-folder"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepare a process that runs tests; one that hands them out to others would import PyTorch for nothing."""
+    if config.getoption("numprocesses", None):
+        return
+    hooks.load()  # which torch, once imported, would not take
+    import torch
+    from hypothesis import HealthCheck, settings
+
+    torch.set_num_threads(1)
+    # Drawing operators takes long on a busy machine; the other health checks do not depend on time.
+    settings.register_profile("dipops", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("dipops")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -38,7 +47,7 @@ def pytest_collection() -> Generator[None, object, object]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Pretend that there is a GPU as long as a test and its fixtures need one."""
-    if NO_PRETENCE or not item.get_closest_marker("cuda"):
+    if hooks.missing or not item.get_closest_marker("cuda"):
         return (yield)
     from tests.pretend.stubs import pretended
 
@@ -47,8 +56,10 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    import torch
+
     if item.get_closest_marker("cuda") and not torch.cuda.is_available():
-        pytest.skip(NO_PRETENCE or "no CUDA device here")
+        pytest.skip(hooks.missing or "no CUDA device here")
     if item.get_closest_marker("data") and not DATA.is_dir():
         pytest.skip("DIPOPS_DATA does not name the folder of test images")
 
@@ -56,12 +67,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
 def device(request: pytest.FixtureRequest) -> torch.device:
     """The CPU, and the GPU where there is one."""
+    import torch
+
     return torch.device(request.param)
 
 
 @pytest.fixture
 def no_global_draws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Fails where the global random states are used or changed; setting one back is a change too, which other threads see."""
+    import torch
+
     before = _states()
     for setter in ("manual_seed", "set_rng_state", "seed"):
         monkeypatch.setattr(torch, setter, pytest.fail)
@@ -70,6 +85,8 @@ def no_global_draws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def _states() -> tuple[bytes, ...]:
+    import torch
+
     ours, numpys, pythons = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
     return ours.numpy().tobytes(), repr(numpys).encode(), repr(pythons).encode()
 

@@ -272,8 +272,7 @@ def test_twenty_kills_and_resumes_end_with_the_same_bits(tmp_path: Path) -> None
 
 
 def test_one_kill_and_resume_ends_with_the_same_bits(tmp_path: Path) -> None:
-    context = get_context("spawn" if torch.cuda.is_available() else "fork")  # gradients refuse forks on CUDA
-    process = context.Process(target=solve_to, args=(tmp_path / "killed.pt", tmp_path / "killed.out", 80))
+    process = get_context("spawn").Process(target=solve_to, args=(tmp_path / "killed.pt", tmp_path / "killed.out", 80))
     process.start()
     deadline = time.monotonic() + 60
     while not (tmp_path / "killed.pt").exists():

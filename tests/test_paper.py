@@ -326,10 +326,9 @@ def forking() -> ForkServerContext:
     return context
 
 
-def test_two_processes_share_a_folder(hole: Path, tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn" if torch.cuda.is_available() else "fork")  # gradients refuse forks on CUDA
+def test_two_processes_share_a_folder(forking: ForkServerContext, hole: Path, tmp_path: Path) -> None:
     runs = plan(["hole"], 3, TINY, contestants=["DIP"])
-    both = [context.Process(target=run_all, args=(runs, tmp_path / "out", hole)) for _ in range(2)]
+    both = [forking.Process(target=run_all, args=(runs, tmp_path / "out", hole)) for _ in range(2)]
     for process in both:
         process.start()
     for process in both:

@@ -220,7 +220,7 @@ def test_mixed_precision_is_the_same_mathematics(members: int, optimizer: MakeOp
     """Where steps are small enough not to part: to 1% over three steps, and not to the last bit."""
     x = images.portrait(32)[:, 8:24, 8:24].to(device)
     problem = Problem.simulate(Identity(x.shape).to(device), x, 0.1).repeat(members)
-    prior = DeepImagePrior(Hourglass((16, 16)))
+    prior = DeepImagePrior(Hourglass((8, 8)))
     results = [quiet(problem, prior, Descent(optimizer, precision=precision), steps=3) for precision in ("full", "mixed")]
     full, mixed = (result.trace["objective"] for result in results)
     torch.testing.assert_close(mixed, full, rtol=1e-2, atol=0)

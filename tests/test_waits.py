@@ -35,12 +35,12 @@ from dipops.methods.muon import MuonThenAdam
 from dipops.operators import Blur
 from dipops.priors.inputs import Ramp
 from dipops.stopping import Discrepancy, ExponentialVariance, HeldOut, Observe, Oracle, WindowedVariance
-from tests.conftest import NO_PRETENCE
+from tests.pretend import hooks
 from tests.pretend.device import waits
 
 pytestmark = [
     pytest.mark.cuda,
-    pytest.mark.skipif(NO_PRETENCE is not None, reason="only a pretend GPU counts the waits"),
+    pytest.mark.skipif(hooks.missing is not None, reason="only a pretend GPU counts the waits"),
 ]
 
 R = TypeVar("R")

@@ -11,11 +11,18 @@ import tempfile
 from pathlib import Path
 
 library: ctypes.CDLL | None = None
+missing: str | None = "no CUDA device here"
+"""Why there is no pretend GPU, or None where there is one."""
 _SOURCE = Path(__file__).with_name("hooks.cpp")
 
 
-def load() -> str | None:
-    """Load the hooks; say why not where they are not needed or cannot be loaded."""
+def load() -> None:
+    """Load the hooks, unless they are not needed or cannot be loaded."""
+    global missing
+    missing = _load()
+
+
+def _load() -> str | None:
     spec = importlib.util.find_spec("torch")
     torch = Path(spec.origin if spec and spec.origin else "").parent
     if not (torch / "lib" / "libtorch_cpu.so").exists() or (torch / "lib" / "libtorch_cuda.so").exists():

@@ -5,12 +5,12 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from tests.conftest import NO_PRETENCE
+from tests.pretend import hooks
 from tests.pretend.device import waits
 
 pytestmark = [
     pytest.mark.cuda,
-    pytest.mark.skipif(NO_PRETENCE is not None, reason="no pretend GPU here"),
+    pytest.mark.skipif(hooks.missing is not None, reason="no pretend GPU here"),
 ]
 
 
