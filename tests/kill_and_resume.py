@@ -30,7 +30,7 @@ def solve_to(checkpoint: Path, out: Path, steps: int) -> None:
 
     torch.set_num_threads(1)
     problem = Problem.simulate(Identity((3, 32, 32)), images.portrait(32), 0.1)
-    prior = DeepImagePrior(Hourglass((16, 16, 16)))
+    prior = DeepImagePrior(Hourglass((8, 8)))
     method, rule = Descent(average=0.98), ExponentialVariance(patience=steps)
     result = solve(problem, prior, method, steps=steps, callbacks=[rule], checkpoint=checkpoint, progress=False)
     tensors = (result.image, result.last, *result.trace.values())
