@@ -18,6 +18,7 @@ from tests.test_defaults import ACTIONS, BLUR, COLOURS, PROBLEM, TINY, X
 
 PRODUCTS = ("convolution", "convolution_backward", "mm", "addmm", "bmm", "mv")
 CALLER = "data_term", "mixed precision"  # the first is part of a step
+REPEATED = "input ", "generator, ", "pixels, ", "Langevin, "  # the same calls with other arguments
 NEW = hasattr(torch.backends, "fp32_precision")
 SWITCHES: dict[str, Callable[[], Any]] = {
     "matmul": torch.get_float32_matmul_precision,
@@ -117,7 +118,7 @@ class Watched(TorchDispatchMode):
 
 
 CALLS = {
-    **{name: action for name, action in ACTIONS.items() if name not in CALLER},
+    **{name: action for name, action in ACTIONS.items() if name not in CALLER and not name.startswith(REPEATED)},
     "prox with products": lambda: prox(Tikhonov(0.1, BLUR), X[None], gap=1e-2),
     "projecting recipe": lambda: recipes.restore().solve(Problem.simulate(BLUR, X, 0), steps=1, progress=False),
 }
