@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from dipops._tools.precision import Precision, fastest_precision
 from dipops.errors import BadType, BadValue, require_choice, require_number, safe_repr
 from dipops.methods.interface import require_steps
-from dipops.methods.recording import RecordedStep, prepare
+from dipops.methods.recording import RecordedStep, prepare, rates_as_numbers
 from dipops.priors import Prior
 from dipops.problem import Problem
 from dipops.stopping import ExponentialMean, Mean, StopRule
@@ -137,9 +137,11 @@ class DescentIteration:
         on_gpu = self._problem.y.is_cuda
         refusals = {"no CUDA": not on_gpu, "capture=False": not method.capture, "L-BFGS": self._searches}
         refusal = next((reason for reason, applies in refusals.items() if applies), None)
+        self._rates_on_gpu = refusal is None and method.schedule is not None
         if refusal is None:
             prepare(self.optimizer, scheduled=method.schedule is not None)
-        return RecordedStep(self._move, self.optimizer, self._generators, refusal)
+        modules = (self._prior, self._problem.operator)
+        return RecordedStep(self._move, self.optimizer, modules, self._generators, refusal)
 
     def _chosen_precision(self, method: Descent) -> Precision:
         """What the method asks for; full precision for pixels, and for line searches where nothing is asked."""
@@ -154,6 +156,9 @@ class DescentIteration:
         self._prior.set_step(self._done)
         self._done += 1
         self._recorded()
+        if self._recorded.refusal and self._rates_on_gpu:
+            rates_as_numbers(self.optimizer, self.schedule)
+            self._rates_on_gpu = False
         if self.schedule is not None:
             self.schedule.step()
         if self._recorded.replays:

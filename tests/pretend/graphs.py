@@ -1,8 +1,6 @@
 """CUDA graphs of the pretend GPU: the operations of a recording, made again by each replay."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -39,14 +37,17 @@ class _Streams(threading.local):
 _streams = _Streams()
 
 
-@contextmanager
-def stream(used: Stream | None) -> Iterator[None]:
+class stream:  # noqa: N801  (its name in torch.cuda)
     """Within it, the stream is the current one of this thread."""
-    before, _streams.current = _streams.current, used or _streams.current
-    try:
-        yield
-    finally:
-        _streams.current = before
+
+    def __init__(self, used: Stream | None) -> None:
+        self._used = used
+
+    def __enter__(self) -> None:
+        self._before, _streams.current = _streams.current, self._used or _streams.current
+
+    def __exit__(self, *of_error: object) -> None:
+        _streams.current = self._before
 
 
 def default_stream(device: Any = None) -> Stream:
