@@ -16,7 +16,7 @@ from dipops import DeepImagePrior, Hourglass, NoPrior, Problem, TotalVariation, 
 from dipops.methods import Descent, Langevin, Method, MuonThenAdam, recording
 from dipops.methods.recording import RecordedStep
 from dipops.noise import Gaussian
-from dipops.operators import DifferentiableOperator, Identity, LanczosDownsampler, LinearOrDifferentiableOperator
+from dipops.operators import DifferentiableOperator, Identity, LanczosDownsampler, LinearOrDifferentiableOperator, Radon
 from dipops.priors import Prior
 from dipops.priors.inputs import Ramp
 from dipops.solver import Result
@@ -90,6 +90,13 @@ SAME = {
     "pixels in a box": (TotalVariation(0.05, box=True), Descent()),
     "no prior": (NoPrior(), Descent()),
 }
+
+
+def test_a_step_through_a_sparse_matrix_is_recorded(eager: Callable[..., Result]) -> None:
+    operator = Radon(PHOTO.shape, range(0, 180, 30))
+    recorded = solved(noisy(operator), DIP, FULL())
+    assert recorded.precision == "full, captured"
+    require_equal(recorded, eager(noisy(operator), DIP, FULL()))
 
 
 @pytest.mark.parametrize("name", SAME)

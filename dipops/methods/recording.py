@@ -286,7 +286,8 @@ class _Operations(TorchDispatchMode):
         if _storage(argument) not in self._made:
             self._outside[_storage(argument)] = argument
         storage = "made" if _storage(argument) in self._made else _storage(argument)
-        return f"{argument.dtype} {tuple(argument.shape)} {argument.stride()} {storage} + {argument.storage_offset()}"
+        place = (argument.stride(), argument.storage_offset()) if argument.layout is torch.strided else argument.layout
+        return f"{argument.dtype} {tuple(argument.shape)} {place} {storage}"
 
 
 def _waits(func: Any, args: Any) -> bool:
@@ -301,7 +302,8 @@ def _identity(generator: torch.Generator) -> int:
 
 
 def _storage(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata
+    """What tells a tensor's memory apart; a sparse one is itself."""
+    return tensor.untyped_storage()._cdata if tensor.layout is torch.strided else id(tensor)
 
 
 def _difference(first: list[str], second: list[str]) -> str | None:

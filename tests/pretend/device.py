@@ -143,7 +143,7 @@ class OnGpu(Tensor):
         return self.numbers.data_ptr()
 
     def untyped_storage(self) -> torch.UntypedStorage:
-        return self.numbers.untyped_storage()
+        return storage_of(self.numbers)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "OnGpu":
         if id(self) not in memo:
@@ -159,6 +159,11 @@ class OnGpu(Tensor):
         note("save")
         parts = self.numbers.detach().clone(), self.dtype, str(self.device), self.requires_grad
         return torch._utils._rebuild_device_tensor_from_cpu_tensor, parts
+
+
+def storage_of(numbers: Tensor) -> torch.UntypedStorage:
+    """The memory of a tensor on the CPU, or of the values of a sparse one."""
+    return (numbers if numbers.layout is torch.strided else numbers.values()).untyped_storage()
 
 
 def note(what: str) -> None:

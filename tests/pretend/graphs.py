@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor
 from torch.utils._pytree import tree_leaves
 
-from tests.pretend.device import GPU, Facts, exchanged, generator_of, note, perform, thread
+from tests.pretend.device import GPU, Facts, exchanged, generator_of, note, perform, storage_of, thread
 from tests.pretend.hooks import library
 
 
@@ -143,7 +143,7 @@ def _tensors(values: Any) -> list[Tensor]:
 
 
 def _storage(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata
+    return storage_of(tensor)._cdata
 
 
 def _whole(tensor: Tensor) -> Tensor:
