@@ -1,4 +1,4 @@
-"""One prepared run on a GPU, of at most ten minutes: ``python -m benchmarks.gpu``, on a lent machine with ``--out FOLDER``.
+"""One prepared run on a GPU, of at most ten minutes: ``python -m benchmarks.gpu``, with ``--out FOLDER`` on another machine.
 
 Each phase is a process with a limit of its own: one that hangs or crashes loses only its unfinished measurements. Records
 go to gpu.jsonl as they are made; after each phase gpu.md and laws-cuda.txt are written, and all is packed in gpu-run.tar.gz.
@@ -98,7 +98,7 @@ def command(phase: str, options: argparse.Namespace, limit: float) -> list[str]:
 def variables(phase: str, data: Path | None) -> dict[str, str]:
     """The environment of a phase; cuBLAS is deterministic only with a workspace of a fixed size."""
     own = {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "MPLBACKEND": "agg"}
-    fixed = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"} if phase == "bits" else {}
+    fixed = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"} if phase in ("bits", "laws") else {}
     return {**os.environ, **own, **fixed, **({"DIPOPS_DATA": str(data.resolve())} if data else {})}
 
 

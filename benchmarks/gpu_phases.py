@@ -13,6 +13,7 @@ WAYS: dict[str, Settings] = {
     "TF32": {"precision": "full", "tf32": True, "capture": False, "compile": False},
     "mixed": {"precision": "mixed", "tf32": False, "capture": False, "compile": False},
     "TF32, captured": {"precision": "full", "tf32": True, "capture": True, "compile": False},
+    "float32, captured": {"precision": "full", "tf32": False, "capture": True, "compile": False},
     "captured": {"precision": "mixed", "tf32": False, "capture": True, "compile": False},
     "compiled": {"precision": "mixed", "tf32": False, "capture": False, "compile": True},
     "compiled and captured": {"precision": "mixed", "tf32": False, "capture": True, "compile": True},
@@ -39,7 +40,7 @@ class Phases:
 
     def steps(self) -> list[Task]:
         """The machine, the floors, and a step in every way that needs no compiler."""
-        ways = ("captured", "mixed", "TF32", "float32", "TF32, captured")
+        ways = ("captured", "mixed", "TF32", "float32", "TF32, captured", "float32, captured")
         batches = [task for members in MEMBERS[1:] for way in ("captured", "mixed") for task in both(self.step, way, members)]
         return [
             self.machine(),

@@ -222,7 +222,6 @@ def _started(settings: Settings) -> DescentIteration:
     if settings["compile"]:
         torch.compiler.reset()
         prior.network.compile()
-        iteration._closure()  # compiles, which a step that is being recorded must not do
     return iteration
 
 

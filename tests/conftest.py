@@ -6,6 +6,7 @@ import gc
 import os
 import random
 from collections.abc import Generator, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from tests.pretend import hooks
 if TYPE_CHECKING:
     import torch
 
+collect_ignore = [] if find_spec("cvxpy") else ["test_sweep.py"]  # all of which compares with it
 DATA = Path(os.environ.get("DIPOPS_DATA", "no-such-folder"))
 
 
@@ -24,6 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Prepare a process that runs tests; one that hands them out to others would import PyTorch for nothing."""
     if config.getoption("numprocesses", None):
         return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # for deterministic products on a real GPU
     hooks.load()  # which torch, once imported, would not take
     import torch
     from hypothesis import HealthCheck, settings

@@ -21,7 +21,6 @@ import dask.config
 import matplotlib.pyplot as plt
 import pytest
 import torch
-from distributed import LocalCluster
 
 from dipops import ClippedGaussian, GuidedInput, Identity, Mask, Problem, images, masks, metrics
 from dipops import classical as comparators
@@ -378,6 +377,8 @@ def test_a_file_that_is_no_run_is_ignored(tmp_path: Path) -> None:
 
 def test_a_scheduler_without_workers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dipops.study.cluster._PATIENCE", 1)
+    from distributed import LocalCluster
+
     with LocalCluster(n_workers=0, dashboard_address=":0") as empty:
         address = empty.scheduler_address
         with pytest.raises(BadValue, match="without a worker"), dask_client(address, None):

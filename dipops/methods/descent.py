@@ -53,8 +53,9 @@ class Descent:
             a copy with their values after the last step. Choose units in which a step of the learning rate is small. By
             default they stay as they are.
         capture: on CUDA, record a step as a graph and replay it where every step is the same, which is up to several times
-            as fast; ``Result.precision`` says whether, and why not. What a step computes must then depend on tensors alone:
-            not on a number that a prior, an operator or an optimiser of yours changes at some step. Other devices ignore it.
+            as fast; ``Result.precision`` says whether, and why not. Changed attributes of prior, operator and optimiser are
+            noticed, but not what else a step of yours depends on from some step on, such as a clock or a global variable, nor
+            kernels that PyTorch does not know. Other devices ignore it.
 
     Raises:
         BadValue: steps or every is not positive, or the average not in [0, 1).

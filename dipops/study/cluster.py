@@ -124,7 +124,10 @@ def _run_on_worker(task: Task, workers: Sequence[str]) -> tuple[Record, Tensor]:
 
 
 def _device_of(address: str, workers: Sequence[str], gpus: int) -> str:
-    """The device of a worker among all workers, by their addresses: the GPUs of a machine are dealt out one by one."""
+    """The device of a worker among all workers, by their addresses: the GPUs of a machine are dealt out one by one.
+
+    All workers of a machine must see the same GPUs in the same order, as Dask's own do.
+    """
     machine = urlsplit(address).hostname
     on_machine = sorted(worker for worker in {address, *workers} if urlsplit(worker).hostname == machine)
     return f"cuda:{on_machine.index(address) % gpus}" if gpus else "cpu"

@@ -36,7 +36,8 @@ def pad(x: Tensor, border: int, mode: Literal["reflect", "replicate"]) -> Tensor
 
     On CUDA it returns a contiguous map whatever the layout of ``x``, and its derivative is not deterministic.
     """
-    return pad_by_slices(x, border, mode) if x.is_cuda else F.pad(x, (border,) * 4, mode=mode)
+    by_slices = x.is_cuda and border < min(x.shape[-2:])  # F.pad tells what is wrong with other sizes
+    return pad_by_slices(x, border, mode) if by_slices else F.pad(x, (border,) * 4, mode=mode)
 
 
 def pad_by_slices(x: Tensor, border: int, mode: Literal["reflect", "replicate"]) -> Tensor:
