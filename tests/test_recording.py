@@ -27,7 +27,7 @@ pytestmark = pytest.mark.cuda
 SMALL = Hourglass((4,), 2, upsampling="nearest")
 DIP = DeepImagePrior(SMALL)
 FULL = partial(Descent, precision="full")
-STEPS = 10
+STEPS = 8
 PHOTO = images.portrait(32)[:, 8:24, 8:24]
 
 
@@ -77,10 +77,10 @@ SAME = {
     "cosine schedule": (DIP, FULL(schedule=partial(CosineAnnealingLR, T_max=9))),
     "schedule of stairs": (DIP, FULL(schedule=partial(StepLR, step_size=5))),
     "one cycle": (DIP, FULL(schedule=partial(OneCycleLR, max_lr=0.02, total_steps=20, cycle_momentum=False))),
-    "Muon across its end": (DIP, FULL(partial(MuonThenAdam, muon_steps=5))),
+    "Muon across its end": (DIP, FULL(partial(MuonThenAdam, muon_steps=4))),
     "Muon, smooth and scheduled": (
         DIP,
-        FULL(partial(MuonThenAdam, muon_steps=5, smooth=True), partial(CosineAnnealingLR, T_max=9)),
+        FULL(partial(MuonThenAdam, muon_steps=3, smooth=True), partial(CosineAnnealingLR, T_max=9)),
     ),
     "Langevin": (DIP, Langevin(burn_in=5)),
     "falling perturbation": (DeepImagePrior(SMALL, perturbation=Ramp(1 / 30, 0, 9)), FULL()),

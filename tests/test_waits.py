@@ -53,8 +53,8 @@ DIP = DeepImagePrior(TINY)
 RULES = tuple(map(Observe, (Discrepancy(), ExponentialVariance(), WindowedVariance(5), Oracle())))
 
 # "Waits for the device" in the notes on the GPU: at most so many in each reading of values, and none in the steps between
-# two readings, which are 25 steps apart by default and 4 here; a balance of the primal-dual steps is one more
-EVERY = 4
+# two readings, which are 25 steps apart by default and 3 here; a balance of the primal-dual steps is one more
+EVERY = 3
 DESCENT, CONVEX = 4, 10
 
 

@@ -163,7 +163,6 @@ class RecordedStep:
         else:
             graph.replay()
             self._graph, self._was_recorded = graph, True
-            self._marks = marks(self._optimizer, self._watched)
 
 
 def prepare(optimizer: Optimizer, scheduled: bool) -> None:
