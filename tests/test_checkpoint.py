@@ -271,6 +271,7 @@ def test_twenty_kills_and_resumes_end_with_the_same_bits(tmp_path: Path) -> None
     assert "20 kills" in completed.stdout
 
 
+@pytest.mark.slow
 def test_one_kill_and_resume_ends_with_the_same_bits(tmp_path: Path) -> None:
     process = get_context("spawn").Process(target=solve_to, args=(tmp_path / "killed.pt", tmp_path / "killed.out", 80))
     process.start()

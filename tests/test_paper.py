@@ -325,6 +325,7 @@ def forking() -> ForkServerContext:
     return context
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_folder(forking: ForkServerContext, hole: Path, tmp_path: Path) -> None:
     runs = plan(["hole"], 3, TINY, contestants=["DIP"])
     both = [forking.Process(target=run_all, args=(runs, tmp_path / "out", hole)) for _ in range(2)]
