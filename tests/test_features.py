@@ -76,8 +76,13 @@ def assert_derivatives_are_right(operator, device: torch.device) -> None:
     ],
     ids=str,
 )
-def test_every_convolutional_layer_obeys_the_laws(layout: Layout, layer: str, networks, device: torch.device) -> None:
-    assert_derivatives_are_right(networks[layout].at(layer, (3, 67, 75)), device)
+def test_every_convolutional_layer_obeys_the_laws(layout: Layout, layer: str, networks) -> None:
+    assert_derivatives_are_right(networks[layout].at(layer, (3, 67, 75)), torch.device("cpu"))
+
+
+@pytest.mark.cuda
+def test_the_deepest_convolutional_layer_obeys_the_laws_on_a_gpu(networks) -> None:
+    assert_derivatives_are_right(networks["caffe"].at(EACH_KIND[-1], (3, 67, 75)), torch.device("cuda"))
 
 
 @pytest.mark.slow

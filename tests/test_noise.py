@@ -198,7 +198,7 @@ def test_the_weight_for_photons_leaves_their_noise() -> None:
 def test_a_newcomers_first_line_stops_at_the_noise(name: str) -> None:
     x = images.portrait(32)[:, 4:28, 4:28]
     problem = Problem.simulate(Identity(x.shape), x, NOISES[name])
-    result = quiet(problem, DeepImagePrior(Hourglass((16,), skips=4)), steps=400)
+    result = quiet(problem, DeepImagePrior(Hourglass((12,), skips=4)), steps=400)
     assert "what was removed matches" in result.message
     assert float(metrics.psnr(result.image, x)) > float(metrics.psnr(problem.y, x)) + 0.5
 
