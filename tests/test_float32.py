@@ -150,15 +150,20 @@ def test_scipy_is_given_products_in_float32() -> None:
     assert all(watched.seen)
 
 
-def test_what_an_operator_finds_out_about_itself_is_found_in_float32() -> None:
-    seen = []
+def looking(seen: list[bool]) -> Any:
+    """A blur that notes in each call whether the switches are full."""
 
     class Looks(type(BLUR)):
         def forward(self, x: Tensor) -> Tensor:
             seen.append(are_full())
             return super().forward(x)
 
-    operator = Looks((1, 16, 16))
+    return Looks
+
+
+def test_what_an_operator_finds_out_about_itself_is_found_in_float32() -> None:
+    seen: list[bool] = []
+    operator = looking(seen)((1, 16, 16))
     _ = operator.out_shape, operator.known
     assert seen
     assert all(seen)
@@ -205,14 +210,8 @@ def test_a_switch_that_follows_another_still_does() -> None:
 
 
 def test_a_solve_in_mixed_precision_leaves_the_setting_of_the_caller() -> None:
-    seen = []
-
-    class Looks(type(BLUR)):
-        def forward(self, x: Tensor) -> Tensor:
-            seen.append(are_full())
-            return super().forward(x)
-
-    problem = Problem(Looks((1, 16, 16), 3), PROBLEM.y, PROBLEM.noise)
+    seen: list[bool] = []
+    problem = Problem(looking(seen)((1, 16, 16), 3), PROBLEM.y, PROBLEM.noise)
     for precision in ("mixed", "full"):
         seen.clear()
         solve(problem, TINY, Descent(precision=precision), steps=3, callbacks=(), progress=False)

@@ -3,7 +3,7 @@
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cache
 from typing import Any, Literal
 
@@ -44,13 +44,16 @@ def _cpu_has_bfloat16() -> bool:
 
 
 @contextmanager
-def full_float32() -> Iterator[None]:
+def full_float32(full: bool = True) -> Iterator[None]:
     """Within this, matrix products and convolutions of float32 are computed in float32, not in TF32 or bfloat16.
 
     PyTorch's switches are those of the whole process: they are set for the first of several threads that are within this, and
     put back after the last one.
+
+    Args:
+        full: False for what the caller has set, within one that is True.
     """
-    before = _use(True)
+    before = _use(full)
     try:
         yield
     finally:
@@ -59,16 +62,7 @@ def full_float32() -> Iterator[None]:
 
 def float32_of_steps(precision: str) -> AbstractContextManager[None]:
     """Within ``full_float32``, what the steps of a solve are within: in mixed precision, what the caller has set."""
-    return _callers_float32() if precision.startswith("mixed") else nullcontext()
-
-
-@contextmanager
-def _callers_float32() -> Iterator[None]:
-    before = _use(False)
-    try:
-        yield
-    finally:
-        _use(before)
+    return full_float32(not precision.startswith("mixed"))
 
 
 def _use(full: bool) -> bool:
