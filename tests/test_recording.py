@@ -216,6 +216,15 @@ class Stairs(LRScheduler):
         return [group["lr"] for group in self.optimizer.param_groups]
 
 
+class Slowing(LRScheduler):
+    """Halves how far Muon moves, from the sixth step on."""
+
+    def get_lr(self) -> list[float | Tensor]:
+        for group in self.optimizer.param_groups:
+            group["muon_lr"] = 0.05 if self.last_epoch < 5 else 0.025
+        return [group["lr"] for group in self.optimizer.param_groups]
+
+
 class Lookahead(SGD):
     """Goes back halfway to where it was, every sixth step."""
 
@@ -246,10 +255,11 @@ class Annealed(TotalVariation):
     ("prior", "method"),
     [
         (DIP, FULL(AdamW, Stairs)),
+        (DIP, FULL(MuonThenAdam, Slowing)),
         (DIP, FULL(partial(Lookahead, lr=1e-5))),
         (Annealed(0.5), Descent()),
     ],
-    ids=["schedule", "optimiser", "prior"],
+    ids=["schedule", "schedule of Muon", "optimiser", "prior"],
 )
 def test_what_changes_later_is_followed(prior: Prior, method: Method, eager: Callable[..., Result]) -> None:
     require_equal(solved(noisy(), prior, method, steps=16), eager(noisy(), prior, method, steps=16))

@@ -159,7 +159,6 @@ class DescentIteration:
         self._recorded()
         if self._recorded.refusal and self._rates_on_gpu:
             rates_as_numbers(self.optimizer, self.schedule)
-            self._rates_on_gpu = False
         if self.schedule is not None:
             self.schedule.step()
         if self._recorded.replays:

@@ -55,16 +55,13 @@ class MuonThenAdam(Optimizer):
         on_gpu = all(parameter.is_cuda for parameter in every)
         self._adam, self._smooth = Adam(parts, lr, betas, fused=True, capturable=on_gpu), smooth
 
+    counter = "taken"
+
     @property
     def phase(self) -> str:
         """Whether the next step is of the "start" or by "Adam"."""
         (group,) = self.param_groups
         return "start" if group["taken"] < group["muon_steps"] else "Adam"
-
-    def count_step(self) -> None:
-        """Count a step; only for one that is replayed, in which ``step`` is not called."""
-        (group,) = self.param_groups
-        group["taken"] += 1
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -75,7 +72,7 @@ class MuonThenAdam(Optimizer):
                 loss = closure()
         (group,) = self.param_groups
         starts = self.phase == "start"
-        self.count_step()
+        group["taken"] += 1
         if starts:
             self._start(group)
         else:

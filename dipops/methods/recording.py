@@ -31,15 +31,14 @@ class Phased(Protocol):
     """An optimiser that does something else from some step on; a recording holds for one phase.
 
     Attributes:
+        counter: the option of its groups in which it counts its steps; a replay, in which ``step`` is not called, counts there.
         phase: what the next step does; compared with ==.
     """
 
+    counter: str
+
     @property
     def phase(self) -> object: ...
-
-    def count_step(self) -> None:
-        """Count a step that is replayed, in which ``step`` is not called."""
-        ...
 
 
 class RecordedStep:
@@ -112,7 +111,8 @@ class RecordedStep:
         elif self._graph is not None:
             self._graph.replay()
             if isinstance(self._optimizer, Phased):
-                self._optimizer.count_step()
+                for group in self._optimizer.param_groups:
+                    group[self._optimizer.counter] += 1
         elif self._made <= _REHEARSALS:
             self._rehearse(self._stream)
         else:
@@ -191,10 +191,12 @@ Marks = dict[tuple[int, str], object]
 def marks(optimizer: Optimizer, modules: Sequence[nn.Module]) -> Marks:
     """The plain values that a step may depend on, by name, and which tensors it may read."""
     found: Marks = {}
-    for index, group in enumerate(optimizer.param_groups):
-        found |= {(index, f"the optimiser's {name}"): _mark(value) for name, value in group.items() if name != "params"}
+    left_out = {"params"}
     if isinstance(optimizer, Phased):
-        found = {(0, "the phase"): optimizer.phase}
+        found[0, "the phase"] = optimizer.phase
+        left_out.add(optimizer.counter)
+    for index, group in enumerate(optimizer.param_groups):
+        found |= {(index, f"the optimiser's {name}"): _mark(value) for name, value in group.items() if name not in left_out}
     if not type(optimizer).__module__.startswith(("torch.", "dipops.")):
         found |= _marks_of(optimizer)
         plain = [value for state in optimizer.state.values() if isinstance(state, dict) for value in state.values()]
