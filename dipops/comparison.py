@@ -1,4 +1,4 @@
-"""Several priors on one problem."""
+"""Several contestants on one problem."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,23 +8,17 @@ from torch import Tensor
 
 from dipops import plot
 from dipops._tools.tables import markdown
-from dipops.errors import BadType, BadValue, require_instance
-from dipops.metrics import psnr, ssim
-from dipops.priors import Prior
+from dipops.contestants import Contestant, require_contestants, scores, solve_by
 from dipops.problem import Problem, require_problem
-from dipops.recipes import Recipe, debiased
 from dipops.solver import Result
-from dipops.solver.solve import solve
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_SSIM_SIDE = 11
-
 
 @dataclass(frozen=True)
 class Comparison:
-    """Results of several priors on one problem.
+    """Results of several contestants on one problem.
 
     Attributes:
         problem: what was solved.
@@ -71,11 +65,10 @@ class Comparison:
         return plot.compare(images if truth is None else {**images, "ground truth": truth}, truth)
 
     def _row(self, result: Result) -> dict[str, Any]:
-        truth, clipped, shape = self.problem.truth, result.image.clamp(0, 1), self.problem.operator.in_shape
-        large = len(shape) > 1 and min(shape[-2:]) >= _SSIM_SIDE
         return {
-            "psnr": None if truth is None else float(psnr(clipped, truth, image_dims=len(shape)).mean()),
-            "ssim": float(ssim(clipped, truth, image_dims=len(shape)).mean()) if truth is not None and large else None,
+            "psnr": None,
+            "ssim": None,
+            **({} if self.problem.truth is None else scores(self.problem, result.image)),
             "data_psnr": float(result.data_psnr.mean()),
             "seconds": result.seconds,
             "steps": result.steps,
@@ -83,15 +76,17 @@ class Comparison:
         }
 
 
-def compare(problem: Problem, priors: Mapping[str, Prior | Recipe], seed: int = 0, progress: bool = True) -> Comparison:
-    """Solve one problem with several priors.
+def compare(problem: Problem, priors: Mapping[str, Contestant], seed: int = 0, progress: bool = True) -> Comparison:
+    """Solve one problem with several priors. :func:`dipops.study.study` does so for many problems and seeds.
 
-    Every answer is corrected for clipped noise where ``recipes.debiased`` applies, also that of a plain prior.
+    Every answer is corrected for clipped noise where ``recipes.debiased`` applies, also that of a plain prior, but not the
+    image of a function, which is taken as it is.
 
     Args:
         problem: what to solve.
-        priors: name to a prior, solved by its default method, or to a recipe: ``recipes.denoise()``, say, or the
-            ``recipe`` that ``tune`` found.
+        priors: name to a prior, solved by its default method; to a recipe: ``recipes.denoise()``, say, or the ``recipe`` that
+            ``tune`` found; or to a function of a problem, and of ``seed`` where it draws at random, which gives an image
+            (N, *in_shape), a Result, or a prior or a recipe, such as ``classical.wavelet`` or ``BestWeight(TotalVariation)``.
         seed: the same for all.
         progress: whether to show bars.
 
@@ -100,22 +95,8 @@ def compare(problem: Problem, priors: Mapping[str, Prior | Recipe], seed: int = 
         BadValue: there is no prior.
     """
     require_problem(problem)
-    if not isinstance(priors, Mapping):
-        raise BadType(f"a {type(priors).__name__} for the priors", "a dict of names", 'write {"TV": TotalVariation(0.1)}')
-    for name, prior in priors.items():
-        advice = 'write {"TV": TotalVariation(0.1)}, say'
-        if not isinstance(name, str) or "|" in name or len(name.splitlines()) != 1:
-            raise BadValue(f"the name {name!r}", "one line without |, for the table", "choose such a name")
-        require_instance(prior, (Prior, Recipe), f"prior {name!r}", "a prior or a recipe", advice)
-    if not priors:
-        raise BadValue("no priors", "at least one", 'pass {"TV": TotalVariation(0.1)}')
-    results = {
-        name: solve(problem, prior, seed=seed, progress=progress)
-        if isinstance(prior, Prior)
-        else prior.solve(problem, seed, progress=progress)
-        for name, prior in priors.items()
-    }
-    return Comparison(problem, {name: debiased(problem, result) for name, result in results.items()})
+    named = require_contestants(priors, "prior")
+    return Comparison(problem, {name: solve_by(contestant, problem, seed, progress) for name, contestant in named.items()})
 
 
 def _planes(image: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _WIDTH = 2.9
 _NOTHING = 1e-7
 _HEIGHT = 15.0
+_SMALLER = 0.7
 
 
 def compare(images: Mapping[str, Tensor], truth: Tensor | None = None, columns: int | None = None) -> "Figure":
@@ -54,6 +55,39 @@ def compare(images: Mapping[str, Tensor], truth: Tensor | None = None, columns: 
         axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axes.set_title(name.partition("\n")[0], fontsize=11)
         axes.text(0.5, -0.02, "\n".join(notes[name]), transform=axes.transAxes, ha="center", va="top", fontsize=10)
+    return figure
+
+
+def grid(rows: Mapping[str, Mapping[str, Tensor]]) -> "Figure":
+    """Images in named rows and named columns, clipped to [0, 1]; a row without an image of a column is empty there.
+
+    Args:
+        rows: name of the row to name of the column to image (1 or 3, H, W) or (1, 1 or 3, H, W); sizes may differ. What
+            follows a line break in the name of a column is written below that image alone.
+
+    Raises:
+        BadValue: there is no image, or one has another shape.
+    """
+    import matplotlib.pyplot as plt
+
+    columns = list(dict.fromkeys(name.partition("\n")[0] for images in rows.values() for name in images))
+    if not columns:
+        raise BadValue("no images", "at least one", 'pass {"photo": {"noisy": y, "restored": x}}')
+    drawn = {title: {name: to_pil(image) for name, image in images.items()} for title, images in rows.items()}
+    ratio = max(image.height / image.width for images in drawn.values() for image in images.values())
+    size = (_WIDTH * len(columns) * _SMALLER, (_WIDTH * ratio + 0.5) * len(rows) * _SMALLER + 0.3)
+    figure, all_axes = plt.subplots(len(rows), len(columns), figsize=size, squeeze=False, layout="compressed")
+    for axes in all_axes.flat:
+        axes.set(xticks=[], yticks=[])
+        axes.set_frame_on(False)
+    for column, name in enumerate(columns):
+        all_axes[0, column].set_title(name, fontsize=10)
+    for line, (title, images) in zip(all_axes, drawn.items(), strict=True):
+        line[0].set_ylabel(title, fontsize=9)
+        for name, image in images.items():
+            axes = line[columns.index(name.partition("\n")[0])]
+            axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            axes.set_xlabel(name.partition("\n")[2], fontsize=9)
     return figure
 
 

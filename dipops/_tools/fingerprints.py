@@ -2,15 +2,21 @@
 
 import hashlib
 import re
+import sys
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from enum import Enum
 from functools import partial
-from types import FunctionType
+from types import CodeType, FunctionType, MethodType, ModuleType
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from dipops.errors import safe_repr
 
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+_BY_NAME = frozenset({"dipops", "torch", *sys.stdlib_module_names})
 
 
 def description(thing: object) -> str:
@@ -37,6 +43,112 @@ def digest_of(tensors: dict[str, Tensor]) -> str:
         total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         total.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return total.hexdigest()[:16]
+
+
+def contents(thing: object) -> str:
+    """A digest of what a thing computes with: its class, public attributes and tensors, and of functions their code.
+
+    The code of dipops, torch and Python's own library counts by its name. Any other function or class counts by its code, its
+    defaults, what it closes over, and what it names in its own file; functions of other files count by their names.
+    """
+    return hashlib.sha256(_text(thing, ()).encode()).hexdigest()[:16]
+
+
+def _text(thing: object, outer: tuple[int, ...]) -> str:
+    """All of a thing as one text; ``outer`` are the things that it is a part of, where a circle ends."""
+    if id(thing) in outer:
+        return "itself"
+    within = (*outer, id(thing))
+    if isinstance(thing, Tensor):
+        return digest_of({"": thing})
+    if isinstance(thing, np.ndarray):
+        return f"{thing.dtype} {thing.shape} {hashlib.sha256(np.ascontiguousarray(thing).tobytes()).hexdigest()}"
+    if thing is None or isinstance(thing, bool | int | float | complex | str | bytes | Enum | np.generic):
+        return repr(thing)
+    if isinstance(thing, dict):
+        return f"{{{', '.join(f'{_text(key, within)}: {_text(value, within)}' for key, value in thing.items())}}}"
+    if isinstance(thing, list | tuple):
+        return f"({', '.join(_text(part, within) for part in thing)})"
+    if isinstance(thing, set | frozenset):
+        return f"{{{', '.join(sorted(_text(part, within) for part in thing))}}}"
+    if isinstance(thing, partial):
+        return _text((thing.func, thing.args, thing.keywords), within)
+    if isinstance(thing, MethodType):
+        return _text((thing.__func__, thing.__self__), within)
+    if isinstance(thing, property):
+        return _text(thing.fget, within)
+    if isinstance(thing, staticmethod | classmethod):
+        return _text(thing.__func__, within)
+    if isinstance(thing, CodeType):
+        return _text((thing.co_code, thing.co_consts, thing.co_names, thing.co_varnames), within)
+    if isinstance(thing, FunctionType):
+        return _function_text(thing, within)
+    if isinstance(thing, type):
+        return _class_text(thing, within)
+    return _object_text(thing, within)
+
+
+def _function_text(function: FunctionType, outer: tuple[int, ...]) -> str:
+    name = f"{function.__module__}.{function.__qualname__}"
+    if _counts_by_name(function.__module__):
+        return name
+    cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
+    named = {key: function.__globals__[key] for key in _names(function.__code__) if key in function.__globals__}
+    own = {key: value for key, value in named.items() if _is_own(value, function.__module__)}
+    return _text((name, function.__code__, function.__defaults__, function.__kwdefaults__, cells, own), outer)
+
+
+def _class_text(kind: type, outer: tuple[int, ...]) -> str:
+    """The name of a class, and the code of it and its bases, where that counts."""
+    code = FunctionType | property | staticmethod | classmethod | int | float | str | tuple
+    members = {
+        (base.__qualname__, name): value
+        for base in kind.__mro__
+        if not _counts_by_name(base.__module__)
+        for name, value in vars(base).items()
+        if isinstance(value, code) and name not in ("__doc__", "__module__", "__static_attributes__", "__firstlineno__")
+    }
+    return f"{kind.__module__}.{kind.__qualname__} {_text(members, outer) if members else ''}"
+
+
+def _object_text(thing: object, outer: tuple[int, ...]) -> str:
+    """The class of an object, its repr and its public attributes, and the tensors and parts of a module."""
+    if is_dataclass(thing):
+        attributes = {field.name: getattr(thing, field.name) for field in fields(thing)}
+    else:
+        attributes = {name: value for name, value in getattr(thing, "__dict__", {}).items() if not name.startswith("_")}
+    attributes.pop("training", None)
+    parts: list[object] = [type(thing), _plain(thing), attributes]
+    if isinstance(thing, nn.Module):
+        parts += [digest_of(thing.state_dict()), dict(thing.named_children())]
+    return _text(parts, outer)
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """What code and the functions within it name."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
+
+
+def _is_own(value: object, module: str) -> bool:
+    """Whether what a function names belongs to it: what is of its own file, and values that are no code."""
+    if isinstance(value, FunctionType | type):
+        return value.__module__ == module
+    return isinstance(value, nn.Module | partial) or not (isinstance(value, ModuleType) or callable(value))
+
+
+def _is_filled(cell: object) -> bool:
+    """Whether a variable of the function around has its value."""
+    try:
+        return getattr(cell, "cell_contents", cell) is not None
+    except ValueError:
+        return False
+
+
+def _counts_by_name(module: str) -> bool:
+    return module.partition(".")[0] in _BY_NAME
 
 
 def _settings(module: nn.Module) -> dict[str, object]:

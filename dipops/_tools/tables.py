@@ -5,7 +5,12 @@ import io
 from collections.abc import Iterable
 
 Cells = Iterable[object]
-_LATEX = {**{plain: f"\\{plain}" for plain in "&%_#"}, "±": r"$\pm$", "–": "--", "σ": r"$\sigma$", "‖": r"$\|$"}
+_LATEX = {
+    **{plain: f"\\{plain}" for plain in "&%_#${}"},
+    **{plain: f"${plain}$" for plain in "<>|"},
+    **{"[": "{[}", "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+    **{"±": r"$\pm$", "–": "--", "σ": r"$\sigma$", "λ": r"$\lambda$", "‖": r"$\|$", "×": r"$\times$"},
+}
 
 
 def markdown(heads: Cells, rows: Iterable[Cells]) -> str:
@@ -22,10 +27,16 @@ def csv(heads: Cells, rows: Iterable[Cells]) -> str:
     return text.getvalue().rstrip("\n")
 
 
-def latex(heads: Cells, rows: Iterable[Cells]) -> str:
-    """The table as a LaTeX tabular with the rules of booktabs; its first column is text, the others are numbers."""
+def latex(heads: Cells, rows: Iterable[Cells], texts: int = 1) -> str:
+    """The table as a LaTeX tabular that needs no package; its first columns are texts, the others numbers.
+
+    A row without cells is a rule.
+    """
     heads, escape = list(heads), str.maketrans(_LATEX)
-    first, *lines = (" & ".join(str(cell).translate(escape) for cell in row) + r" \\" for row in (heads, *rows))
-    columns = "l" + "r" * (len(heads) - 1)
-    body = [r"\toprule", first, r"\midrule", *lines, r"\bottomrule"]
+    first, *lines = (
+        " & ".join(str(cell).translate(escape) for cell in row) + r" \\" if row else r"\hline"
+        for row in (heads, *map(list, rows))
+    )
+    columns = "l" * texts + "r" * (len(heads) - texts)
+    body = [r"\hline", first, r"\hline", *lines, r"\hline"]
     return "\n".join([f"\\begin{{tabular}}{{{columns}}}", *body, r"\end{tabular}"])

@@ -11,6 +11,7 @@ from dipops import recipes
 from dipops.cli.memory import SMALLER, require_memory
 from dipops.cli.options import RunOptions
 from dipops.cli.writing import echo
+from dipops.contestants import BestWeight
 from dipops.errors import BadValue
 from dipops.images.picture import size_of
 from dipops.methods import ConjugateGradient, default_method
@@ -22,7 +23,6 @@ from dipops.recipes import Recipe
 from dipops.solver import Result, estimate
 from dipops.solver.cost import Estimate, duration
 from dipops.tiling import can_tile, part_of, tiles
-from dipops.tune import SURE, tune
 
 ConvexName = Literal["tv", "tikhonov", "none"]
 _LONG = 60.0
@@ -79,10 +79,10 @@ def solve_convex(
     if name == "none" or weight is not None or not problem.is_noisy:
         recipe = convex_recipe(problem, name, weight)
     else:
-        tuned = tune(problem, partial(_prior, problem, name), SURE(), seed=run.seed, progress=not run.quiet)
-        recipe = tuned.recipe
-        if run.steps is None and checkpoint is None:
-            return recipe, tuned.result
+        best = BestWeight(partial(_prior, problem, name))
+        recipe, result = best.recipe(problem, run.seed, progress=not run.quiet)
+        if result is not None and run.steps is None and checkpoint is None:
+            return recipe, result
     return recipe, recipe.solve(problem, run.seed, run.steps, checkpoint, progress=not run.quiet)
 
 

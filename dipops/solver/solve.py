@@ -85,7 +85,7 @@ def solve(
     started = deepcopy(prior)
     started.start(problem, [seed + k for k in range(len(problem.y))])
     if callbacks is None:
-        callbacks = _default_callbacks(problem, prior, method)
+        callbacks = default_callbacks(problem, prior, method)
     rules = [callback for callback in callbacks if isinstance(callback, StopRule | Observe)]
     functions = [callback for callback in callbacks if not isinstance(callback, StopRule | Observe)]
     run = Run(problem, started, method, steps or method.steps, seed, rules)
@@ -121,7 +121,7 @@ def _fits_operator(method: Method) -> bool:
     return isinstance(method, Descent) and method.fit_operator
 
 
-def _default_callbacks(problem: Problem, prior: Prior, method: Method) -> Sequence[StopRule]:
+def default_callbacks(problem: Problem, prior: Prior, method: Method) -> Sequence[StopRule]:
     """The discrepancy principle where a generator would fit the noise too."""
     return [Discrepancy()] if problem.is_noisy and not prior.on_pixels and isinstance(method, Descent) else []
 

@@ -106,7 +106,7 @@ def _lock_next(waiting: list[Task], store: Store, wait: bool) -> tuple[Task, Fil
     return None
 
 
-def _result(future: Any, task: Task) -> tuple[Record, Tensor]:
+def _result(future: Any, task: Task) -> tuple[Record, Tensor | None]:
     from distributed import KilledWorker
 
     try:
@@ -115,7 +115,7 @@ def _result(future: Any, task: Task) -> tuple[Record, Tensor]:
         raise BadValue(f"{task.key} lost with its workers", "a cluster that lasts", "look at its logs, then go on") from error
 
 
-def _run_on_worker(task: Task, workers: Sequence[str]) -> tuple[Record, Tensor]:
+def _run_on_worker(task: Task, workers: Sequence[str]) -> tuple[Record, Tensor | None]:
     """Make a run on a worker in one thread; the workers of a machine take turns at its GPUs."""
     from distributed import get_worker
 

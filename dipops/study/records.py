@@ -21,18 +21,19 @@ class Task:
         label: the run in a few words.
         inputs: a digest of the files that the run reads.
         perform: makes the run on a target of ``Problem.to``, such as "cuda", with or without progress bars; returns its record
-            and its image (1, C, H, W).
+            and its image (1, *in_shape), or None where it failed, and the record says by "failure" why.
     """
 
     key: str
     label: str
     inputs: str
-    perform: Callable[[str, bool], tuple[Record, Tensor]]
+    perform: Callable[[str, bool], tuple[Record, Tensor | None]]
 
-    def run(self, target: str = "cpu", progress: bool = False) -> tuple[Record, Tensor]:
+    def run(self, target: str = "cpu", progress: bool = False) -> tuple[Record, Tensor | None]:
         """Make the run: its record, with what it read, its device and all versions, and its image."""
         record, image = self.perform(target, progress)
-        return {**record, "inputs": self.inputs, "device": target, "environment": environment(target)}, image.cpu()
+        about = {"inputs": self.inputs, "device": target, "environment": environment(target)}
+        return {**record, **about}, None if image is None else image.cpu()
 
 
 def scores_of(record: Record) -> dict[str, dict[str, float]]:

@@ -1,0 +1,121 @@
+"""The rows of a study's table, and the notes below it."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from statistics import fmean
+from typing import Any
+
+from dipops.contestants import ANSWER, AVERAGE, LAST, ORACLE, STOPPED
+from dipops.study.records import Record, machine, scores_of, versions
+from dipops.study.statistics import Draw, deviation, difference, least_p, mean
+
+PSNR, SSIM = "psnr", "ssim"
+COLUMNS = (ANSWER, LAST, AVERAGE, STOPPED, ORACLE)
+EMPTY = "–"
+_FEW = 6
+Row = dict[str, Any]
+
+
+def row_of(operator: str | None, contestant: str, records: Sequence[Record], reference: Sequence[Record]) -> Row:
+    """The row of a contestant, from its runs and those of the contestant that it is compared with."""
+    made = [record for record in records if "failure" not in record]
+    row: Row = {
+        "operator": operator,
+        "contestant": contestant,
+        "images": len({record["run"]["image"] for record in made}),
+        "images_in_all": len({record["run"]["image"] for record in records}),
+        "runs": len(made),
+        "runs_in_all": len(records),
+    }
+    scored = {PSNR: (ANSWER, PSNR), SSIM: (ANSWER, SSIM), **{column: (column, PSNR) for column in COLUMNS[1:]}}
+    for name, (column, metric) in scored.items():
+        by_image = _by_image(made, column, metric)
+        row |= {name: mean(by_image) if by_image else None, f"{name}_sd": deviation(by_image) if by_image else None}
+    paired = None
+    if contestant != reference[0]["run"]["contestant"]:
+        paired = difference(_by_image(made, ANSWER, PSNR), _by_image(reference, ANSWER, PSNR))
+    names = {"difference": "mean", "low": "low", "high": "high", "p": "p", "pairs": "images"}
+    row |= {name: getattr(paired, attribute, None) for name, attribute in names.items()}
+    row |= {name: fmean(float(record[name]) for record in made) if made else None for name in ("data_psnr", "seconds", "steps")}
+    return {**row, "ended": made[0]["ended"] if len(records) == 1 and made else None}
+
+
+def cells_of(row: Row, reference: str, several: bool) -> dict[str, str]:
+    """The cells of a row by their heads; ``several`` operators have a column of their own."""
+    heads = {"PSNR (dB)": PSNR, "SSIM": SSIM, "last output": LAST, AVERAGE: AVERAGE, STOPPED: STOPPED, ORACLE: ORACLE}
+    cells = {"operator": row["operator"] if several else "", "contestant": row["contestant"] + _missing(row)}
+    cells |= {head: _with_deviation(row[name], row[f"{name}_sd"], 3 if name == SSIM else 2) for head, name in heads.items()}
+    cells[f"minus {reference} (dB)"] = _interval(row)
+    cells["p"] = "" if row["p"] is None else "< .001" if row["p"] < 0.001 else f"{row['p']:.3f}".lstrip("0")
+    for head, name, digits in (("data PSNR (dB)", "data_psnr", 1), ("seconds", "seconds", 1), ("steps", "steps", 0)):
+        cells[head] = "" if row[name] is None else f"{row[name]:.{digits}f}"
+    return {**cells, "ended": row["ended"] or ""}
+
+
+def notes_of(rows: Sequence[Row], records: Sequence[Record], reference: str) -> list[str]:
+    """What the table shows, on what it was made, and what failed, in sentences."""
+    made = [record for record in records if "failure" not in record]
+    notes = [_about_means(rows, records)]
+    pairs = [row["pairs"] for row in rows if row["p"] is not None]
+    if pairs:
+        few = f" With {min(pairs)} images p is never below {least_p(min(pairs)):.4g}." if min(pairs) < _FEW else ""
+        paired = "mean [95% confidence interval of the mean by Student's t], p of Wilcoxon's signed-rank test"
+        notes.append(f"Differences in PSNR from {reference}, paired by image: {paired}.{few}")
+    if any(row[STOPPED] is not None for row in rows):
+        notes.append("Stopped: without the ground truth. Oracle: the best step by the ground truth, which nobody can have.")
+    if made:
+        machines = " and on ".join(sorted({machine(record) for record in made}))
+        notes.append(f"Run on {machines}, with {versions(made)}.")
+    return [*notes, *_failures(records)]
+
+
+def _about_means(rows: Sequence[Row], records: Sequence[Record]) -> str:
+    images, noises = max(row["images_in_all"] for row in rows), {record["run"]["noise_seed"] for record in records}
+    seeds = {record["run"]["seed"] for record in records} - {None}
+    about = "PSNR and SSIM are of values clipped to [0, 1]"
+    over = f"means over {images} images" if images > 1 else "one image"
+    draws = max(len(seeds), len(noises))
+    deviations = f", ± the standard deviation over {draws} seeds" if draws > 1 else ""
+    noise = "; y is drawn anew for each seed" if len(noises - {None}) > 1 else ""
+    return f"{about}, {over}{deviations}{noise}."
+
+
+def _failures(records: Iterable[Record]) -> list[str]:
+    """Who failed on what, and why: a sentence for each reason of each contestant."""
+    failed: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
+    for record in records:
+        if "failure" in record:
+            run = record["run"]
+            problem = run["image"] if run["operator"] is None else f"{run['image']} ({run['operator']})"
+            failed[run["contestant"], record["failure"]][problem] = None
+    return [f"{name} failed on {', '.join(problems)}: {reason}" for (name, reason), problems in failed.items()]
+
+
+def _by_image(records: Iterable[Record], column: str, metric: str) -> dict[str, dict[Draw, float]]:
+    scores: dict[str, dict[Draw, float]] = defaultdict(dict)
+    for record in records:
+        value = scores_of(record).get(column, {}).get(metric)
+        if value is not None:
+            run = record["run"]
+            scores[run["image"]][run["noise_seed"], run["seed"]] = value
+    return scores
+
+
+def _missing(row: Row) -> str:
+    """What a contestant lacks, where it failed."""
+    if row["images"] < row["images_in_all"]:
+        return f" ({row['images']} of {row['images_in_all']} images)"
+    return f" ({row['runs']} of {row['runs_in_all']} runs)" if row["runs"] < row["runs_in_all"] else ""
+
+
+def _with_deviation(value: float | None, deviation: float | None, digits: int) -> str:
+    if value is None:
+        return ""
+    return f"{value:.{digits}f}" + ("" if deviation is None else f" ± {deviation:.{digits}f}")
+
+
+def _interval(row: Row) -> str:
+    if row["difference"] is None:
+        return ""
+    ends = "" if row["low"] is None else f" [{row['low']:+.2f}, {row['high']:+.2f}]"
+    return f"{row['difference']:+.2f}{ends}"
