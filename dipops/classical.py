@@ -14,7 +14,7 @@ from torch import Tensor
 from dipops import images
 from dipops.errors import BadValue, safe_repr
 from dipops.noise import require_sigma
-from dipops.operators import is_mask
+from dipops.operators import is_identity, is_mask
 from dipops.problem import Problem
 
 
@@ -40,6 +40,17 @@ def bm3d(problem: Problem) -> Tensor:
     """
     package, sigma, y = _package("bm3d"), _sigma(problem), _pixels(problem.y)
     return _tensor(package.bm3d_rgb(y, sigma) if y.shape[-1] == 3 else package.bm3d(y, sigma))
+
+
+def wavelet(problem: Problem) -> Tensor:
+    """Chang, Yu and Vetterli, "Adaptive wavelet thresholding for image denoising and compression" (BayesShrink), IEEE TIP
+    2000, by scikit-image; colour as luma and chroma.
+    """
+    _package("pywt")
+    restoration, y, sigma = _package("skimage.restoration"), _pixels(problem.y), _sigma(problem)
+    if y.shape[-1] == 1:
+        return _tensor(restoration.denoise_wavelet(y[..., 0], sigma, method="BayesShrink"))
+    return _tensor(restoration.denoise_wavelet(y, sigma, method="BayesShrink", convert2ycbcr=True, channel_axis=-1))
 
 
 def biharmonic(problem: Problem) -> Tensor:
@@ -111,6 +122,8 @@ def _tensor(pixels: np.ndarray) -> Tensor:
 
 
 def _sigma(problem: Problem) -> float:
+    if not is_identity(problem.operator):
+        raise BadValue(f"{type(problem.operator).__name__} for a denoiser", "Identity", "choose another method")
     return require_sigma(problem.noise, "this denoiser", "use a prior")
 
 

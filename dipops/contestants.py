@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dipops.errors import BadType, BadValue, require_instance
+from dipops.errors import BadType, BadValue, require_instance, safe_repr
 from dipops.methods import ConjugateGradient, PrimalDual, default_method
 from dipops.metrics import psnr, ssim
 from dipops.priors import Prior, ProximalPrior
@@ -20,13 +20,13 @@ from dipops.solver import Result
 from dipops.solver.result import computed
 from dipops.solver.solve import default_callbacks, require_solvable
 from dipops.stopping import Discrepancy, Observe, Oracle, StopRule
-from dipops.tune import SURE, Rule, tune
+from dipops.tune import SURE, Rule, Tuned, tune
 
 __all__ = ["ANSWER", "AVERAGE", "LAST", "ORACLE", "STOPPED", "BestWeight", "Contestant"]
 
 Contestant = Prior | Recipe | Callable[..., Any]
 """A prior, solved by its default method; a recipe; or a function of a problem, and of ``seed`` where it draws at random, which
-gives a Result, an image (N, *in_shape), or a prior or a recipe for that problem."""
+gives an image (N, *in_shape), a Result, what ``tune`` gives, or a prior or a recipe for that problem."""
 
 ANSWER, LAST, AVERAGE, STOPPED, ORACLE = "answer", "last", "average", "stopped", "oracle"
 _SSIM_SIDE = 11
@@ -46,17 +46,33 @@ class BestWeight:
     prior_of_weight: Callable[[float], Prior]
     rule: Rule = _SURE
 
-    def __call__(self, problem: Problem) -> Result:
-        """The result at that weight."""
-        recipe, result = self.recipe(problem)
-        return result or recipe.solve(problem, progress=False)
+    def __call__(self, problem: Problem) -> Tuned | Recipe:
+        """What ``tune`` gives; for a problem without noise the recipe of the limit."""
+        return self.at(problem)
 
-    def recipe(self, problem: Problem, seed: int = 0, progress: bool = False) -> tuple[Recipe, Result | None]:
-        """The recipe for a problem, and its result where the rule has it already."""
+    def at(self, problem: Problem, seed: int = 0, progress: bool = False) -> Tuned | Recipe:
+        """The same with a seed and a progress bar for ``tune``."""
         if problem.is_noise_free:
-            return limit(self.prior_of_weight), None
-        tuned = tune(problem, self.prior_of_weight, self.rule, seed=seed, progress=progress)
-        return tuned.recipe, tuned.result
+            return limit(self.prior_of_weight)
+        return tune(problem, self.prior_of_weight, self.rule, seed=seed, progress=progress)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a contestant made of a problem of one image.
+
+    Attributes:
+        result: the solve, or the image of a function as a Result.
+        settings: what it was solved with, in words.
+        columns: by column of a table an image (1, *in_shape) and the step that it is from. The first is the answer. A solve
+            with a generator has the last output, the average, what a stop without the ground truth kept, and the best step too.
+            That stop is the recipe's own, else the discrepancy where there is noise, else the variance; where it has kept
+            nothing it is the answer.
+    """
+
+    result: Result
+    settings: str
+    columns: Mapping[str, tuple[Tensor, int]]
 
 
 def require_contestants(contestants: object, role: str) -> dict[str, Contestant]:
@@ -110,37 +126,25 @@ def solve_by(contestant: Contestant, problem: Problem, seed: int | None = 0, pro
         BadType: a function gives something else.
         BadValue: its image is not finite or has another shape, or it gives a prior that draws, and does not take ``seed``.
     """
-    given = _called(contestant, problem, seed)
-    return given if isinstance(given, Result) else debiased(problem, given.solve(problem, seed or 0, progress=progress))
+    recipe, result = _called(contestant, problem, seed)
+    return result or _solved(problem, recipe, seed, progress)
 
 
-def columns_of(
-    contestant: Contestant, problem: Problem, seed: int | None = 0, progress: bool = True
-) -> tuple[Result, dict[str, tuple[Tensor, int]]]:
-    """The result of a contestant for a batch of one, and by column an image (1, *in_shape) and the step that it is from.
+def outcome_of(contestant: Contestant, problem: Problem, seed: int | None = 0, progress: bool = True) -> Outcome:
+    """What a contestant makes of a batch of one, followed by a stop and the oracle where it fits a generator.
 
-    The first column is the answer. A solve with a generator has the last output, the average, what a stop without the ground
-    truth kept, and the best step too. That stop is the recipe's own, else the discrepancy where there is noise, else the
-    variance; where it has kept nothing it is the answer. Raises as ``solve_by``.
+    Raises as ``solve_by``; the ground truth must be known.
     """
-    given = _called(contestant, problem, seed)
-    if isinstance(given, Result) or given.prior.on_pixels:
-        result = given if isinstance(given, Result) else debiased(problem, given.solve(problem, seed or 0, progress=progress))
-        return result, {ANSWER: (result.image, int(result.image_steps[0]))}
-    rule = Observe(Discrepancy() if problem.is_noisy else VARIANCE)
-    followed = replace(given, callbacks=(*given.callbacks, rule, Oracle()))
-    result = debiased(problem, followed.solve(problem, seed or 0, progress=progress))
-    stopped, best = result.observed[-2:]
-    has_stop = any(isinstance(callback, StopRule) for callback in given.callbacks) or not int(stopped.image_steps[0])
-    columns = {
-        ANSWER: (result.image, int(result.image_steps[0])),
-        LAST: (_corrected(problem, result, result.last), result.steps),
-        ORACLE: (_corrected(problem, result, best.image), int(best.image_steps[0])),
-    }
-    if result.average is not None:
-        columns[AVERAGE] = (_corrected(problem, result, result.average), result.steps)
-    kept = (_corrected(problem, result, stopped.image), int(stopped.image_steps[0]))
-    return result, {**columns, STOPPED: columns[ANSWER] if has_stop else kept}
+    recipe, result = _called(contestant, problem, seed)
+    settings = safe_repr(recipe or contestant)
+    if result is None and recipe is not None and not recipe.prior.on_pixels:
+        rule = Observe(Discrepancy() if problem.is_noisy else VARIANCE)
+        followed = replace(recipe, callbacks=(*recipe.callbacks, rule, Oracle()))
+        result = _solved(problem, followed, seed, progress)
+        has_stop = any(isinstance(callback, StopRule) for callback in recipe.callbacks)
+        return Outcome(result, settings, _followed(problem, result, has_stop))
+    result = result or _solved(problem, recipe, seed, progress)
+    return Outcome(result, settings, {ANSWER: (result.image, int(result.image_steps[0]))})
 
 
 def scores(problem: Problem, image: Tensor) -> dict[str, float]:
@@ -156,22 +160,41 @@ def scores(problem: Problem, image: Tensor) -> dict[str, float]:
     return values
 
 
-def _called(contestant: Contestant, problem: Problem, seed: int | None) -> Result | Recipe:
-    """The recipe of a contestant for a problem, or the Result that its function gives."""
+def _called(contestant: Contestant, problem: Problem, seed: int | None) -> tuple[Recipe | None, Result | None]:
+    """The recipe of a contestant for a problem, None for a function that solves nothing, and the result where it is there."""
     given: Any = contestant
     started = time.perf_counter()
     if not isinstance(contestant, Prior | Recipe):
         given = contestant(problem, seed=seed or 0) if draws(contestant, problem) else contestant(problem)
     if isinstance(given, Tensor):
         _require_image(problem, given)
-        return computed(problem, given.to(problem.y), time.perf_counter() - started)
-    require_instance(given, (Result, Prior, Recipe), "contestant", "a Result, an image, a prior or a recipe", "return one")
-    if isinstance(given, Result):
-        _require_image(problem, given.image)
-        return debiased(problem, given)
+        return None, computed(problem, given.to(problem.y), time.perf_counter() - started)
+    expected = "a Result, an image, what tune gives, a prior or a recipe"
+    require_instance(given, (Result, Tuned, Prior, Recipe), "contestant", expected, "return one")
+    if isinstance(given, Result | Tuned):
+        result = given if isinstance(given, Result) else given.result
+        _require_image(problem, result.image)
+        return None if isinstance(given, Result) else given.recipe, debiased(problem, result)
     if seed is None and draws(given, problem):
         raise BadValue("a function that gives a prior that draws", "one that takes seed", "write lambda problem, seed: ...")
-    return _recipe_at(problem, given)
+    return _recipe_at(problem, given), None
+
+
+def _solved(problem: Problem, recipe: Recipe | None, seed: int | None, progress: bool) -> Result:
+    assert recipe is not None
+    return debiased(problem, recipe.solve(problem, seed or 0, progress=progress))
+
+
+def _followed(problem: Problem, result: Result, has_stop: bool) -> dict[str, tuple[Tensor, int]]:
+    """The columns of a solve whose last two observed rules are a stop and the oracle; ``has_stop`` for one of its own."""
+    stopped, best = result.observed[-2:]
+    answer = (result.image, int(result.image_steps[0]))
+    columns = {ANSWER: answer, LAST: (_corrected(problem, result, result.last), result.steps)}
+    if result.average is not None:
+        columns[AVERAGE] = (_corrected(problem, result, result.average), result.steps)
+    kept = (_corrected(problem, result, stopped.image), int(stopped.image_steps[0]))
+    columns[STOPPED] = answer if has_stop or not kept[1] else kept
+    return {**columns, ORACLE: (_corrected(problem, result, best.image), int(best.image_steps[0]))}
 
 
 def _recipe_at(problem: Problem, contestant: Prior | Recipe) -> Recipe:

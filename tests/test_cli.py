@@ -4,7 +4,9 @@ import json
 import re
 import runpy
 import shutil
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -195,6 +197,24 @@ BAD = {
     "python": (lambda f: ("check", f"{f / 'broken.py'}:Right"), "broken.py raises SyntaxError"),
     "constructor": (lambda f: ("check", f"{f / 'op.py'}:Late"), "Late.* raises AttributeError"),
     "priors": (lambda f: ("compare", f / "truth.png", "--priors", "tv,magic"), "dip, tv, tikhonov, none"),
+    "prior twice": (lambda f: ("compare", f / "truth.png", "--priors", "tv,dip,tv"), "the prior tv twice"),
+    "prior without noise": (
+        lambda f: ("compare", f / "truth.png", "--priors", "dip+tv", "--sigma", 0),
+        r"dip\+tv without noise",
+    ),
+    "seeds": (lambda f: ("compare", f / "truth.png", "--seeds", 0, "--output", f / "folder.png"), "seeds = 0"),
+    "channels": (
+        lambda f: ("compare", f / "truth.png", f / "black.png", "--priors", "dip", "--output", f / "folder.png"),
+        r"truth of shape \(3, 32, 32\) and black of shape \(1, 32, 32\)",
+    ),
+    "operator twice": (
+        lambda f: ("compare", f / "truth.png", "--operator", "identity", "--operator", "identity"),
+        "the operator identity twice",
+    ),
+    "one image size": (
+        lambda f: ("compare", f / "truth.png", f / "small.png", "--operator", f"{f / 'op.py'}:OneSize", "--priors", "none"),
+        r"OneSize\(\(3, 8, 8\)\) raises ValueError",
+    ),
     "operator": (lambda f: ("compare", f / "truth.png", "--operator", "swirl", "--output", f / "folder.png"), "write mask:0.5"),
     "keep": (lambda f: ("compare", f / "truth.png", "--operator", "mask:x", "--output", f / "folder.png"), "mask = x"),
     "class": (lambda f: ("check", f"{f / 'op.py'}:Absent"), "no class Absent.*Right.*make"),
@@ -239,6 +259,12 @@ class Fails(Right):
 class Wrong(Right):
     def adjoint(self, y):
         return 4 * y
+
+class OneSize(Right):
+    def __init__(self, in_shape):
+        super().__init__(in_shape)
+        if in_shape[1] != 32:
+            raise ValueError("32 pixels only")
 
 class Scaled(Right):
     def __init__(self, in_shape, factor):
@@ -361,11 +387,91 @@ def test_compare_writes_a_table_a_figure_and_a_record(
     assert run("compare", folder / "truth.png", *options, *priors) == 0
     table = capsys.readouterr().out.splitlines()[2 : 2 + len(labels)]
     assert [line.split("|")[1].strip() for line in table] == labels
-    files = {"comparison.png", "comparison.md", "comparison.png.dipops.json", *(f"{name}.png" for name in names)}
+    files = {"comparison.png", "comparison.md", "comparison.png.dipops.json", "runs", *(f"{name}.png" for name in names)}
     assert {entry.name for entry in (folder / "out").iterdir()} == files
-    rows = {row["prior"]: row for row in json.loads((folder / "out" / "comparison.png.dipops.json").read_text())["rows"]}
+    rows = {row["contestant"]: row for row in json.loads((folder / "out" / "comparison.png.dipops.json").read_text())["rows"]}
     if sigma:
         assert rows["TV"]["psnr"] > rows["none"]["psnr"]
+
+
+@pytest.fixture(scope="module")
+def compared(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[object, ...]]:
+    """A folder with two images and an operator, and the command that compares four contestants by two operators."""
+    folder = tmp_path_factory.mktemp("compared")
+    truth = images.load(photographs / "truth.png")
+    (folder / "images").mkdir()
+    images.save(folder / "images" / "left.png", truth[:, :, :24])
+    images.save(folder / "images" / "right_50%.png", truth)
+    (folder / "op.py").write_text(OPERATOR)
+    operators = ("--operator", "identity", "--operator", f"{folder / 'op.py'}:Right")
+    priors = ("--priors", "dip,wavelet", "--steps", 1, "--seeds", 2, "--quiet")
+    tables = ("--output", folder / "out", "--csv", folder / "runs.csv", "--latex", folder / "table.tex")
+    return folder, ("compare", folder / "images", *operators, *priors, *tables)
+
+
+def test_images_operators_and_seeds_are_compared_and_resumed(compared, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("pywt")
+    folder, command = compared
+    assert run(*command) == 1, "the denoiser fails where A is no identity"
+    message = capsys.readouterr().err
+    assert message.startswith("dipops: wavelet failed on left (op.py:Right), right_50% (op.py:Right): BadValue")
+    table = (folder / "out" / "comparison.md").read_text()
+    assert "| identity | DIP |" in table
+    assert "| op.py:Right | DIP |" in table
+    assert "wavelet (0 of 2 images)" in table
+    assert len((folder / "runs.csv").read_text().splitlines()) == 1 + 2 * 2 * 2 * 2
+    assert r"op.py:Right & DIP" in (folder / "table.tex").read_text()
+    assert {path.name for path in (folder / "out").iterdir()} == {
+        "comparison.png", "comparison.md", "comparison.png.dipops.json", "runs",
+    }  # fmt: skip
+    made = {path.name: path.stat().st_mtime_ns for path in (folder / "out" / "runs").glob("*-*.json")}
+    assert len(made) == 2 * 2 * 2 * 2 - 2 * 2
+    assert run(*command) == 1
+    assert {path.name: path.stat().st_mtime_ns for path in (folder / "out" / "runs").glob("*-*.json")} == made
+
+
+def test_a_changed_operator_file_is_another_study(folder: Path) -> None:
+    options = ("--operator", f"{folder / 'op.py'}:Right", "--priors", "none", "--output", folder / "out", "--quiet")
+    for count, factor in ((1, 2), (2, 3), (2, 3)):
+        (folder / "op.py").write_text(OPERATOR.replace("return 2 * x", f"return {factor} * x"))
+        assert run("compare", folder / "truth.png", *options) == 0
+        assert len(list((folder / "out" / "runs").glob("op-py-right-*.json"))) == count
+
+
+def test_tv_next_to_dip_has_half_the_weight_that_sure_chooses(folder: Path) -> None:
+    options = ("--priors", "tv,dip+tv", "--steps", 2, "--output", folder / "out", "--quiet")
+    assert run("compare", folder / "truth.png", *options) == 0
+    assert {"tv.png", "dip+tv.png"} < {path.name for path in (folder / "out").iterdir()}
+    records = [json.loads(path.read_text()) for path in sorted((folder / "out" / "runs").glob("*-*.json"))]
+    weights = [float(re.search(r"TotalVariation\(([\d.]+)\)", record["settings"])[1]) for record in records]
+    assert weights[0] == pytest.approx(weights[1] / 2)
+
+
+@pytest.mark.slow
+def test_processes_make_the_runs_of_a_comparison(compared) -> None:
+    folder, command = compared
+    (folder / "op.py").write_text(OPERATOR)
+    command = (*command[:-6], "--output", folder / "shared", "--workers", 2)
+    assert run(*command) == 1
+    assert len(list((folder / "shared" / "runs").glob("*-*.json"))) == 12
+
+
+@pytest.mark.slow
+def test_a_comparison_that_is_killed_continues(folder: Path) -> None:
+    """SIGKILL after the third run; no finished run is touched again."""
+    words = ("compare", folder / "truth.png", "--priors", "dip", "--steps", 60, "--seeds", 6, "--output", folder / "out", "-q")
+    runs = folder / "out" / "runs"
+    process = subprocess.Popen([sys.executable, "-m", "dipops", *map(str, words)], cwd=Path(__file__).parents[1])
+    deadline = time.monotonic() + 60
+    while len(list(runs.glob("*-*.json"))) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    before = {path: path.stat().st_mtime_ns for path in runs.glob("*-*.json")}
+    assert run(*words) == 0
+    assert len(list(runs.glob("*-*.json"))) == 6
+    assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
 @pytest.fixture(scope="module")

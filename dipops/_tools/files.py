@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 from dipops.errors import BadFile
 
 _OURS = ("dipops", "torch", "numpy", "scipy", "pillow", "matplotlib")
-_COMPARED = ("scikit-image", "bm3d", "opencv-contrib-python-headless", "sporco")
+_COMPARED = ("scikit-image", "PyWavelets", "bm3d", "opencv-contrib-python-headless", "sporco")
 RECORDED = (*_OURS, *_COMPARED)
 _ROOM = "room on the disk", "make room, or go elsewhere"
 _REMEDIES = {

@@ -1,64 +1,117 @@
-"""compare, demo: several priors on one image whose ground truth is known."""
+"""compare: images, operators and priors in one table. demo: several priors on the bundled photograph."""
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
-from torch import Tensor
+import typer
 from typer import Argument, Option
 
-from dipops import images, masks, plot, recipes
-from dipops.cli.operators import load_make, require_forward
-from dipops.cli.options import LABELS, DipSettings, PriorName, RunOptions, parse_int, torch_device
+from dipops import images, plot, recipes
+from dipops.cli.contestants import CONTESTANTS, dip_recipe, load_images, operator_names, parse_operator, parse_priors
+from dipops.cli.interruption import interruptible
+from dipops.cli.jobs import find_images
+from dipops.cli.options import DipSettings, PriorName, RunOptions, torch_device
 from dipops.cli.outputs import Outputs, require_inputs
 from dipops.cli.records import result_record
-from dipops.cli.solving import solve_convex, solve_recipe
+from dipops.cli.solving import announce_long, solve_convex, solve_recipe
 from dipops.cli.writing import echo, figure_content, made_folder
-from dipops.comparison import Comparison
-from dipops.errors import BadValue, safe_repr
+from dipops.contestants import Contestant
+from dipops.errors import BadValue, require_integer
 from dipops.images.writing import encode
 from dipops.metrics import psnr
 from dipops.noise import ClippedGaussian
-from dipops.operators import Identity, LanczosDownsampler, LinearOrDifferentiableOperator, Mask
+from dipops.operators import Identity
 from dipops.problem import Problem
-from dipops.recipes import Recipe, Settings
+from dipops.recipes import Recipe
 from dipops.solver import Result
+from dipops.study import Study, dask_client, problems_of, study
 
 DEMO_SIGMA = 25.0
 DEMO_SIZE = 256
 
 
+@dataclass(frozen=True)
+class StudyOptions:
+    """What is compared."""
+
+    operator: Annotated[
+        list[str] | None, Option(help="identity, mask:KEEP, lanczos:FACTOR, or FILE.py:NAME; repeat it for several.")
+    ] = None
+    sigma: Annotated[float, Option(min=0, max=255, help="Standard deviation of the noise; pixels are 0 to 255.")] = DEMO_SIGMA
+    priors: Annotated[str, Option(help=f"Any of {', '.join(CONTESTANTS)}, with commas.")] = "none,tikhonov,tv,dip"
+    seeds: Annotated[int, Option(help="How often, each time with other noise and another start, counted from --seed.")] = 1
+    settings: DipSettings = "light"
+    workers: Annotated[int | None, Option(min=1, help="Make the runs by so many processes here.")] = None
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """Where the results go."""
+
+    output: Annotated[Path, Option(help="Folder for table, figure, record and runs.")] = Path("comparison")
+    csv: Annotated[Path | None, Option(help="File for a line of each run.")] = None
+    latex: Annotated[Path | None, Option(help="File for the table as a LaTeX tabular.")] = None
+
+    @property
+    def figure(self) -> Path:
+        """The figure, next to which the record is."""
+        return self.output / "comparison.png"
+
+    @property
+    def table(self) -> Path:
+        """The table in Markdown."""
+        return self.output / "comparison.md"
+
+    @property
+    def runs(self) -> Path:
+        """The folder of finished runs."""
+        return self.output / "runs"
+
+
 def compare(
-    photo: Annotated[Path, Argument(help="Ground truth; the measurement is simulated from it.", callback=require_inputs)],
+    photos: Annotated[
+        list[Path],
+        Argument(
+            metavar="IMAGES",
+            help="Ground truths, files or folders; measurements are simulated from them.",
+            callback=require_inputs,
+        ),
+    ],
     *,
-    operator: Annotated[str, Option(help="identity, mask:KEEP, lanczos:FACTOR, or FILE.py:NAME.")] = "identity",
-    sigma: Annotated[float, Option(min=0, max=255, help="Standard deviation of the noise; pixels are 0 to 255.")] = DEMO_SIGMA,
-    priors: Annotated[str, Option(help="Any of none, tikhonov, tv, dip, with commas.")] = "none,tikhonov,tv,dip",
-    output: Annotated[Path, Option(help="Folder for table, figure, images and record.")] = Path("comparison"),
-    settings: DipSettings = "light",
+    compared: StudyOptions,
+    tables: TableOptions,
     run: RunOptions,
 ) -> None:
-    """Restore one image with several priors.
+    """Restore images with several priors, and compare the results in a table and a figure.
 
-    SURE chooses the weight of TV and Tikhonov; without noise it is the limit 0, where Ax = y.
-    --recipe and --steps are for the deep image prior.
+    SURE chooses the weight of TV and Tikhonov, and half of it for DIP + TV; without noise it is the limit 0, where Ax = y.
+    --recipe and --steps are for the deep image prior. The same command continues after an interruption.
     """
-    names = _parse_priors(priors)
-    x = images.load(photo)
-    simulated, dip = _parse_operator(operator, x, settings)
-    problem = Problem.simulate(simulated, x, sigma / 255, seed=run.seed).to(torch_device(run.device))
-    with made_folder(output):
-        image_paths = {LABELS[name]: output / f"{LABELS[name].lower()}.png" for name in names}
-        figure, table = output / "comparison.png", output / "comparison.md"
-        outputs = Outputs(figure, [*image_paths.values(), table], [photo], force=run.force)
-        solved = {LABELS[name]: _solve(problem, name, dip, run) for name in names}
-        comparison = Comparison(problem, {label: result for label, (_, result) in solved.items()})
-        files = {path: encode(path, comparison.results[label].image) for label, path in image_paths.items()}
-        files |= {figure: figure_content(figure, comparison.figure()), table: comparison.table().encode()}
-        task = {"command": "compare", "photo": str(photo), "operator": safe_repr(simulated), "sigma": sigma, "seed": run.seed}
-        sources = {label: recipe.source for label, (recipe, _) in solved.items()}
-        outputs.write(files, {**task, "sources": sources, "rows": comparison.rows()}, str(problem.y.device))
-        echo(run.quiet, f"{comparison.table()}\nLook at {figure}")
+    paths = find_images(photos)
+    contestants = parse_priors(compared.priors, compared.sigma > 0, compared.settings, run.steps)
+    numbers = range(run.seed, run.seed + require_integer("seeds", compared.seeds, 1, "write --seeds 3"))
+    problems = _problems(paths, compared.operator or ["identity"], compared.sigma, run)
+    with made_folder(tables.output):
+        single = len(problems) == len(numbers) == 1
+        image_paths = {word: tables.output / f"{word}.png" for word in contestants if single}
+        texts = [path for path in (tables.table, tables.csv, tables.latex) if path is not None]
+        outputs = Outputs(tables.figure, [*image_paths.values(), *texts], paths, force=run.force)
+        found = _studied(problems, contestants, numbers, compared, tables, run)
+        labels = {CONTESTANTS[word]: path for word, path in image_paths.items()}
+        files = {path: encode(path, image) for label, path in labels.items() if (image := found.answer(label)) is not None}
+        files |= {tables.figure: figure_content(tables.figure, found.figure()), tables.table: found.markdown().encode()}
+        files |= {path: text().encode() for path, text in ((tables.csv, found.csv), (tables.latex, found.latex)) if path}
+        request = {**asdict(compared), "seed": run.seed, "steps": run.steps, "images": list(map(str, paths))}
+        record = {"command": "compare", "request": request, "rows": found.table()}
+        outputs.write(files, record, str(next(iter(problems.values())).y.device))
+        echo(run.quiet, f"{found.markdown()}\nLook at {tables.figure}")
+    if failures := found.failures():
+        for line in failures:
+            typer.echo(f"dipops: {line}", err=True)
+        raise typer.Exit(1)
 
 
 def demo(
@@ -90,40 +143,40 @@ def demo(
         echo(run.quiet, f"Look at {figure}")
 
 
+def _problems(paths: Sequence[Path], operators: Sequence[str], sigma: float, run: RunOptions) -> dict[tuple[str, str], Problem]:
+    """Every image measured by every operator, by their names in tables."""
+    makes = {name: parse_operator(text) for name, text in operator_names(operators).items()}
+    photos, place = load_images(paths), torch_device(run.device)
+    problems = problems_of(photos, makes, sigma / 255)
+    return {name: problem.to(place) for name, problem in problems.items()}
+
+
+def _studied(
+    problems: Mapping[tuple[str, str], Problem],
+    contestants: Mapping[str, Contestant],
+    seeds: range,
+    compared: StudyOptions,
+    tables: TableOptions,
+    run: RunOptions,
+) -> Study:
+    """The study, unless all of it failed."""
+    named = {CONTESTANTS[word]: contestant for word, contestant in contestants.items()}
+    if "dip" in contestants or "dip+tv" in contestants:
+        largest = max(problems.values(), key=lambda problem: problem.operator.in_shape[-2:])
+        announce_long(largest, dip_recipe(largest, compared.settings), run)
+    with (
+        interruptible(lambda: f"finished runs are in {tables.runs}; give the same command again to go on"),
+        nullcontext() if compared.workers is None else dask_client(None, compared.workers) as client,
+    ):
+        found = study(problems, named, seeds, folder=tables.runs, client=client, progress=not run.quiet)
+    if all("failure" in record for record in found.records.values()):
+        found.store.discard()
+        raise BadValue(found.failures()[0], "a run that succeeds", "correct it, and give the command again")
+    return found
+
+
 def _solve(problem: Problem, name: PriorName, dip: Recipe, run: RunOptions) -> tuple[Recipe, Result]:
     """Recipe and result with the prior of that name; only the deep image prior is given the number of steps."""
     if name == "dip":
         return dip, solve_recipe(problem, dip, run)
     return solve_convex(problem, name, replace(run, steps=None))
-
-
-def _parse_priors(text: str) -> list[PriorName]:
-    words = dict.fromkeys(word.strip() for word in text.split(","))
-    if unknown := words.keys() - LABELS:
-        raise BadValue(f"priors {', '.join(unknown)}", f"some of {', '.join(LABELS)}", "separate them by commas")
-    return [name for word in words for name in LABELS if name == word]
-
-
-def _parse_operator(text: str, x: Tensor, settings: Settings) -> tuple[LinearOrDifferentiableOperator, Recipe]:
-    """The operator that ``text`` names on images like x, and the deep image prior's recipe for it."""
-    name, _, argument = text.rpartition(":")
-    if text == "identity":
-        return Identity(x.shape), recipes.denoise(settings)
-    if name == "mask":
-        mask = masks.random(x.shape[1:], keep=_parse_float(argument, "mask"))
-        return Mask(mask, channels=len(x)), recipes.inpaint_random(settings)
-    if name == "lanczos":
-        factor = parse_int(argument, "lanczos")
-        return LanczosDownsampler(x.shape, factor), recipes.upscale(factor, settings)
-    if name.endswith(".py"):
-        operator = load_make(text)(tuple(x.shape))
-        require_forward(operator)
-        return operator, recipes.restore(settings)
-    raise BadValue(f"operator {text!r}", "identity, mask:KEEP, lanczos:FACTOR or FILE.py:NAME", "write mask:0.5, say")
-
-
-def _parse_float(text: str, name: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise BadValue(f"{name} = {text}", "a number", "write 0.5, say") from None

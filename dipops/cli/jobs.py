@@ -58,7 +58,7 @@ def find_jobs(inputs: Sequence[Path], output: Path, partners: Mapping[str, Path 
         return [_job(inputs[0], output, given)], None
     if exists(output) and not _is_folder(output):
         raise BadFile(f"{output} is a file", "a folder for several images", "choose another name")
-    jobs = [_job(path, output / _name(path), given) for path in dict.fromkeys(_expanded(inputs))]
+    jobs = [_job(path, output / _name(path), given) for path in find_images(inputs)]
     _require_different(jobs)
     return jobs, output
 
@@ -70,8 +70,16 @@ def _job(path: Path, output: Path, partners: Mapping[str, Path]) -> Job:
         return Job(path, output, {}, error)
 
 
+def find_images(inputs: Sequence[Path]) -> list[Path]:
+    """The images that files, folders and patterns stand for, each once.
+
+    Raises:
+        BadFile: there is none in a folder or for a pattern.
+    """
+    return list(dict.fromkeys(_expanded(inputs)))
+
+
 def _expanded(inputs: Sequence[Path]) -> Iterator[Path]:
-    """The images that files, folders and patterns stand for."""
     for path in inputs:
         if _is_folder(path):
             files = _images_in(path)

@@ -23,6 +23,7 @@ from dipops.recipes import Recipe
 from dipops.solver import Result, estimate
 from dipops.solver.cost import Estimate, duration
 from dipops.tiling import can_tile, part_of, tiles
+from dipops.tune import Tuned
 
 ConvexName = Literal["tv", "tikhonov", "none"]
 _LONG = 60.0
@@ -31,9 +32,15 @@ _PROBED = 256
 
 def solve_recipe(problem: Problem, recipe: Recipe, run: RunOptions, checkpoint: Path | None = None) -> Result:
     """The result by a recipe; what cannot fit in memory is refused, and time and memory are printed where it takes a minute."""
-    if not (checkpoint and checkpoint.exists()) and (not run.quiet or _is_large(problem)):
-        announce_cost(problem, recipe, run)
+    if not (checkpoint and checkpoint.exists()):
+        announce_long(problem, recipe, run)
     return recipe.solve(problem, run.seed, run.steps, checkpoint, progress=not run.quiet)
+
+
+def announce_long(problem: Problem, recipe: Recipe, run: RunOptions) -> None:
+    """As ``announce_cost``, without a look at a small problem of a quiet command."""
+    if not run.quiet or _is_large(problem):
+        announce_cost(problem, recipe, run)
 
 
 def announce_cost(problem: Problem, recipe: Recipe, run: RunOptions, times: int = 1) -> None:
@@ -79,24 +86,25 @@ def solve_convex(
     if name == "none" or weight is not None or not problem.is_noisy:
         recipe = convex_recipe(problem, name, weight)
     else:
-        best = BestWeight(partial(_prior, problem, name))
-        recipe, result = best.recipe(problem, run.seed, progress=not run.quiet)
-        if result is not None and run.steps is None and checkpoint is None:
-            return recipe, result
+        best = BestWeight(partial(prior_of_name, problem, name)).at(problem, run.seed, progress=not run.quiet)
+        recipe = best.recipe if isinstance(best, Tuned) else best
+        if isinstance(best, Tuned) and run.steps is None and checkpoint is None:
+            return recipe, best.result
     return recipe, recipe.solve(problem, run.seed, run.steps, checkpoint, progress=not run.quiet)
 
 
 def convex_recipe(problem: Problem, name: ConvexName, weight: float | None = None) -> Recipe:
     """The prior of that name at the given weight, or in the limit of a vanishing one, where Ax = y."""
     if name != "none" and weight is None:
-        return recipes.limit(partial(_prior, problem, name))
-    prior = NoPrior() if weight is None else _prior(problem, name, weight)
+        return recipes.limit(partial(prior_of_name, problem, name))
+    prior = NoPrior() if weight is None else prior_of_name(problem, name, weight)
     solvable = weight is None and isinstance(problem.operator, LinearOperator) and is_least_squares(problem.noise)
     method = ConjugateGradient() if solvable else default_method(problem, prior)
     return Recipe(prior, method, method.steps, (), "no prior" if weight is None else "the weight that was given")
 
 
-def _prior(problem: Problem, name: ConvexName, weight: float) -> Prior:
+def prior_of_name(problem: Problem, name: ConvexName, weight: float) -> Prior:
+    """TV, or Tikhonov of differences, of a weight."""
     if name == "tv":
         return TotalVariation(weight)
     return Tikhonov(weight, FiniteDifferences(problem.operator.in_shape).to(problem.y))

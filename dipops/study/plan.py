@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dipops._tools.files import package_version
 from dipops._tools.fingerprints import contents
-from dipops.contestants import Contestant, columns_of, draws, require_contestants, require_fitting, require_name, scores
+from dipops.contestants import Contestant, draws, outcome_of, require_contestants, require_fitting, require_name, scores
 from dipops.errors import BadType, BadValue, DipopsError, first_line, require_integer, safe_repr
 from dipops.noise import Noise
 from dipops.operators import LinearOrDifferentiableOperator
@@ -135,14 +135,16 @@ def perform(
     started = time.perf_counter()
     try:
         posed = drawn(problem.to(target), run.noise_seed)
-        result, columns = columns_of(contestant, posed, run.seed, progress)
-        values = {column: scores(posed, image) for column, (image, _) in columns.items()}
+        outcome = outcome_of(contestant, posed, run.seed, progress)
+        values = {column: scores(posed, image) for column, (image, _) in outcome.columns.items()}
     except Exception as error:  # one contestant must not end the work of all others
         return {**record, "scores": {}, "failure": f"{type(error).__name__}: {first_line(error)}"}, None
+    result = outcome.result
     return {
         **record,
+        "settings": outcome.settings,
         "scores": values,
-        "at": {column: step for column, (_, step) in columns.items()},
+        "at": {column: step for column, (_, step) in outcome.columns.items()},
         "data_psnr": float(result.data_psnr[0]),
         "steps": result.steps,
         "ended": result.message,

@@ -1,6 +1,6 @@
 """What a study found: a table in several forms, a line for each run, and a figure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -14,12 +14,13 @@ from dipops.errors import BadValue, nearest
 from dipops.problem import Problem
 from dipops.study.measurement import drawn
 from dipops.study.records import Record, scores_of
-from dipops.study.rows import COLUMNS, EMPTY, PSNR, SSIM, Row, cells_of, notes_of, row_of
+from dipops.study.rows import COLUMNS, EMPTY, PSNR, SSIM, Row, cells_of, failures_of, notes_of, row_of
 from dipops.study.store import Store
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_BESIDES = ("data PSNR (dB)", "steps", "ended")
 Name = tuple[str | None, str]
 """Of an operator, or None where problems are named by the image alone, and of an image."""
 
@@ -72,8 +73,8 @@ class Study:
         return f"{tables.markdown(heads, rows)}\n\n{notes}\n"
 
     def latex(self, reference: str | None = None) -> str:
-        """The table as a LaTeX tabular that needs no package, with its notes in comments."""
-        heads, rows = self._cells(reference)
+        """The table as a LaTeX tabular that needs no package, without data PSNR, steps and ends; its notes are comments."""
+        heads, rows = self._cells(reference, left_out=_BESIDES)
         named = heads[0] == "operator"
         ruled = [part for k, row in enumerate(rows) for part in ([[], row] if named and k and row[0] else [row])]
         notes = "\n".join(f"% {note}" for note in self.notes(reference))
@@ -107,11 +108,20 @@ class Study:
         """What the table shows, on what it was made, and what failed, in sentences."""
         return notes_of(self.table(reference), list(self.records.values()), self._reference(reference))
 
-    def _cells(self, reference: str | None) -> tuple[list[str], list[list[str]]]:
+    def failures(self) -> list[str]:
+        """Who failed on what, and why: a sentence for each reason of each contestant."""
+        return failures_of(self.records.values())
+
+    def answer(self, contestant: str) -> Tensor | None:
+        """The first answer of a contestant (1, *in_shape), of 8 bits for photographs; None where it failed."""
+        runs = ((key, record["run"]["contestant"]) for key, record in self.records.items() if "failure" not in record)
+        return next((self.store.load(key) for key, name in runs if name == contestant), None)
+
+    def _cells(self, reference: str | None, left_out: Collection[str] = ()) -> tuple[list[str], list[list[str]]]:
         """Heads, and rows of cells, without columns that are empty; an operator is named in its first row alone."""
         several, name = len(self._operators()) > 1, self._reference(reference)
         rows = [cells_of(row, name, several) for row in self.table(reference)]
-        heads = [head for head in rows[0] if any(row[head] for row in rows)]
+        heads = [head for head in rows[0] if head not in left_out and any(row[head] for row in rows)]
         for before, row in list(pairwise(rows))[::-1]:
             row["operator"] = "" if row["operator"] == before["operator"] else row["operator"]
         return heads, [[row[head] or ("" if head == "operator" else EMPTY) for head in heads] for row in rows]
@@ -149,7 +159,8 @@ class Study:
         restored = {f"{contestant}\n{notes[contestant]}": self.store.load(key) for contestant, key in first.items()}
         y = drawn(problem, next(iter(runs.values()))["run"]["noise_seed"]).y
         assert problem.truth is not None
-        return {**({"measurement": y} if _is_like(y, problem.truth) else {}), **restored, "ground truth": problem.truth}
+        shown = {"measurement": y} if _is_like(y, problem.truth) else {}
+        return {**shown, **restored, "ground truth": problem.truth}
 
 
 def _name(record: Record) -> Name:

@@ -66,7 +66,7 @@ def notes_of(rows: Sequence[Row], records: Sequence[Record], reference: str) -> 
     if made:
         machines = " and on ".join(sorted({machine(record) for record in made}))
         notes.append(f"Run on {machines}, with {versions(made)}.")
-    return [*notes, *_failures(records)]
+    return [*notes, *failures_of(records)]
 
 
 def _about_means(rows: Sequence[Row], records: Sequence[Record]) -> str:
@@ -80,7 +80,7 @@ def _about_means(rows: Sequence[Row], records: Sequence[Record]) -> str:
     return f"{about}, {over}{deviations}{noise}."
 
 
-def _failures(records: Iterable[Record]) -> list[str]:
+def failures_of(records: Iterable[Record]) -> list[str]:
     """Who failed on what, and why: a sentence for each reason of each contestant."""
     failed: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
     for record in records:
@@ -115,7 +115,5 @@ def _with_deviation(value: float | None, deviation: float | None, digits: int) -
 
 
 def _interval(row: Row) -> str:
-    if row["difference"] is None:
-        return ""
-    ends = "" if row["low"] is None else f" [{row['low']:+.2f}, {row['high']:+.2f}]"
-    return f"{row['difference']:+.2f}{ends}"
+    """The mean difference and its confidence interval, where there are several images."""
+    return "" if row["low"] is None else f"{row['difference']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]"

@@ -4,6 +4,7 @@ import json
 import shutil
 import tempfile
 import weakref
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from dipops.study.records import Record
 
 FORMAT = 3
 MARK = "store.json"
-_FAILED, _TENSOR = "failed", "image"
+_TENSOR = "image"
 
 
 class Store:
@@ -40,8 +41,7 @@ class Store:
         self.folder = Path(folder)
         mark = self.folder / MARK
         try:
-            for name in ("locks", _FAILED):
-                (self.folder / name).mkdir(parents=True, exist_ok=True)
+            self._locks.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise BadFile(f"cannot make {self.folder}: {error.strerror}", "a folder", "choose another one") from error
         if not mark.exists():
@@ -97,6 +97,7 @@ class Store:
             BadFile: it cannot be written, as on a full disk; the store is then as it was.
         """
         if image is None:
+            self._failures.mkdir(exist_ok=True)
             write_json(self._failure(key), record)
             return
         if image.ndim == 4 and len(image) == 1 and image.shape[1] in (1, 3):
@@ -106,6 +107,16 @@ class Store:
             write_whole(self._tensor(key), lambda file: file.write(content))
         write_json(self._record(key), record)
         self._failure(key).unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        """Remove a store without a finished run, and its folder where nothing else is in it."""
+        if self.runs():
+            return
+        for folder in (self._failures, self._locks):
+            shutil.rmtree(folder, ignore_errors=True)
+        (self.folder / MARK).unlink(missing_ok=True)
+        with suppress(OSError):
+            self.folder.rmdir()
 
     def lock(self, key: str, wait: bool) -> FileLock | None:
         """Lock a run, so that no other process makes it, until the lock is released; None where it is locked already.
@@ -117,7 +128,7 @@ class Store:
         Raises:
             BadFile: the folder cannot be written to.
         """
-        lock = FileLock(self.folder / "locks" / f"{key}.lock", timeout=-1 if wait else 0)
+        lock = FileLock(self._locks / f"{key}.lock", timeout=-1 if wait else 0)
         try:
             lock.acquire()
         except Timeout:
@@ -134,7 +145,15 @@ class Store:
         return self.folder / f"{key}.safetensors"
 
     def _failure(self, key: str) -> Path:
-        return self.folder / _FAILED / f"{key}.json"
+        return self._failures / f"{key}.json"
+
+    @property
+    def _failures(self) -> Path:
+        return self.folder / "failed"
+
+    @property
+    def _locks(self) -> Path:
+        return self.folder / "locks"
 
 
 def temporary_store() -> Store:
