@@ -139,8 +139,8 @@ def outcome_of(contestant: Contestant, problem: Problem, seed: int | None = 0, p
     settings = safe_repr(recipe or contestant)
     if result is None and recipe is not None and not recipe.prior.on_pixels:
         rule = Observe(Discrepancy() if problem.is_noisy else VARIANCE)
-        followed = replace(recipe, callbacks=(*recipe.callbacks, rule, Oracle()))
-        result = _solved(problem, followed, seed, progress)
+        callbacks: Any = (*recipe.callbacks, rule, Oracle())  # ``solve`` takes more than rules
+        result = _solved(problem, replace(recipe, callbacks=callbacks), seed, progress)
         has_stop = any(isinstance(callback, StopRule) for callback in recipe.callbacks)
         return Outcome(result, settings, _followed(problem, result, has_stop))
     result = result or _solved(problem, recipe, seed, progress)

@@ -23,7 +23,7 @@ from dipops.priors.inputs import Input, Meshgrid, Noise
 from dipops.problem import Problem, require_problem
 from dipops.solver import Result
 from dipops.solver.solve import solve
-from dipops.stopping import Discrepancy, ExponentialVariance, Observe, StopRule
+from dipops.stopping import Discrepancy, ExponentialVariance, StopRule
 
 _PAPER = "Ulyanov, Vedaldi and Lempitsky, Deep Image Prior"
 _LIGHT = "measured on images outside the paper's sets, benchmarks/results/dip.md"
@@ -57,7 +57,7 @@ class Recipe:
     prior: Prior
     method: Method
     steps: int
-    callbacks: Sequence[StopRule | Observe]
+    callbacks: Sequence[StopRule]
     source: str
     projects: bool = False
     debiases: bool = False

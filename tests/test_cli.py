@@ -443,7 +443,7 @@ def test_tv_next_to_dip_has_half_the_weight_that_sure_chooses(folder: Path) -> N
     assert run("compare", folder / "truth.png", *options) == 0
     assert {"tv.png", "dip+tv.png"} < {path.name for path in (folder / "out").iterdir()}
     records = [json.loads(path.read_text()) for path in sorted((folder / "out" / "runs").glob("*-*.json"))]
-    weights = [float(re.search(r"TotalVariation\(([\d.]+)\)", record["settings"])[1]) for record in records]
+    weights = [float(re.findall(r"TotalVariation\(([\d.]+)\)", record["settings"])[0]) for record in records]
     assert weights[0] == pytest.approx(weights[1] / 2)
 
 

@@ -58,7 +58,7 @@ def difference(ours: Scores, theirs: Scores) -> Difference | None:
 
     centre = fmean(values)
     reach = float(t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * stdev(values) / sqrt(len(values))
-    p = float(wilcoxon(values).pvalue) if any(values) else 1.0
+    p = float(wilcoxon(values)[1]) if any(values) else 1.0  # pyright: ignore[reportArgumentType]
     return Difference(len(values), centre, centre - reach, centre + reach, p)
 
 

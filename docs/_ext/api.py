@@ -18,6 +18,7 @@ _PAGES = {
     "recipes": ("Recipes", ("dipops.recipes",)),
     "stopping": ("Stopping rules", ("dipops.stopping",)),
     "tune": ("Weights by rule", ("dipops.tune",)),
+    "study": ("Studies", ("dipops.study",)),
     "images": ("Images", ("dipops.images",)),
     "masks": ("Masks", ("dipops.masks",)),
     "metrics": ("Metrics", ("dipops.metrics",)),
