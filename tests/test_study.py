@@ -393,6 +393,7 @@ def test_latex_escapes_what_it_would_read_and_compiles(tmp_path: Path) -> None:
     name = r"50%_off & $x^2$ #1 {a} \cmd ~ <b> [c] ± σ"
     text = tables.latex([name, "b"], [[name, 1], [], ["[d]", 2]])
     assert r"50\%\_off \& \$x\textasciicircum{}2\$ \#1 \{a\} \textbackslash{}cmd" in text
+    assert "{[}d] & 2" in text, "a bracket after a line break would be read as its length"
     if shutil.which("pdflatex"):
         page = f"\\documentclass{{article}}\\begin{{document}}{text}\\end{{document}}"
         (tmp_path / "page.tex").write_text(page)

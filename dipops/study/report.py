@@ -176,4 +176,5 @@ def _is_like(y: Tensor, x: Tensor) -> bool:
 
 def study_of(problems: Mapping[Name, Problem], keys: list[str], store: Store) -> Study:
     """The study of runs that were made, or have failed."""
-    return Study(dict(problems), {key: store.failure(key) or store.record(key) for key in keys}, store)
+    failures = {key: None if store.has(key) else store.failure(key) for key in keys}
+    return Study(dict(problems), {key: failure or store.record(key) for key, failure in failures.items()}, store)
