@@ -380,6 +380,8 @@ def test_operators_are_parts_of_a_table_and_rows_of_a_figure(tmp_path: Path) -> 
     figure = found.figure(rows=3)
     assert [axes.get_title() for axes in figure.axes[:4]] == ["measurement", "own", "DIP", "ground truth"]
     assert len(figure.axes) == 3 * 4
+    rows_drawn = [axes.get_ylabel() for axes in figure.axes[::4]]
+    assert rows_drawn == ["as_it_is, left", "as_it_is, right", "x4, left"], "the first images of every operator"
     assert re.search(r"\d dB", figure.axes[2].get_xlabel())
     plt.close(figure)
     latex = found.latex()

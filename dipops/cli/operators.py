@@ -3,7 +3,9 @@
 import inspect
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -83,6 +85,8 @@ def _load_module(path: Path) -> ModuleType:
     module.__file__ = str(path)
     sys.modules[module.__name__] = module
     sys.path.append(str(path.resolve().parent))
+    with suppress(ImportError):  # it comes with the extra cluster, whose workers cannot import the module
+        import_module("cloudpickle").register_pickle_by_value(module)
     try:
         exec(compile(path.read_bytes(), path, "exec"), vars(module))
     except (Exception, SystemExit) as error:

@@ -71,6 +71,7 @@ def run_on(client: Any, tasks: Sequence[Task], store: Store, progress: bool = Tr
 
 def _finished(client: Any, waiting: list[Task], store: Store) -> Iterator[Record]:
     """Submit tasks, and yield the record of each run as soon as it is stored."""
+    from cloudpickle import dumps
     from distributed import as_completed
 
     futures, submitted = as_completed(), {}
@@ -84,7 +85,7 @@ def _finished(client: Any, waiting: list[Task], store: Store) -> Iterator[Record
                 lock.release()
                 yield store.record(task.key)
             else:
-                future = client.submit(_run_on_worker, task, list(client.nthreads()), pure=False)
+                future = client.submit(_run_on_worker, dumps(task), list(client.nthreads()), pure=False)
                 submitted[future] = task, lock
                 futures.add(future)
         if submitted:
@@ -115,12 +116,16 @@ def _result(future: Any, task: Task) -> tuple[Record, Tensor | None]:
         raise BadValue(f"{task.key} lost with its workers", "a cluster that lasts", "look at its logs, then go on") from error
 
 
-def _run_on_worker(task: Task, workers: Sequence[str]) -> tuple[Record, Tensor | None]:
-    """Make a run on a worker in one thread; the workers of a machine take turns at its GPUs."""
+def _run_on_worker(packed: bytes, workers: Sequence[str]) -> tuple[Record, Tensor | None]:
+    """Make a run on a worker in one thread; the workers of a machine take turns at its GPUs.
+
+    The task is unpacked here: a worker that cannot import what is in it then says so, where Dask would lose the worker.
+    """
+    from cloudpickle import loads
     from distributed import get_worker
 
     with one_thread():
-        return task.run(_device_of(get_worker().address, workers, torch.cuda.device_count()))
+        return loads(packed).run(_device_of(get_worker().address, workers, torch.cuda.device_count()))
 
 
 def _device_of(address: str, workers: Sequence[str], gpus: int) -> str:

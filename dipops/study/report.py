@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -73,7 +73,10 @@ class Study:
         return f"{tables.markdown(heads, rows)}\n\n{notes}\n"
 
     def latex(self, reference: str | None = None) -> str:
-        """The table as a LaTeX tabular that needs no package, without data PSNR, steps and ends; its notes are comments."""
+        """The table as a LaTeX tabular, without data PSNR, steps and ends; its notes are comments.
+
+        It needs no package. With all columns it is wider than a page of one column: scale it down, or turn the page.
+        """
         heads, rows = self._cells(reference, left_out=_BESIDES)
         named = heads[0] == "operator"
         ruled = [part for k, row in enumerate(rows) for part in ([[], row] if named and k and row[0] else [row])]
@@ -94,14 +97,17 @@ class Study:
         return tables.csv(heads, rows) + "\n"
 
     def figure(self, rows: int = 6) -> "Figure":
-        """A row for each problem, the first so many: y, the answer of each contestant with its PSNR, and the ground truth.
+        """A row for each problem: y, the answer of each contestant with its PSNR, and the ground truth.
 
-        They are of the first seed that has not failed. A y that is no image of the kind of x is left out.
+        At most so many rows are drawn, of the first images of every operator. The answers are of the first seed that has not
+        failed. A y that is no image of the kind of x is left out.
 
         Raises:
             BadValue: the images are no (H, W) or (1 or 3, H, W).
         """
-        names = list(self.problems)[:rows]
+        by_operator = [[name for name in self.problems if name[0] == operator] for operator in self._operators()]
+        in_turn = [name for names in zip_longest(*by_operator) for name in names if name is not None]
+        names = [name for name in self.problems if name in in_turn[:rows]]
         return plot.grid({", ".join(word for word in name if word): self._images(name) for name in names})
 
     def notes(self, reference: str | None = None) -> list[str]:
