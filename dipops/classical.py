@@ -103,9 +103,9 @@ def fuse(problem: Problem, answer: Answer, by: Denoiser) -> Tensor:
 def fused(problem: Problem, image: Tensor, other: Tensor, by: Denoiser) -> Tensor:
     """As ``fuse``, of images that are there already, both (1, C, H, W), and not yet corrected for clipped noise.
 
-    Least squares, and CBM3D in dark and bright regions too, estimate the mean of clipped noise around x. So the mean of an
-    answer and BM3D is corrected. Non-local means lose by that correction on average: there only the answer is corrected, before
-    the mean. Where the noise was not clipped, both are the plain mean.
+    Least squares and BM3D estimate the mean of clipped noise around x: of BM3D and an answer the mean is corrected. Of
+    non-local means and an answer only the answer is, before the mean: so it was decided, on outputs that the authors of the deep
+    image prior published. Where the noise was not clipped, both are the plain mean.
     """
     other = other.to(image)
     if by == "nlm":

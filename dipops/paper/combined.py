@@ -18,8 +18,6 @@ from dipops.solver.corrections import debias
 from dipops.study import Record, Store, scores_of
 
 _CLASSICAL: Mapping[str, Denoiser] = {"NLM": "nlm", "CBM3D": "bm3d"}
-_GAINS_BY_DEBIASING = "CBM3D"
-"""NLM loses, on outputs that the authors of the paper published."""
 
 Systems = dict[str, dict[Run, Record]]
 
@@ -38,7 +36,7 @@ def combined(row: Experiment, runs: Mapping[Run, Record], store: Store, data: Pa
     """Systems made of the first contestant's images, of as many seeds as every image has, and of classical denoisers' ones.
 
     They are the mean of the runs, where there are several; what it gives when it is fused with a denoiser, see
-    ``classical.fused``; and CBM3D debiased, where the noise is clipped. Each is there for the images whose runs are there.
+    ``classical.fused``; and the denoisers debiased, where the noise is clipped. Each is there for the images whose runs are there.
 
     Args:
         row: the experiment; without a score nothing is combined.
@@ -83,7 +81,7 @@ def _of_image(
 ) -> Iterator[tuple[str, Run, Record]]:
     """Each system's name for what is printed, its run of one image and its record."""
     clipped = problem.is_clipped[0]
-    answer, cbm3d = stored.get(first), stored.get(_GAINS_BY_DEBIASING)
+    answer = stored.get(first)
     if answer is not None:
         label = f"{first}, mean of {count} runs" if count > 1 else first
         if count > 1:
@@ -94,9 +92,10 @@ def _of_image(
                 image = classical.fused(problem, answer.image, stored[system].image, by)
                 parts, column = [answer, stored[system]], DEBIASED if clipped else ANSWER
                 yield f"{MEAN_OF_RUNS} + {system}", *_scored(row, problem, f"{label} + {system}", {column: image}, parts)
-    if cbm3d is not None and clipped:
-        name, image = f"{_GAINS_BY_DEBIASING}, debiased", debias(problem, cbm3d.image)[0]
-        yield name, *_scored(row, problem, name, {DEBIASED: image}, [cbm3d])
+    for system in _CLASSICAL:
+        if clipped and system in stored:
+            name, image = f"{system}, debiased", debias(problem, stored[system].image)[0]
+            yield name, *_scored(row, problem, name, {DEBIASED: image}, [stored[system]])
 
 
 def _scored(

@@ -100,7 +100,8 @@ def table(row: Experiment, config: RunConfig, runs: Mapping[Run, Record], store:
     order = ["system", "printed", *ours, "ours - printed", "seconds", *oracle]
     filled = [head for head in order if any(line.get(head) for line in lines)]
     rows = [[line.get(head) or _EMPTY for head in filled] for line in lines]
-    return Table(row.title, _notes(row, config, runs), filled, rows)
+    is_debiased = any(head in filled for (column, _), head in heads.items() if column == DEBIASED)
+    return Table(row.title, _notes(row, config, runs, is_debiased), filled, rows)
 
 
 def _score_heads(runs: Mapping[Run, Record]) -> dict[Key, str]:
@@ -179,7 +180,7 @@ def _seconds(seconds: float) -> str:
     return f"{seconds:.1f}" if seconds >= 1 else f"{seconds:.3f}"
 
 
-def _notes(row: Experiment, config: RunConfig, runs: Mapping[Run, Record]) -> str:
+def _notes(row: Experiment, config: RunConfig, runs: Mapping[Run, Record], is_debiased: bool) -> str:
     records, metrics = runs.values(), " and ".join(_metrics(runs))
     images, seeds = len({run.image for run in runs}), len({run.seed for run in runs})
     seeds_text = f"up to {seeds} seeds, ± their deviation" if seeds > 1 else "one seed"
@@ -189,7 +190,7 @@ def _notes(row: Experiment, config: RunConfig, runs: Mapping[Run, Record]) -> st
         parts += ["This is a smaller version: its figures are not to be compared with the printed ones."]
     if any(record["facts"].get("stops") for record in records):
         parts += ["Runs with a stop of their own end there, and so does what the oracle sees."]
-    if any(DEBIASED in record["scores"] for record in records):
+    if is_debiased:
         parts += ["Debiased: σ and that the noise was clipped are known; the other columns are blind to the clipping."]
     machines = " and on ".join(sorted({machine(record) for record in records}))
     return " ".join([*parts, f"Source: {row.source}. Run on {machines}, with {versions(records)}."])
