@@ -104,8 +104,8 @@ def fused(problem: Problem, image: Tensor, other: Tensor, by: Denoiser) -> Tenso
     """As ``fuse``, of images that are there already, both (1, C, H, W), and not yet corrected for clipped noise.
 
     Least squares and BM3D estimate the mean of clipped noise around x: of BM3D and an answer the mean is corrected. Of
-    non-local means and an answer only the answer is, before the mean: so it was decided, on outputs that the authors of the deep
-    image prior published. Where the noise was not clipped, both are the plain mean.
+    non-local means and an answer only the answer is, before the mean; that was decided on the outputs that Ulyanov, Vedaldi and
+    Lempitsky published. Where the noise was not clipped, both are the plain mean.
     """
     other = other.to(image)
     if by == "nlm":

@@ -36,7 +36,7 @@ def combined(row: Experiment, runs: Mapping[Run, Record], store: Store, data: Pa
     """Systems made of the first contestant's images, of as many seeds as every image has, and of classical denoisers' ones.
 
     They are the mean of the runs, where there are several; what it gives when it is fused with a denoiser, see
-    ``classical.fused``; and the denoisers debiased, where the noise is clipped. Each is there for the images whose runs are there.
+    ``classical.fused``; and the denoisers debiased, where the noise is clipped. Each is of the images whose runs are there.
 
     Args:
         row: the experiment; without a score nothing is combined.
