@@ -435,6 +435,7 @@ def _is_ready(contestant: Contestant, folder: Path) -> bool:
     [
         (comparators.non_local_means, "skimage"),
         (comparators.bm3d, "bm3d"),
+        (comparators.wavelet, "pywt"),
         (comparators.biharmonic, "skimage"),
         (comparators.convolutional_sparse_coding, "sporco"),
         (comparators.guided_filter, "cv2"),
