@@ -97,20 +97,15 @@ def fuse(problem: Problem, answer: Answer, by: Denoiser) -> Tensor:
     image = answer.image
     if bool(answer.debiased.all()):
         image = problem.by_noise(lambda noise: noise.bias(answer.image))
-    return fused(problem, image, _DENOISERS[by](problem), by)
+    return fused(problem, image, _DENOISERS[by](problem))
 
 
-def fused(problem: Problem, image: Tensor, other: Tensor, by: Denoiser) -> Tensor:
+def fused(problem: Problem, image: Tensor, other: Tensor) -> Tensor:
     """As ``fuse``, of images that are there already, both (1, C, H, W), and not yet corrected for clipped noise.
 
-    Least squares and BM3D estimate the mean of clipped noise around x: of BM3D and an answer the mean is corrected. Of
-    non-local means and an answer only the answer is, before the mean; that was decided on the outputs that Ulyanov, Vedaldi and
-    Lempitsky published. Where the noise was not clipped, both are the plain mean.
+    All that fits y estimates the mean of clipped noise around x, classical denoisers too, so the mean of both is corrected.
     """
-    other = other.to(image)
-    if by == "nlm":
-        return (problem.by_noise(lambda noise: noise.debias(image)) + other) / 2
-    return problem.by_noise(lambda noise: noise.debias((image + other) / 2))
+    return problem.by_noise(lambda noise: noise.debias((image + other.to(image)) / 2))
 
 
 def biharmonic(problem: Problem) -> Tensor:

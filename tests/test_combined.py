@@ -77,7 +77,7 @@ def test_runs_are_averaged_debiased_and_fused_from_a_store(data: Path, tmp_path:
         made = {
             "mean": mean,
             "debiased": NOISE.debias(mean),
-            "NLM": (NOISE.debias(mean) + nlm) / 2,
+            "NLM": NOISE.debias((mean + nlm) / 2),
             "CBM3D": NOISE.debias((mean + cbm3d) / 2),
             "CBM3D alone": NOISE.debias(cbm3d),
         }

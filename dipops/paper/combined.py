@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from dipops import classical, images
-from dipops.classical import Denoiser
 from dipops.paper.contestants import ANSWER, DEBIASED
 from dipops.paper.experiments import MEAN_OF_RUNS, Experiment
 from dipops.paper.runs import Run
@@ -17,7 +16,7 @@ from dipops.problem import Problem
 from dipops.solver.corrections import debias
 from dipops.study import Record, Store, scores_of
 
-_CLASSICAL: Mapping[str, Denoiser] = {"NLM": "nlm", "CBM3D": "bm3d"}
+_CLASSICAL = ("NLM", "CBM3D")
 
 Systems = dict[str, dict[Run, Record]]
 
@@ -87,9 +86,9 @@ def _of_image(
         if count > 1:
             values = {answer.column: answer.image, **({DEBIASED: debias(problem, answer.image)[0]} if clipped else {})}
             yield MEAN_OF_RUNS, *_scored(row, problem, label, values, [answer])
-        for system, by in _CLASSICAL.items():
+        for system in _CLASSICAL:
             if system in stored:
-                image = classical.fused(problem, answer.image, stored[system].image, by)
+                image = classical.fused(problem, answer.image, stored[system].image)
                 parts, column = [answer, stored[system]], DEBIASED if clipped else ANSWER
                 yield f"{MEAN_OF_RUNS} + {system}", *_scored(row, problem, f"{label} + {system}", {column: image}, parts)
     for system in _CLASSICAL:
