@@ -168,11 +168,11 @@ def house(settings: dict[str, Any]) -> dict[str, Any]:
     crop_of = (slice(None), slice(top, top + size), slice(left, left + size))
     truth, y = (images.load(DATA / folder / "house.png")[crop_of] for folder in ("denoising", "denoising_sigma25"))
     problem = Problem(Identity(truth.shape), y, SIGMA, truth=truth)
-    result = recipes.denoise().solve(problem.repeat(4), progress=False)
-    mean, std = result.ensemble()
+    answer = recipes.denoise().ensemble(problem, 4, progress=False)
+    mean, std, runs, (result,) = answer.image, answer.std, answer.runs[0], answer.solves
     save_figure("images/dip-house-uncertainty", plot.uncertainty(mean, std, truth))
     return {
-        "runs": metrics.psnr(result.image, truth.expand_as(result.image)).tolist(),
+        "runs": metrics.psnr(runs, truth.expand_as(runs)).tolist(),
         "mean_of_runs": float(metrics.psnr(mean, truth)),
         "image_steps": result.image_steps.tolist(),
         "message": result.message,

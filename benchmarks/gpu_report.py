@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu_phases import MEMBERS, STEPS, WAYS, Phases
-from benchmarks.harness import RESULTS, Records, Row, Task, append, lines, records_of, render, table, write_report
+from benchmarks.harness import RESULTS, Records, Row, Task, append, full_commit, lines, records_of, render, table, write_report
 from benchmarks.speed import RECIPES
 
 LAWS = "laws-cuda.txt"
@@ -16,7 +16,7 @@ _ABSENT = "–"
 def main(arguments: list[str]) -> None:
     for folder in map(Path, arguments):
         for record in lines(folder / "gpu.jsonl"):
-            append(RESULTS / "gpu.jsonl", record)
+            append(RESULTS / "gpu.jsonl", record | {"commit": full_commit(record["commit"])})
         if (folder / LAWS).exists():
             shutil.copyfile(folder / LAWS, RESULTS / LAWS)
     write_report("gpu", page(RESULTS, Phases()))

@@ -207,6 +207,11 @@ def current_commit() -> str | None:
     return f"{commit}+changes" if changes else commit
 
 
+def full_commit(commit: str | None) -> str | None:
+    """A commit by its full name, where git knows it."""
+    return commit and (_git("rev-parse", "--verify", f"{commit}^{{commit}}") or commit)
+
+
 @cache
 def ancestors() -> frozenset[str] | None:
     """HEAD and every commit before it; None where git cannot tell: without a repository, or with a part of its history."""

@@ -3,8 +3,9 @@
 All need the extra ``compare``.
 """
 
+from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -12,10 +13,29 @@ from PIL import Image
 from torch import Tensor
 
 from dipops import images
-from dipops.errors import BadValue, safe_repr
+from dipops.errors import BadValue, require_choice, safe_repr
 from dipops.noise import require_sigma
 from dipops.operators import is_identity, is_mask
-from dipops.problem import Problem
+from dipops.problem import Problem, require_problem
+
+Denoiser = Literal["nlm", "bm3d"]
+"""Classical denoisers that ``fuse`` takes: non-local means, and BM3D, in colour CBM3D."""
+PACKAGES: Mapping[Denoiser, tuple[str, ...]] = {"nlm": ("skimage.restoration",), "bm3d": ("bm3d",)}
+"""The modules that each of them needs."""
+
+
+class Answer(Protocol):
+    """What ``fuse`` reads of a Result or an Ensemble."""
+
+    @property
+    def image(self) -> Tensor:
+        """(1, C, H, W)."""
+        ...
+
+    @property
+    def debiased(self) -> Tensor:
+        """Whether it was corrected for clipped noise, (1,)."""
+        ...
 
 
 def bicubic(problem: Problem) -> Tensor:
@@ -51,6 +71,41 @@ def wavelet(problem: Problem) -> Tensor:
     if y.shape[-1] == 1:
         return _tensor(restoration.denoise_wavelet(y[..., 0], sigma, method="BayesShrink"))
     return _tensor(restoration.denoise_wavelet(y, sigma, method="BayesShrink", convert2ycbcr=True, channel_axis=-1))
+
+
+def fuse(problem: Problem, answer: Answer, by: Denoiser) -> Tensor:
+    """Half the answer and half what a classical denoiser makes of the same y: their errors differ, and in part cancel.
+
+    The weights are equal by decision: nothing is fitted to an image. See ``fused`` for clipped noise.
+
+    Args:
+        problem: a batch of one with Identity, and Gaussian noise of a known σ.
+        answer: what ``recipes.denoise()`` gives for it, a Result or an Ensemble.
+        by: the denoiser, from the extra ``compare``.
+
+    Returns:
+        (1, C, H, W).
+
+    Raises:
+        BadValue: the problem or the answer is another one, or a package is missing.
+    """
+    require_choice("by", by, Denoiser)
+    _require_denoising(problem)
+    if answer.image.shape != problem.y.shape:
+        came = f"an answer of shape {tuple(answer.image.shape)}"
+        raise BadValue(came, f"{tuple(problem.y.shape)}", "fuse the answer to this problem, or an ensemble of it")
+    image = answer.image
+    if bool(answer.debiased.all()):
+        image = problem.by_noise(lambda noise: noise.bias(answer.image))
+    return fused(problem, image, _DENOISERS[by](problem))
+
+
+def fused(problem: Problem, image: Tensor, other: Tensor) -> Tensor:
+    """As ``fuse``, of images that are there already, both (1, C, H, W), and not yet corrected for clipped noise.
+
+    All that fits y estimates the mean of clipped noise around x, classical denoisers too, so the mean of both is corrected.
+    """
+    return problem.by_noise(lambda noise: noise.debias((image + other.to(image)) / 2))
 
 
 def biharmonic(problem: Problem) -> Tensor:
@@ -127,6 +182,15 @@ def _sigma(problem: Problem) -> float:
     return require_sigma(problem.noise, "this denoiser", "use a prior")
 
 
+def _require_denoising(problem: Problem) -> None:
+    require_problem(problem)
+    if not is_identity(problem.operator) or problem.weights is not None:
+        came = "weights" if is_identity(problem.operator) else safe_repr(problem.operator)
+        raise BadValue(f"{came} for fuse", "Identity, and every pixel measured", "classical denoisers need whole noisy images")
+    _sigma(problem)
+    _pixels(problem.y)
+
+
 def _known(problem: Problem) -> np.ndarray:
     """Which pixels are known, (H, W)."""
     if not is_mask(problem.operator):
@@ -145,3 +209,6 @@ def _smooth_part(y: np.ndarray, known: np.ndarray, lowpass: float) -> np.ndarray
     """A Gaussian mean over the known pixels."""
     blur = _package("scipy.ndimage").gaussian_filter
     return blur(y * known, lowpass) / np.maximum(blur(known, lowpass), 1e-6)
+
+
+_DENOISERS: Mapping[Denoiser, Callable[[Problem], Tensor]] = {"nlm": non_local_means, "bm3d": bm3d}

@@ -36,7 +36,7 @@ _ADVICE = 'write {"TV": TotalVariation(0.1)}'
 
 @dataclass(frozen=True)
 class BestWeight:
-    """A contestant: a convex prior at the weight that a rule chooses, or in the limit Ax = y where y has no noise.
+    """A contestant: a convex prior at the weight that a rule chooses, or in the limit Ax = y where no noise is said to be in y.
 
     Args:
         prior_of_weight: makes the prior of a weight, such as ``TotalVariation`` itself.
@@ -47,12 +47,12 @@ class BestWeight:
     rule: Rule = _SURE
 
     def __call__(self, problem: Problem) -> Tuned | Recipe:
-        """What ``tune`` gives; for a problem without noise the recipe of the limit."""
+        """What ``tune`` gives; where the noise is not known or zero the recipe of the limit."""
         return self.at(problem)
 
     def at(self, problem: Problem, seed: int = 0, progress: bool = False) -> Tuned | Recipe:
         """The same with a seed and a progress bar for ``tune``."""
-        if problem.is_noise_free:
+        if not problem.is_noisy:
             return limit(self.prior_of_weight)
         return tune(problem, self.prior_of_weight, self.rule, seed=seed, progress=progress)
 
@@ -138,13 +138,38 @@ def outcome_of(contestant: Contestant, problem: Problem, seed: int | None = 0, p
     recipe, result = _called(contestant, problem, seed)
     settings = safe_repr(recipe or contestant)
     if result is None and recipe is not None and not recipe.prior.on_pixels:
-        rule = Observe(Discrepancy() if problem.is_noisy else VARIANCE)
-        callbacks: Any = (*recipe.callbacks, rule, Oracle())  # ``solve`` takes more than rules
-        result = _solved(problem, replace(recipe, callbacks=callbacks), seed, progress)
-        has_stop = any(isinstance(callback, StopRule) for callback in recipe.callbacks)
-        return Outcome(result, settings, _followed(problem, result, has_stop))
+        result, columns = followed(problem, recipe, seed or 0, progress=progress)
+        result, answer = debiased(problem, result), columns[ANSWER]
+        corrected = {
+            name: (result.image if column is answer else _corrected(problem, result, column[0]), column[1])
+            for name, column in columns.items()
+        }
+        return Outcome(result, settings, corrected)
     result = result or _solved(problem, recipe, seed, progress)
     return Outcome(result, settings, {ANSWER: (result.image, int(result.image_steps[0]))})
+
+
+def followed(
+    problem: Problem, recipe: Recipe, seed: int = 0, steps: int | None = None, progress: bool = True
+) -> tuple[Result, dict[str, tuple[Tensor, int]]]:
+    """The solve of a batch of one by a recipe, followed by a stop and, with a ground truth, the oracle; and its columns.
+
+    A column is an image (1, *in_shape) and the step that it is from, as in ``Outcome``. All but the answer are as they come,
+    neither projected nor corrected for clipped noise.
+    """
+    stop = Observe(Discrepancy() if problem.is_noisy else VARIANCE)
+    callbacks: Any = (*recipe.callbacks, stop, *([] if problem.truth is None else [Oracle()]))  # more than rules
+    result = replace(recipe, callbacks=callbacks).solve(problem, seed, steps, progress=progress)
+    stopped, best = result.observed[-1 if problem.truth is None else -2], result.observed[-1]
+    answer = (result.image, int(result.image_steps[0]))
+    has_stop = any(isinstance(callback, StopRule) for callback in recipe.callbacks) or not int(stopped.image_steps[0])
+    columns = {ANSWER: answer, LAST: (result.last, result.steps)}
+    if result.average is not None:
+        columns[AVERAGE] = (result.average, result.steps)
+    columns[STOPPED] = answer if has_stop else (stopped.image, int(stopped.image_steps[0]))
+    if problem.truth is not None:
+        columns[ORACLE] = (best.image, int(best.image_steps[0]))
+    return result, columns
 
 
 def scores(problem: Problem, image: Tensor) -> dict[str, float]:
@@ -183,18 +208,6 @@ def _called(contestant: Contestant, problem: Problem, seed: int | None) -> tuple
 def _solved(problem: Problem, recipe: Recipe | None, seed: int | None, progress: bool) -> Result:
     assert recipe is not None
     return debiased(problem, recipe.solve(problem, seed or 0, progress=progress))
-
-
-def _followed(problem: Problem, result: Result, has_stop: bool) -> dict[str, tuple[Tensor, int]]:
-    """The columns of a solve whose last two observed rules are a stop and the oracle; ``has_stop`` for one of its own."""
-    stopped, best = result.observed[-2:]
-    answer = (result.image, int(result.image_steps[0]))
-    columns = {ANSWER: answer, LAST: (_corrected(problem, result, result.last), result.steps)}
-    if result.average is not None:
-        columns[AVERAGE] = (_corrected(problem, result, result.average), result.steps)
-    kept = (_corrected(problem, result, stopped.image), int(stopped.image_steps[0]))
-    columns[STOPPED] = answer if has_stop or not kept[1] else kept
-    return {**columns, ORACLE: (_corrected(problem, result, best.image), int(best.image_steps[0]))}
 
 
 def _recipe_at(problem: Problem, contestant: Prior | Recipe) -> Recipe:

@@ -62,6 +62,10 @@ class Noise:
         """The image whose noisy measurements have the given one as their mean."""
         return image
 
+    def bias(self, image: Tensor) -> Tensor:
+        """What ``debias`` takes to the given image: the mean of its noisy measurements."""
+        return image
+
 
 class _LeastSquares(Noise):
     """D = ½ ‖A(x) - y‖², which depends on no σ."""
@@ -179,6 +183,10 @@ class ClippedGaussian(Gaussian):
         """The values in [0, 1] whose clipped noise has the given means."""
         values, means, _ = _clipped_table_like(self.sigma, image.dtype, image.device)
         return _interpolated(image, means, values)
+
+    def bias(self, image: Tensor) -> Tensor:
+        """The means of clipped noise around the values."""
+        return clipped_noise_moments(image, self.sigma)[0]
 
 
 @dataclass(frozen=True)

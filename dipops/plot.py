@@ -130,7 +130,7 @@ def uncertainty(mean: Tensor, std: Tensor, truth: Tensor | None = None) -> "Figu
     """An image, its standard deviation, and on the same scale its true error where the ground truth is known.
 
     Args:
-        mean: the image (1 or 3, H, W) or (1, 1 or 3, H, W), such as ``result.ensemble().mean``.
+        mean: the image (1 or 3, H, W) or (1, 1 or 3, H, W), such as ``recipe.ensemble(problem, 4).image``.
         std: its standard deviation, pixel by pixel, of the same shape; the root mean square over channels is drawn.
         truth: the ground truth.
 

@@ -8,20 +8,21 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import Tensor
 
-from dipops._tools.batches import per_image, power
 from dipops._tools.defaults import usual_defaults
 from dipops._tools.precision import full_float32
-from dipops.errors import require_choice, require_integer
-from dipops.methods import ADAM, Descent, MakeOptimizer, Method, MuonThenAdam, PrimalDual, project
+from dipops.errors import BadValue, require_choice, require_integer
+from dipops.methods import ADAM, Descent, MakeOptimizer, Method, MuonThenAdam, PrimalDual
 from dipops.noise import Gaussian
-from dipops.operators import Activation, LinearOperator, measures_pixels
+from dipops.operators import Activation, LinearOperator
 from dipops.priors import DeepImagePrior, PixelPrior, Prior
 from dipops.priors.generators import Generator, Hourglass, ResNet, UNet
 from dipops.priors.generators.layers import Upsampling
 from dipops.priors.inputs import Input, Meshgrid, Noise
 from dipops.problem import Problem, require_problem
-from dipops.solver import Result
+from dipops.solver import Ensemble, Result
+from dipops.solver.corrections import debias, satisfy_data
 from dipops.solver.solve import solve
 from dipops.stopping import Discrepancy, ExponentialVariance, StopRule
 
@@ -32,7 +33,6 @@ _DENOISING_STEPS = 1333  # a third: the whole images and crops in benchmarks/res
 _SIX_SCALES = (16, 32, 64, 128, 128, 128)
 SHORT_MEMORY = partial(ADAM, betas=(0.9, 0.95))
 _ANY_WEIGHT = 1.0  # under a constraint its size does not matter
-_AMPLIFICATION = 10.0
 _SMOOTH = partial(MuonThenAdam, muon_steps=100, smooth=True)
 
 
@@ -96,6 +96,68 @@ class Recipe:
             result = debiased(problem, result)
         return _projected(problem, recipe.prior, result) if recipe.projects else result
 
+    @usual_defaults()
+    @full_float32()
+    def ensemble(
+        self,
+        problem: Problem,
+        runs: int,
+        seed: int = 0,
+        steps: int | None = None,
+        checkpoint: str | Path | None = None,
+        progress: bool = True,
+        together: bool = True,
+    ) -> Ensemble:
+        """Solve one image several times, from seeds ``seed``, ``seed + 1``, ..., and take the mean.
+
+        The mean of the runs is corrected once, at the end, as ``solve`` corrects an answer: what undoes clipped noise is not
+        linear. ``Ensemble.runs`` are what ``solve`` gives for each seed.
+
+        Args:
+            problem: a batch of one.
+            runs: how many, at least 2.
+            seed, steps, checkpoint, progress: as for ``solve``.
+            together: whether the runs are one batch, which takes the memory of all, or solved one after another. The runs are
+                the same but for rounding, which a network amplifies from step to step.
+
+        Raises:
+            BadValue: several images, fewer than 2 runs, or a checkpoint of runs that are not solved together.
+        """
+        require_problem(problem)
+        require_integer("runs", runs, 2, "write recipe.solve(problem) for one")
+        if len(problem.y) != 1:
+            raise BadValue(f"an ensemble of a batch of {len(problem.y)}", "a batch of one", "solve the images one by one")
+        if checkpoint is not None and not together:
+            raise BadValue("a checkpoint for runs one after another", "together=True", "or leave the checkpoint out")
+        recipe = replace(self.at(problem), adapt=None)
+        uncorrected = replace(recipe, debiases=False, projects=False)
+        if together:
+            solves = (uncorrected.solve(problem.repeat(runs), seed, steps, checkpoint, progress),)
+        else:
+            solves = tuple(uncorrected.solve(problem, seed + k, steps, progress=progress) for k in range(runs))
+        images = torch.cat([result.image for result in solves])
+        return replace(recipe.pool(problem, images), solves=solves)
+
+    @usual_defaults()
+    @full_float32()
+    def pool(self, problem: Problem, images: Tensor) -> Ensemble:
+        """The ensemble of images that this recipe without its corrections made of one problem: the mean, then corrected.
+
+        Args:
+            problem: a batch of one.
+            images: one for each run, (K, *in_shape).
+        """
+        every = torch.cat([images.mean(0, keepdim=True), images])
+        repeated = problem.repeat(len(every))
+        debiases = projects = torch.zeros(len(every), dtype=torch.bool)
+        if self.debiases:
+            every, debiases = debias(repeated, every)
+        if self.projects:
+            every, projects = satisfy_data(repeated, every)
+        answer, members = every[:1], every[None, 1:]
+        std = members.std(1, correction=min(1, len(images) - 1))
+        return Ensemble(answer, std, members, projects[:1], debiases[:1])
+
 
 def debiased(problem: Problem, result: Result) -> Result:
     """The result with its images corrected for clipped noise, by :meth:`dipops.noise.ClippedGaussian.debias`.
@@ -103,24 +165,19 @@ def debiased(problem: Problem, result: Result) -> Result:
     It applies where y measures the pixels, to the members of :attr:`dipops.Problem.is_clipped`, once. The objective and
     ``data_psnr`` stay those of the image before: they are measured against the clipped y.
     """
-    clipped = torch.tensor(problem.is_clipped)
-    if not measures_pixels(problem.operator) or bool((result.debiased >= clipped).all()):
-        return result
-    return replace(result, image=problem.by_noise(lambda noise: noise.debias(result.image)), debiased=clipped)
+    image, clipped = debias(problem, result.image)
+    return result if bool((result.debiased >= clipped).all()) else replace(result, image=image, debiased=clipped)
 
 
 def _projected(problem: Problem, prior: Prior, result: Result) -> Result:
     """The result with its images moved to where Ax = y, if y is free of noise, and where the move amplifies no error."""
-    operator = problem.operator
-    if not problem.is_noise_free or not isinstance(operator, LinearOperator):
+    if not problem.is_noise_free or not isinstance(problem.operator, LinearOperator):
         return result
-    image = project(problem, result.image)
-    residual = power(problem.weighted(operator(result.image) - problem.y)).sqrt()
-    near = operator.norm() * power(image - result.image).sqrt() <= _AMPLIFICATION * residual
-    image = torch.where(per_image(near, image), image, result.image)
+    image, projected = satisfy_data(problem, result.image)
     with torch.no_grad():
         objective = (problem.data_term(image) + deepcopy(prior).to(image).value(image)).cpu()
-        return replace(result, image=image, projected=near.cpu(), objective=objective, data_psnr=problem.data_psnr(image).cpu())
+        data_psnr = problem.data_psnr(image).cpu()
+    return replace(result, image=image, projected=projected, objective=objective, data_psnr=data_psnr)
 
 
 def _for_strong_noise(recipe: Recipe, problem: Problem) -> Recipe:

@@ -13,10 +13,10 @@ x = images.portrait(64)
 problem = Problem.simulate(Identity(x.shape), x, ClippedGaussian(25 / 255))
 
 # %%
-# ``repeat(4)`` is four independent runs in one pass.
+# Four independent runs in one pass.
 
-runs = recipes.denoise().solve(problem.repeat(4), steps=500, progress=False)
-mean, std = runs.ensemble()
-print("runs:", ", ".join(f"{float(value):.2f}" for value in psnr(runs.image, x.expand_as(runs.image))), "dB")
-print(f"mean: {float(psnr(mean, x[None])):.2f} dB")
-plot.uncertainty(mean, std, x)
+answer = recipes.denoise().ensemble(problem, 4, steps=500, progress=False)
+runs = answer.runs[0]
+print("runs:", ", ".join(f"{float(value):.2f}" for value in psnr(runs, x.expand_as(runs))), "dB")
+print(f"mean: {float(psnr(answer.image, x[None])):.2f} dB")
+plot.uncertainty(answer.image, answer.std, x)

@@ -68,7 +68,7 @@ def test_the_restoring_commands_share_their_options() -> None:
     assert shared[-2:] == ["--quiet", "-q"]
     assert all(names[-len(shared) :] == shared for names in options.values())
     assert {name: names[: -len(shared)] for name, names in options.items()} == {
-        "denoise": ["input", "--sigma", "--clipped", "output"],
+        "denoise": ["input", "--sigma", "--clipped", "--fuse", "output"],
         "upscale": ["input", "--factor", "output"],
         "inpaint": ["input", "--mask", "--invert-mask", "output"],
         "flash": ["flash", "noflash", "output"],

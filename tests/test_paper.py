@@ -17,7 +17,6 @@ from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
-import dask.config
 import matplotlib.pyplot as plt
 import pytest
 import torch
@@ -340,9 +339,12 @@ def test_two_processes_share_a_folder(forking: ForkServerContext, hole: Path, tm
 @pytest.mark.slow
 def test_the_runs_of_a_lost_worker_are_made_by_another(forking: ForkServerContext, hole: Path, tmp_path: Path) -> None:
     """One of two is killed as soon as the first run is finished."""
+    import distributed  # noqa: F401  it adds its settings to those of Dask
+    from dask import config
+
     store, runs = Store(tmp_path), plan(["hole"], 3, LONGER, contestants=["DIP"])
     method = {"distributed.worker.multiprocessing-method": "forkserver"}
-    with dask.config.set(method), dask_client(None, 2) as client:
+    with config.set(method), dask_client(None, 2) as client:
         processes = client.run(os.getpid)
 
         def kill() -> None:

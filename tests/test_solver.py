@@ -122,10 +122,10 @@ def test_repeated_runs_differ_by_their_seeds() -> None:
 def test_runs_are_pooled() -> None:
     problem = Problem(Identity((1, 16, 16)), torch.rand(2, 1, 16, 16)).repeat(3)
     result = quiet(problem, DeepImagePrior(TINY), steps=5)
-    for k, (mean, spread) in enumerate(zip(*result.ensemble(3), strict=True)):
+    for k, (mean, spread) in enumerate(zip(result.ensemble(3).image, result.ensemble(3).std, strict=True)):
         torch.testing.assert_close(mean, result.image[3 * k : 3 * k + 3].mean(0))
         torch.testing.assert_close(spread, result.image[3 * k : 3 * k + 3].std(0))
-    assert result.ensemble().mean.shape == (1, 1, 16, 16)
+    assert result.ensemble().image.shape == (1, 1, 16, 16)
     for runs, kind, words in ((1, BadValue, "runs = 1"), (4, BadValue, "4 runs in a batch of 6"), (2.0, BadType, "runs = 2.0")):
         with pytest.raises(kind, match=words):
             result.ensemble(runs)
@@ -135,7 +135,7 @@ def test_the_mean_of_runs_is_better_than_the_runs() -> None:
     problem = noisy(32).repeat(4)
     result = quiet(problem, DeepImagePrior(Hourglass((16, 16))), steps=60)
     assert problem.truth is not None
-    assert float(metrics.psnr(result.ensemble().mean, problem.truth[:1])) > float(
+    assert float(metrics.psnr(result.ensemble().image, problem.truth[:1])) > float(
         metrics.psnr(result.image, problem.truth).mean()
     )
 

@@ -27,6 +27,11 @@ def require_memory(size: float, what: str, advice: str) -> None:
         raise BadValue(f"{what}, which takes {byte_size(size)}", f"at most the {byte_size(total)} of this machine", advice)
 
 
+def fits(size: float) -> bool:
+    """Whether so many bytes leave half of the memory of this machine to others."""
+    return size <= _total() / 2
+
+
 def image_bytes(values: int) -> int:
     """Bytes of so many float32 values."""
     return _BYTES * values

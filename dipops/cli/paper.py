@@ -142,7 +142,7 @@ def table(
     name: Name,
     *,
     out: Out = Path("paper"),
-    data: Annotated[Path | None, Option(envvar="DIPOPS_DATA", help="For the mean of several runs.")] = None,
+    data: Annotated[Path | None, Option(envvar="DIPOPS_DATA", help="For means of runs, and what is fused.")] = None,
     size: ConfigOptions,
     form: Annotated[Form, Option(help="runs has a line for every run.")] = "markdown",
 ) -> None:

@@ -1,9 +1,9 @@
 """The record of a run: what was read, what was solved, and what came out, as plain values for JSON."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from dipops.cli.outputs import sha256
@@ -11,7 +11,7 @@ from dipops.errors import BadFile, safe_repr
 from dipops.metrics import psnr
 from dipops.problem import Problem
 from dipops.recipes import Recipe
-from dipops.solver import Result
+from dipops.solver import Ensemble, Result
 
 _AS_THEY_ARE = ("seed", "steps", "seconds", "message", "source", "rollbacks", "precision")
 
@@ -32,14 +32,14 @@ def recipe_record(recipe: Recipe) -> dict[str, Any]:
 
 
 def result_record(problem: Problem, result: Result) -> dict[str, Any]:
-    """The numbers of one solve, or of several runs of one image, whose answer is their mean."""
-    return {**solve_record(problem, result), **answer_record(problem, mean_and_std(result.image)[0], result.image)}
+    """The numbers of one solve of one image."""
+    return {**solve_record(problem, result), **answer_record(problem, result.image, result.image)}
 
 
 def solve_record(problem: Problem, result: Result) -> dict[str, Any]:
     """How a solve went."""
     record: dict[str, Any] = {name: getattr(result, name) for name in _AS_THEY_ARE}
-    mean, _ = mean_and_std(result.image)
+    mean = result.image.mean(0, keepdim=True)
     return record | {
         "status": result.status.name,
         "image_steps": result.image_steps.tolist(),
@@ -50,9 +50,24 @@ def solve_record(problem: Problem, result: Result) -> dict[str, Any]:
     }
 
 
+def ensemble_record(problem: Problem, ensemble: Ensemble) -> dict[str, Any]:
+    """How the solves of an ensemble went: in one pass, or one after another."""
+    solves = [solve_record(problem.repeat(len(result.image)), result) for result in ensemble.solves]
+    record = solves[0]
+    if len(solves) > 1:
+        record = {**several_record(solves, "runs one after another"), "seed": record["seed"], "runs_one_by_one": solves}
+    return {**record, "projected": bool(ensemble.projected.all()), "debiased": bool(ensemble.debiased.all())}
+
+
+def several_record(solves: Sequence[dict[str, Any]], what: str) -> dict[str, Any]:
+    """What several solves took in all."""
+    steps, seconds = (sum(solve[name] for solve in solves) for name in ("steps", "seconds"))
+    source = [image for solve in solves for image in solve["source"]]
+    return {"steps": steps, "seconds": seconds, "source": source, "message": f"solved {len(solves)} {what} in {steps} steps"}
+
+
 def answer_record(problem: Problem, image: Tensor, runs: Tensor) -> dict[str, Any]:
     """What was solved, and how good the answer is: an image (1, C, H, W), from the images (N, C, H, W) of N runs."""
-    _, std = mean_and_std(runs)
     record: dict[str, Any] = {
         "operator": safe_repr(problem.operator),
         "noise": safe_repr(problem.noise),
@@ -60,21 +75,17 @@ def answer_record(problem: Problem, image: Tensor, runs: Tensor) -> dict[str, An
         "runs": len(runs),
         "device": str(problem.y.device),
     }
-    if std is not None:
-        record["std_of_white"] = float(std.max())
     if problem.truth is not None:
-        record["psnr"] = float(psnr(image.to(problem.truth).clamp(0, 1), problem.truth[:1]))
-    if problem.truth is not None and std is not None:
-        record["psnr_of_runs"] = psnr(runs.clamp(0, 1), problem.truth[:1].expand_as(runs)).tolist()
+        record["psnr"] = psnr_of(image, problem)
+    if problem.truth is not None and len(runs) > 1:
+        record["psnr_of_runs"] = [psnr_of(run[None], problem) for run in runs]
     return record
 
 
-def mean_and_std(images: Tensor) -> tuple[Tensor, Tensor | None]:
-    """The answer, (1, C, H, W); of several runs their mean, and their standard deviation as one channel."""
-    if len(images) == 1:
-        return images, None
-    std, mean = torch.std_mean(images, 0, keepdim=True)
-    return mean, std.mean(1, keepdim=True)
+def psnr_of(image: Tensor, problem: Problem) -> float:
+    """PSNR in dB of an image (1, C, H, W) for the ground truth of the problem."""
+    assert problem.truth is not None
+    return float(psnr(image.to(problem.truth).clamp(0, 1), problem.truth))
 
 
 def _sha256(path: Path) -> str:

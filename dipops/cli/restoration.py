@@ -6,17 +6,27 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
+import torch
 from torch import Tensor
 from typer import Argument, Option
 
-from dipops import images, plot
+from dipops import classical, images, plot
 from dipops._tools.progress import progress_bar
+from dipops.classical import Denoiser
 from dipops.cli.jobs import Job
 from dipops.cli.memory import bytes_of_a_run, require_memory
 from dipops.cli.options import DipSettings, PriorName, RunOptions, torch_device
 from dipops.cli.outputs import Outputs, require_inputs
-from dipops.cli.records import answer_record, input_files, mean_and_std, recipe_record, solve_record
-from dipops.cli.solving import announce_cost, solve_convex, solve_recipe
+from dipops.cli.records import (
+    answer_record,
+    ensemble_record,
+    input_files,
+    psnr_of,
+    recipe_record,
+    several_record,
+    solve_record,
+)
+from dipops.cli.solving import announce_cost, solve_convex, solve_recipe, solve_runs
 from dipops.cli.writing import figure_content, figure_format
 from dipops.errors import BadValue
 from dipops.images import Picture
@@ -38,7 +48,9 @@ class DipOptions:
     """Options of the deep image prior alone."""
 
     settings: DipSettings = "light"
-    runs: Annotated[int, Option(min=1, help="Number of runs; their mean and standard deviation are written.")] = 1
+    runs: Annotated[
+        int, Option(min=1, help="Number of runs; their mean, which is better than each, and standard deviation are written.")
+    ] = 1
     recompute: Annotated[bool, Option("--recompute", help="Use less memory and more time; the result is the same.")] = False
 
 
@@ -123,6 +135,7 @@ class Restoration:
         remarks: lines to print before.
         details: for the record.
         finish: what is done to the result at last.
+        fuse: the classical denoiser whose image is half of the result.
     """
 
     problem: Problem
@@ -131,6 +144,24 @@ class Restoration:
     remarks: Sequence[str] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
     finish: Callable[[Tensor], Tensor] = lambda image: image
+    fuse: Denoiser | None = None
+
+
+@dataclass(frozen=True)
+class Solved:
+    """The answer of the solves.
+
+    Attributes:
+        image: (1, C, H, W), the mean of the runs where there are several.
+        runs: (K, C, H, W).
+        debiased: whether it was corrected for clipped noise, (1,).
+        numbers: for the record.
+    """
+
+    image: Tensor
+    runs: Tensor
+    debiased: Tensor
+    numbers: Mapping[str, Any]
 
 
 Pose = Callable[[Job], Restoration]
@@ -166,15 +197,19 @@ def restore(command: Command, job: Job, outputs: Outputs, write: Callable[[str],
         write(remark)
     problem = _with_truth(posed.problem, job.partners.get("truth")).to(torch_device(options.run.device))
     recipe = _recomputed(posed.recipe) if options.dip.recompute else posed.recipe
-    answer, numbers = _solved(problem, recipe, options)
-    image, std = mean_and_std(answer)
+    solved = _solved(problem, recipe, options)
+    image = solved.image if posed.fuse is None else classical.fuse(problem, solved, posed.fuse)
     image = posed.finish(image.cpu())
+    record = {**asked, **posed.details, **solved.numbers, **answer_record(problem, image, solved.runs)}
+    if posed.fuse is not None and problem.truth is not None:
+        record["psnr_before_fusion"] = psnr_of(solved.image, problem)
     files = {job.output: encode(job.output, image, options.bits, posed.like)}
-    if std is not None:
+    if len(solved.runs) > 1:
+        std = solved.runs.std(0, keepdim=True).mean(1, keepdim=True)
+        record["std_of_white"] = float(std.max())
         files[job.std] = encode(job.std, std / std.max().clamp_min(1e-12))
     if options.figure is not None:
         files[options.figure] = _figure(options.figure, problem, image)
-    record = {**asked, **posed.details, **numbers, **answer_record(problem, image, answer)}
     outputs.write(files, record, record["device"])
     return record
 
@@ -199,16 +234,19 @@ def _recomputed(recipe: Recipe) -> Recipe:
     return replace(recipe, prior=DeepImagePrior(leaner, prior.input, prior.perturbation, prior.learn_input))
 
 
-def _solved(problem: Problem, recipe: Recipe, options: RestoringOptions) -> tuple[Tensor, dict[str, Any]]:
-    """The images of all runs, (N, C, H, W), and how the solve went."""
+def _solved(problem: Problem, recipe: Recipe, options: RestoringOptions) -> Solved:
+    """The answer, and how its solves went."""
     runs = options.dip.runs
     if runs > 1:
         require_memory(runs * bytes_of_a_run(problem, recipe.prior), f"--runs {runs}", "make fewer runs")
-    repeated = problem.repeat(runs)
-    if options.tile is None:
-        used, result = _solve(repeated, recipe, options)
-        return result.image, {**recipe_record(used), **solve_record(repeated, result)}
-    return _solve_tiles(repeated, recipe, options, options.tile)
+    if options.tile is not None:
+        return _solve_tiles(problem, recipe, options, options.tile)
+    if runs > 1:
+        ensemble = solve_runs(problem, recipe, runs, options.run, options.checkpoint)
+        numbers = {**recipe_record(recipe), **ensemble_record(problem, ensemble)}
+        return Solved(ensemble.image, ensemble.runs[0], ensemble.debiased, numbers)
+    used, result = _solve(problem, recipe, options)
+    return Solved(result.image, result.image, result.debiased, {**recipe_record(used), **solve_record(problem, result)})
 
 
 def _solve(problem: Problem, recipe: Recipe, options: RestoringOptions) -> tuple[Recipe, Result]:
@@ -217,25 +255,29 @@ def _solve(problem: Problem, recipe: Recipe, options: RestoringOptions) -> tuple
     return solve_convex(problem, options.prior, options.run, options.weight, options.checkpoint)
 
 
-def _solve_tiles(problem: Problem, recipe: Recipe, options: RestoringOptions, size: int) -> tuple[Tensor, dict[str, Any]]:
-    """The images from solves of tiles, and how each of them went."""
+def _solve_tiles(problem: Problem, recipe: Recipe, options: RestoringOptions, size: int) -> Solved:
+    """The answer from solves of tiles, and how each of them went; the deep image prior's is debiased as a whole."""
     run = options.run
     count = count_tiles(problem.operator.out_shape[-2:], size)
     quiet = replace(options, run=replace(run, quiet=True))
     tiles: list[dict[str, Any]] = []
+    biased = replace(recipe, debiases=False)
     with progress_bar(count, not run.quiet, "tile") as bar:
 
         def solve(part: Problem) -> Tensor:
             if not tiles and options.prior == "dip":
-                announce_cost(part, recipe, run, count)
-            used, result = _solve(part, recipe, quiet)
+                announce_cost(part, biased, run, count, "tiles")
+            used, result = _solve(part, biased, quiet)
             tiles.append({**recipe_record(used), **solve_record(part, result)})
             bar.update()
             return result.image
 
-        answer = solve_tiles(problem, solve, size)
-    steps, seconds = (sum(tile[name] for tile in tiles) for name in ("steps", "seconds"))
-    return answer, {"steps": steps, "seconds": seconds, "message": f"solved {count} tiles in {steps} steps", "tiles": tiles}
+        answer = solve_tiles(problem.repeat(options.dip.runs), solve, size)
+    numbers = {**several_record(tiles, "tiles"), "tiles": tiles}
+    if options.prior != "dip":
+        return Solved(answer, answer, torch.tensor([all(tile["debiased"] for tile in tiles)]), numbers)
+    ensemble = replace(recipe, projects=False).pool(problem, answer)
+    return Solved(ensemble.image, ensemble.runs[0], ensemble.debiased, {**numbers, "debiased": bool(ensemble.debiased.all())})
 
 
 def _figure(path: Path, problem: Problem, image: Tensor) -> bytes:
@@ -247,5 +289,16 @@ def _figure(path: Path, problem: Problem, image: Tensor) -> bytes:
 def summary(job: Job, record: Mapping[str, Any]) -> str:
     """One line on an image; σ is that of pixels from 0 to 255, as it was given."""
     message = _SIGMA.sub(lambda match: f"σ = {255 * float(match[1]):.3g}", record["message"])
-    score = f", PSNR {record['psnr']:.2f} dB" if "psnr" in record else ""
-    return f"{job.output}: {message}, {record['seconds']:.0f} s{score}"
+    return f"{job.output}: {message}, {record['seconds']:.0f} s{_scores(record)}"
+
+
+def _scores(record: Mapping[str, Any]) -> str:
+    """The PSNR of the result, and of what it was made of, where the ground truth is given."""
+    if "psnr" not in record:
+        return ""
+    parts = [f", PSNR {record['psnr']:.2f} dB"]
+    if "psnr_before_fusion" in record:
+        parts.append(f"{record['psnr_before_fusion']:.2f} before it was fused")
+    if "psnr_of_runs" in record:
+        parts.append("runs " + ", ".join(f"{score:.2f}" for score in record["psnr_of_runs"]))
+    return "; ".join(parts)

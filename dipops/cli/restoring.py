@@ -8,7 +8,8 @@ from typing import Annotated
 from torch import Tensor
 from typer import Argument, Option
 
-from dipops import images, recipes
+from dipops import classical, images, recipes
+from dipops.classical import Denoiser
 from dipops.cli import masks
 from dipops.cli.folders import restore_all
 from dipops.cli.jobs import Job, find_jobs
@@ -44,6 +45,10 @@ Sigma = Annotated[
 Clipped = Annotated[
     bool | None, Option(help="Whether the noise was clipped to black and white; by default where all values are in that range.")
 ]
+Fuse = Annotated[
+    Denoiser | None,
+    Option(help="Half of the result by non-local means or BM3D, which err otherwise: a better mean. Needs the extra compare."),
+]
 Factor = Annotated[str, Option(help="Ratio of the sides, an integer from 2.")]
 MaskImage = Annotated[
     str | None,
@@ -56,18 +61,24 @@ MaskImage = Annotated[
 InvertMask = Annotated[bool, Option("--invert-mask", help="Keep black and fill all else.")]
 
 
-def denoise(input: Inputs, *, sigma: Sigma = AUTO, clipped: Clipped = None, options: RestoringOptions) -> None:
+def denoise(
+    input: Inputs, *, sigma: Sigma = AUTO, clipped: Clipped = None, fuse: Fuse = None, options: RestoringOptions
+) -> None:
     """Remove noise from an image, or from every image of a folder."""
     given = parse_sigma(sigma)
+    if fuse is not None:
+        if options.prior != "dip":
+            raise BadValue(f"--fuse with --prior {options.prior}", "--prior dip, whose errors are others", "leave --fuse out")
+        classical.require_packages(*classical.PACKAGES[fuse])
     recipe = recipes.denoise(options.dip.settings)
 
     def pose(job: Job) -> Restoration:
         picture = images.read(job.input)
         noise, note = noise_of(picture.image, job.input, given, clipped)
         problem = Problem(Identity(picture.image.shape), picture.image, noise)
-        return Restoration(problem, recipe, picture, [note] if note else [], {"sigma": 255 * noise.sigma})
+        return Restoration(problem, recipe, picture, [note] if note else [], {"sigma": 255 * noise.sigma}, fuse=fuse)
 
-    request = {"sigma": AUTO if given is None else given, "clipped": clipped}
+    request = {"sigma": AUTO if given is None else given, "clipped": clipped, "fuse": fuse}
     restore_all("denoise", request, pose, find_jobs(input, options.output, {"truth": options.truth}), options)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from dipops import recipes
-from dipops.cli.memory import SMALLER, require_memory
+from dipops.cli.memory import SMALLER, fits, require_memory
 from dipops.cli.options import RunOptions
 from dipops.cli.writing import echo
 from dipops.contestants import BestWeight
@@ -20,7 +20,7 @@ from dipops.operators import FiniteDifferences, LinearOperator
 from dipops.priors import NoPrior, Prior, Tikhonov, TotalVariation
 from dipops.problem import Problem
 from dipops.recipes import Recipe
-from dipops.solver import Result, estimate
+from dipops.solver import Ensemble, Result, estimate
 from dipops.solver.cost import Estimate, duration
 from dipops.tiling import can_tile, part_of, tiles
 from dipops.tune import Tuned
@@ -32,29 +32,47 @@ _PROBED = 256
 
 def solve_recipe(problem: Problem, recipe: Recipe, run: RunOptions, checkpoint: Path | None = None) -> Result:
     """The result by a recipe; what cannot fit in memory is refused, and time and memory are printed where it takes a minute."""
-    if not (checkpoint and checkpoint.exists()):
-        announce_long(problem, recipe, run)
+    if _is_costed(problem, run, checkpoint):
+        announce_cost(problem, recipe, run)
     return recipe.solve(problem, run.seed, run.steps, checkpoint, progress=not run.quiet)
+
+
+def solve_runs(problem: Problem, recipe: Recipe, runs: int, run: RunOptions, checkpoint: Path | None = None) -> Ensemble:
+    """Several runs of one image by a recipe: in one pass where they fit in memory, or into a checkpoint; else one by one."""
+    together = True
+    if _is_costed(problem, run, checkpoint):
+        cost = announce_cost(problem, recipe, run, runs, "runs")
+        together = checkpoint is not None or fits(runs * cost.bytes)
+        if together:
+            require_memory(runs * cost.bytes, f"{runs} runs in one checkpoint", "leave --checkpoint out, or make fewer runs")
+    return recipe.ensemble(problem, runs, run.seed, run.steps, checkpoint, not run.quiet, together)
 
 
 def announce_long(problem: Problem, recipe: Recipe, run: RunOptions) -> None:
     """As ``announce_cost``, without a look at a small problem of a quiet command."""
-    if not run.quiet or _is_large(problem):
+    if _is_costed(problem, run, None):
         announce_cost(problem, recipe, run)
 
 
-def announce_cost(problem: Problem, recipe: Recipe, run: RunOptions, times: int = 1) -> None:
-    """Refuse what cannot fit in memory; print time and memory of so many solves that take over a minute."""
+def _is_costed(problem: Problem, run: RunOptions, checkpoint: Path | None) -> bool:
+    """Whether to look at the cost of a solve before it begins."""
+    return not (checkpoint and checkpoint.exists()) and (not run.quiet or _is_large(problem))
+
+
+def announce_cost(problem: Problem, recipe: Recipe, run: RunOptions, times: int = 1, what: str = "solves") -> Estimate:
+    """Refuse what cannot fit in memory; print time and memory of so many solves that take over a minute: the cost of one."""
     recipe = recipe.at(problem)
     cost = _cost(problem, recipe, run.steps or recipe.steps)
     require_memory(cost.bytes, f"the deep image prior on {size_of(problem.y)} pixels", SMALLER)
     seconds = times * cost.seconds
     if run.quiet or seconds <= _LONG:
-        return
+        return cost
     usual = recipe.usual_steps if recipe.callbacks else None
     often = f", usually under {duration(seconds * usual / cost.steps)}" if usual and usual < cost.steps else ""
-    tiles_and_steps = f"{f'{times} tiles of ' if times > 1 else ''}{cost.steps} steps"
-    echo(run.quiet, f"at most {duration(seconds)} ({tiles_and_steps}){often}; memory about {cost.memory}")
+    solves_and_steps = f"{f'{times} {what} of ' if times > 1 else ''}{cost.steps} steps"
+    each = " each" if what == "runs" and times > 1 else ""
+    echo(run.quiet, f"at most {duration(seconds)} ({solves_and_steps}){often}; memory about {cost.memory}{each}")
+    return cost
 
 
 def _cost(problem: Problem, recipe: Recipe, steps: int) -> Estimate:

@@ -1,7 +1,7 @@
 """What competes in an experiment: a recipe, a convex prior at its best weight, or a function of a library."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from inspect import signature
 from math import isfinite
 from pathlib import Path
@@ -10,18 +10,18 @@ from typing import Any
 from torch import Tensor
 
 from dipops.classical import require_packages
+from dipops.contestants import ANSWER, AVERAGE, LAST, ORACLE, STOPPED, BestWeight, followed
 from dipops.errors import BadFile
 from dipops.methods import project
 from dipops.operators import LinearOperator
 from dipops.paper.config import RunConfig
 from dipops.priors import Prior
 from dipops.problem import Problem
-from dipops.recipes import VARIANCE, Recipe, Settings, limit
-from dipops.solver.solve import solve
-from dipops.stopping import Discrepancy, Observe, Oracle
-from dipops.tune import SURE, tune
+from dipops.recipes import VARIANCE, Recipe, Settings, debiased, limit
+from dipops.solver import Result
+from dipops.tune import Tuned
 
-ANSWER, LAST, AVERAGE, STOPPED, PROJECTED, ORACLE = "answer", "last", "average", "stopped", "projected", "oracle"
+PROJECTED, DEBIASED = "projected", "debiased"
 _POINTS = 200
 
 
@@ -73,58 +73,53 @@ class Contestant:
 def by_recipe(recipe_of: Callable[[Settings], Recipe]) -> Contestant:
     """A recipe. Its columns are the average, the last output, what a stop without the ground truth keeps, and the oracle.
 
-    The stop only observes: all steps are made, unless the recipe itself has a stop. A stop that has kept nothing by the end
-    gets the image of the end. Where y has no noise and A is linear there is one more column, the average projected onto
-    A x = y.
+    The stop only observes: all steps are made, unless the recipe itself has a stop, whose image then is the answer. A stop that
+    has kept nothing by the end gets the image of the end. Where y has no noise and A is linear there is one more column, the
+    average projected onto A x = y; where the noise is clipped one of the answer debiased.
 
     Args:
         recipe_of: the recipe of given settings.
     """
 
     def restore(problem: Problem, config: RunConfig, seed: int, data: Path, progress: bool) -> Outcome:
-        recipe = recipe_of(config.settings).at(problem)
-        stop = Observe(Discrepancy() if problem.is_noisy else VARIANCE)
-        result = solve(
-            problem,
-            recipe.prior,
-            recipe.method,
-            steps=config.steps_of(recipe.steps),
-            seed=seed,
-            callbacks=[*recipe.callbacks, stop, *([] if problem.truth is None else [Oracle()])],
-            progress=progress,
-        )
-        images, steps, (stopped, *oracle) = {ANSWER: result.image}, {}, result.observed
+        recipe = replace(recipe_of(config.settings).at(problem), projects=False, debiases=False, adapt=None)
+        result, columns = followed(problem, recipe, seed, config.steps_of(recipe.steps), progress)
+        names = [ANSWER, ORACLE]
         if result.average is not None:
-            by_stop = result if recipe.callbacks or not int(stopped.image_steps) else stopped
-            images = {AVERAGE: result.average, LAST: result.last, STOPPED: by_stop.image}
-            steps[STOPPED] = int(by_stop.image_steps)
-        for best in oracle:
-            images[ORACLE], steps[ORACLE] = best.image, int(best.image_steps)
+            names = [AVERAGE, LAST, STOPPED, ORACLE]
+            if recipe.callbacks:
+                names = [STOPPED, *names]  # the answer is first
+        images = {name: columns[name][0] for name in names if name in columns}
+        steps = {name: columns[name][1] for name in (STOPPED, ORACLE) if name in images}
         if problem.is_noise_free and isinstance(problem.operator, LinearOperator):
             images[PROJECTED] = project(problem, next(iter(images.values())))
+        images |= _debiased(problem, result)
         curves = {name: _thin(curve[:, 0]) for name, curve in result.trace.items()}
         facts = {"steps": result.steps, "ended": result.message, "at": steps, "curves": curves}
         return Outcome(images, {**facts, "stops": bool(recipe.callbacks)})
 
     def describe(settings: Settings) -> str:
-        return f"{recipe_of(settings)!r}, observed by the discrepancy where there is noise, else by {VARIANCE!r}"
+        observed = f"observed by the discrepancy where there is noise, else by {VARIANCE!r}"
+        return f"{recipe_of(settings)!r}, {observed}, debiased where it is clipped"
 
     return Contestant(restore, describe, is_random=True)
 
 
 def by_weight(prior_of_weight: Callable[[float], Prior], name: str) -> Contestant:
-    """A convex prior at its best weight: SURE's where there is noise, else in the limit Ax = y, in a share of its steps."""
+    """A convex prior at its best weight: SURE's where there is noise, else in the limit Ax = y, in a share of its steps.
+
+    Where the noise is clipped there is one more column, of the answer debiased.
+    """
 
     def restore(problem: Problem, config: RunConfig, seed: int, data: Path, progress: bool) -> Outcome:
-        if problem.is_noisy:
-            tuned = tune(problem, prior_of_weight, SURE(), seed=seed, progress=False)
-            recipe, result = tuned.recipe, tuned.result
-        else:
-            recipe = limit(prior_of_weight)
-            result = recipe.solve(problem, seed, config.steps_of(recipe.steps), progress=False)
-        return Outcome({ANSWER: result.image}, {"prior": repr(recipe.prior), "steps": result.steps, "ended": result.message})
+        best = BestWeight(prior_of_weight).at(problem, seed)
+        recipe = replace(best.recipe, debiases=False) if isinstance(best, Tuned) else best
+        steps = None if isinstance(best, Tuned) else config.steps_of(recipe.steps)
+        result = recipe.solve(problem, seed, steps, progress=False)
+        facts = {"prior": repr(recipe.prior), "steps": result.steps, "ended": result.message}
+        return Outcome({ANSWER: result.image, **_debiased(problem, result)}, facts)
 
-    text = f"{name}, weight by SURE, or without noise {limit(prior_of_weight)!r}"
+    text = f"{name}, weight by SURE, or without noise {limit(prior_of_weight)!r}, debiased where the noise is clipped"
     return Contestant(restore, lambda settings: text)
 
 
@@ -137,6 +132,12 @@ def by_library(function: Callable[..., Tensor], *packages: str) -> Contestant:
         return Outcome({ANSWER: function(problem).to(problem.y)})
 
     return Contestant(restore, lambda settings: text, packages=packages)
+
+
+def _debiased(problem: Problem, result: Result) -> dict[str, Tensor]:
+    """The answer corrected for clipped noise, where it is clipped."""
+    corrected = debiased(problem, result)
+    return {DEBIASED: corrected.image} if bool(corrected.debiased.all()) else {}
 
 
 def _thin(curve: Tensor) -> dict[str, list[float]]:

@@ -99,6 +99,7 @@ def _denoisers() -> dict[str, Contestant]:
         "DIP": by_recipe(recipes.denoise),
         "CBM3D": by_library(classical.bm3d, "bm3d"),
         "NLM": by_library(classical.non_local_means, "skimage.restoration"),
+        "wavelet": by_library(classical.wavelet, "skimage.restoration", "pywt"),
         "TV": _TV,
     }
 

@@ -2,27 +2,27 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from math import isfinite
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 
-import torch
-
-from dipops import images
 from dipops._tools import tables
 from dipops.errors import BadValue
+from dipops.paper.combined import combined
 from dipops.paper.config import RunConfig
-from dipops.paper.contestants import ANSWER, AVERAGE, LAST, ORACLE, PROJECTED, STOPPED
-from dipops.paper.experiments import MEAN_OF_RUNS, Experiment, mean_over
+from dipops.paper.contestants import ANSWER, AVERAGE, DEBIASED, LAST, ORACLE, PROJECTED, STOPPED
+from dipops.paper.experiments import Experiment, mean_over
 from dipops.paper.runs import Run
 from dipops.study import Record, Store, machine, scores_of, versions
+from dipops.study.statistics import deviation
+from dipops.study.statistics import mean as mean_of_scores
 
 COLUMNS = {
     AVERAGE: "average",
     ANSWER: "answer",
     LAST: "last output",
     STOPPED: "stopped without ground truth",
+    DEBIASED: "answer, debiased",
     PROJECTED: "average, projected onto A x = y",
     ORACLE: "oracle: the answer's best step",
 }
@@ -83,7 +83,7 @@ def every_run(row: Experiment, runs: Mapping[Run, Record]) -> Table:
 def table(row: Experiment, config: RunConfig, runs: Mapping[Run, Record], store: Store, data: Path | None = None) -> Table:
     """The table of an experiment: each system that was run, then what is printed of others.
 
-    With ``data`` there is a row of the mean of the runs, where there are several.
+    With ``data`` there are rows of what is computed from the runs' images: the mean of several, fused and debiased ones.
 
     Raises:
         BadValue: no run is there.
@@ -91,7 +91,7 @@ def table(row: Experiment, config: RunConfig, runs: Mapping[Run, Record], store:
     runs = runs_at(row, config, runs)
     systems = {name: {run: record for run, record in runs.items() if run.contestant == name} for name in row.contestants}
     if data is not None:
-        systems[MEAN_OF_RUNS] = _mean_of_runs(row, runs, store, data)
+        systems |= combined(row, runs, store, data)
     systems = {name: own for name, own in systems.items() if own}
     systems |= {name: {} for name in row.printed if name not in systems}
     heads, names = _score_heads(runs), {run.image for run in runs}
@@ -101,7 +101,8 @@ def table(row: Experiment, config: RunConfig, runs: Mapping[Run, Record], store:
     order = ["system", "printed", *ours, "ours - printed", "seconds", *oracle]
     filled = [head for head in order if any(line.get(head) for line in lines)]
     rows = [[line.get(head) or _EMPTY for head in filled] for line in lines]
-    return Table(row.title, _notes(row, config, runs), filled, rows)
+    is_debiased = any(head in filled for (column, _), head in heads.items() if column == DEBIASED)
+    return Table(row.title, _notes(row, config, runs, is_debiased), filled, rows)
 
 
 def _score_heads(runs: Mapping[Run, Record]) -> dict[Key, str]:
@@ -150,22 +151,15 @@ def _by_key(runs: Mapping[Run, Record]) -> dict[Key, Scores]:
     return scores
 
 
-def _mean(scores: Scores) -> float:
-    """Over the seeds of each image, then over the images."""
-    return mean(mean(by_seed.values()) for by_seed in scores.values())
-
-
 def _mean_and_deviation(scores: Scores) -> str:
     """The mean, and over the seeds that every image has the standard deviation of the mean over the images."""
-    seeds = set.intersection(*(set(by_seed) for by_seed in scores.values()))
-    means = [mean(by_seed[seed] for by_seed in scores.values()) for seed in sorted(seeds)]
-    deviation = f" ± {stdev(means):.2f}" if len(means) > 1 and all(map(isfinite, means)) else ""
-    return f"{_mean(scores):.2f}{deviation}"
+    spread = deviation(scores)
+    return f"{mean_of_scores(scores):.2f}{'' if spread is None else f' ± {spread:.2f}'}"
 
 
 def _differences(printed: Mapping[str, float], scores: Mapping[Key, Scores], metric: str | None) -> str:
     """Ours minus each printed figure, in its column."""
-    ours = {column: _mean(by_image) for (column, name), by_image in scores.items() if name == metric}
+    ours = {column: mean_of_scores(by_image) for (column, name), by_image in scores.items() if name == metric}
     return ", ".join(f"{ours[column] - value:+.2f}" for column, value in printed.items() if column in ours)
 
 
@@ -180,29 +174,7 @@ def _seconds(seconds: float) -> str:
     return f"{seconds:.1f}" if seconds >= 1 else f"{seconds:.3f}"
 
 
-def _mean_of_runs(row: Experiment, runs: Mapping[Run, Record], store: Store, data: Path) -> dict[Run, Record]:
-    """The images of the first contestant, averaged over as many seeds as every image has, as if one run had made each."""
-    first = next(iter(row.contestants))
-    by_image: dict[str, list[Run]] = defaultdict(list)
-    for run in runs:
-        if run.contestant == first:
-            by_image[run.image].append(run)
-    fewest = min(map(len, by_image.values()), default=0)
-    if fewest < 2 or row.score is None:
-        return {}
-    averaged = {}
-    for name, (run, *others) in by_image.items():
-        used = [run, *others[: fewest - 1]]
-        truth = row.problem_for(name, data, run.config.crop).truth
-        assert truth is not None
-        image = torch.stack([images.load(store.image(run.key)) for run in used]).mean(0, keepdim=True)
-        score = float(row.score(image, truth))
-        record = {"scores": {AVERAGE: {row.metric: score}}, "seconds": sum(runs[run]["seconds"] for run in used)}
-        averaged[replace(run, contestant=f"{first}, mean of {fewest} runs")] = record
-    return averaged
-
-
-def _notes(row: Experiment, config: RunConfig, runs: Mapping[Run, Record]) -> str:
+def _notes(row: Experiment, config: RunConfig, runs: Mapping[Run, Record], is_debiased: bool) -> str:
     records, metrics = runs.values(), " and ".join(_metrics(runs))
     images, seeds = len({run.image for run in runs}), len({run.seed for run in runs})
     seeds_text = f"up to {seeds} seeds, ± their deviation" if seeds > 1 else "one seed"
@@ -212,5 +184,7 @@ def _notes(row: Experiment, config: RunConfig, runs: Mapping[Run, Record]) -> st
         parts += ["This is a smaller version: its figures are not to be compared with the printed ones."]
     if any(record["facts"].get("stops") for record in records):
         parts += ["Runs with a stop of their own end there, and so does what the oracle sees."]
+    if is_debiased:
+        parts += ["Debiased: σ and that the noise was clipped are known; the other columns are blind to the clipping."]
     machines = " and on ".join(sorted({machine(record) for record in records}))
     return " ".join([*parts, f"Source: {row.source}. Run on {machines}, with {versions(records)}."])

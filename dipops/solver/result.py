@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -77,7 +77,10 @@ class Result:
     seed: int
 
     def ensemble(self, runs: int | None = None) -> "Ensemble":
-        """Mean and standard deviation of the runs of ``problem.repeat(runs)``; by default all members are runs of one image.
+        """The runs of ``problem.repeat(runs)`` as ensembles; by default all members are runs of one image.
+
+        The image is the mean of the answers as they are. Where they were corrected for clipped noise,
+        ``recipe.ensemble(problem, runs)`` is better: it takes the mean first.
 
         Raises:
             BadValue: fewer than two runs, or the batch is no multiple of them.
@@ -86,20 +89,30 @@ class Result:
         runs = len(self.image) if runs is None else require_integer("runs", runs, 2, advice)
         if len(self.image) < 2 or len(self.image) % runs:
             raise BadValue(f"{runs} runs in a batch of {len(self.image)}", "at least two, and a divisor of the batch", advice)
-        members = self.image.unflatten(0, (-1, runs))
-        return Ensemble(members.mean(1), members.std(1))
+        members, projected, debiased = (
+            values.unflatten(0, (-1, runs)) for values in (self.image, self.projected, self.debiased)
+        )
+        return Ensemble(members.mean(1), members.std(1), members, projected.all(1), debiased.all(1), (self,))
 
 
-class Ensemble(NamedTuple):
+@dataclass(frozen=True)
+class Ensemble:
     """Several runs of one image: their mean, which is better than each, and their spread, which shows where to doubt it.
 
     Attributes:
-        mean: (N, *in_shape).
-        std: standard deviation over the runs, pixel by pixel.
+        image: the answer, the mean of the runs, (N, *in_shape).
+        std: standard deviation over the runs, pixel by pixel, (N, *in_shape); 0 for one run.
+        runs: the answer of each run, (N, K, *in_shape).
+        projected, debiased: of ``image``, as in ``Result``, (N,).
+        solves: what made them: one of all runs, or one for each; empty where only images were given.
     """
 
-    mean: Tensor
-    std: Tensor
+    image: Tensor = field(repr=False)
+    std: Tensor = field(repr=False)
+    runs: Tensor = field(repr=False)
+    projected: Tensor
+    debiased: Tensor
+    solves: tuple[Result, ...] = field(default=(), repr=False)
 
 
 def computed(problem: Problem, image: Tensor, seconds: float) -> Result:

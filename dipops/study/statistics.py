@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite, sqrt
 from statistics import fmean, stdev
+from typing import Any
 
 Draw = tuple[int | None, int | None]
 """The seed of the noise, and that of the contestant; None where nothing was drawn."""
-Scores = Mapping[str, Mapping[Draw, float]]
-"""By image, then by what was drawn."""
+Scores = Mapping[str, Mapping[Any, float]]
+"""By image, then by what was drawn: a Draw, or for ``mean`` and ``deviation`` anything that tells the runs apart."""
 
 CONFIDENCE = 0.95
 

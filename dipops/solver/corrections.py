@@ -1,0 +1,33 @@
+"""What is done to answers at last: the bias of clipped noise undone, and Ax = y where y is free of noise."""
+
+import torch
+from torch import Tensor
+
+from dipops._tools.batches import per_image, power
+from dipops.methods import project
+from dipops.operators import LinearOperator, measures_pixels
+from dipops.problem import Problem
+
+_AMPLIFICATION = 10.0
+
+
+def debias(problem: Problem, image: Tensor) -> tuple[Tensor, Tensor]:
+    """Images (N, *in_shape) corrected for clipped noise where y measures the pixels, and of which members it was, (N,)."""
+    clipped = torch.tensor(problem.is_clipped)
+    if not measures_pixels(problem.operator) or not bool(clipped.any()):
+        return image, torch.zeros_like(clipped)
+    return problem.by_noise(lambda noise: noise.debias(image)), clipped
+
+
+def satisfy_data(problem: Problem, image: Tensor) -> tuple[Tensor, Tensor]:
+    """Images (N, *in_shape) moved to where Ax = y, if y is free of noise, and which members were moved, (N,).
+
+    A member stays where the move would amplify an error.
+    """
+    operator = problem.operator
+    if not problem.is_noise_free or not isinstance(operator, LinearOperator):
+        return image, torch.zeros(len(image), dtype=torch.bool)
+    moved = project(problem, image)
+    residual = power(problem.weighted(operator(image) - problem.y)).sqrt()
+    near = operator.norm() * power(moved - image).sqrt() <= _AMPLIFICATION * residual
+    return torch.where(per_image(near, moved), moved, image), near.cpu()
