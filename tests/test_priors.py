@@ -172,7 +172,7 @@ def test_a_join_is_doubling_then_concatenation_then_normalisation_then_convoluti
 ) -> None:
     """Also its gradients: where pixels are repeated, the doubling is not carried out."""
     join = Join(skip, 3, 4, kernel, mode, padding, copies).double()
-    for parameter in join.parameters():
+    for parameter in join.requires_grad_().parameters():
         torch.nn.init.normal_(parameter)
     deeper = torch.rand(1, copies * 3, height, width, dtype=torch.float64, requires_grad=True)
     side = torch.rand(1, copies * skip, 2 * height, 2 * width, dtype=torch.float64, requires_grad=True)
@@ -284,11 +284,25 @@ def test_members_are_what_single_networks_are(name: str, device: torch.device) -
         alone = grouped_copies(config, 4, 3, [seed]).double().to(device)
         torch.testing.assert_close(out[:, k], alone(z[:, 4 * k : 4 * k + 4]), rtol=1e-10, atol=1e-10)
     out[:, 1].square().sum().backward()
-    for parameter in together.parameters():
+    learned = [parameter for parameter in together.parameters() if parameter.requires_grad]
+    assert len(learned) > 4
+    for parameter in learned:
         assert parameter.grad is not None
         others = torch.cat([parameter.grad.chunk(3)[0], parameter.grad.chunk(3)[2]])
         assert not others.any()
-        assert parameter.grad.chunk(3)[1].any() or parameter.ndim == 1  # a bias before a normalisation moves nothing
+        assert parameter.grad.chunk(3)[1].any() or parameter.ndim == 1  # a shift of what is normalised moves nothing
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_bias_that_is_not_learned_changes_nothing(name: str) -> None:
+    """A normalisation follows."""
+    network = grouped_copies(SMALL[name], 4, 3, [0]).double()
+    z = torch.rand(1, 4, 16, 24, dtype=torch.float64)
+    before = network(z)
+    for parameter in network.parameters():
+        if not parameter.requires_grad:
+            parameter.add_(1.0)
+    torch.testing.assert_close(network(z), before, rtol=1e-9, atol=1e-9)
 
 
 def test_building_leaves_the_global_random_state() -> None:

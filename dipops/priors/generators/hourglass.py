@@ -18,6 +18,7 @@ from dipops.priors.generators.layers import (
     convolution,
     leaky,
     normalisation,
+    with_fixed_bias,
 )
 
 T = TypeVar("T")
@@ -131,8 +132,8 @@ class _Scale(nn.Module):
         deeper = config.channels[scale + 1] if inner is not None else width
 
         def block(source: int, target: int, kernel: int, stride: int = 1) -> list[nn.Module]:
-            layers: list[nn.Module] = [convolution(source, target, kernel, config.padding, copies, stride=stride)]
-            return [*layers, normalisation(target, copies), leaky()]
+            layer = convolution(source, target, kernel, config.padding, copies, stride=stride)
+            return [with_fixed_bias(layer), normalisation(target, copies), leaky()]
 
         def reducing() -> list[nn.Module]:
             if config.downsampling == "stride":

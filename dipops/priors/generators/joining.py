@@ -3,11 +3,11 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dipops.priors.generators.layers import Padding, Upsampling, convolution, doubling, normalisation, pad
+from dipops.priors.generators.layers import Padding, Upsampling, convolution, doubling, normalisation, pad, with_fixed_bias
 
 
 class Join(nn.Module):
-    """Doubles the coarser map, joins it with the skip branch, normalises both, and convolves.
+    """Doubles the coarser map, joins it with the skip branch, normalises both, and convolves; a normalisation must follow.
 
     Each branch is convolved with its own part of the weights and the results are added: no map is copied for a concatenation,
     and wide branches keep widths at which convolutions are fast. Where the doubling repeats pixels it is never carried out:
@@ -29,7 +29,7 @@ class Join(nn.Module):
         super().__init__()
         self.skip, self.copies, self.padding = skip, copies, padding
         self.norm = normalisation(skip + deeper, copies)
-        self.conv = convolution(skip + deeper, target, kernel, padding, copies)
+        self.conv = with_fixed_bias(convolution(skip + deeper, target, kernel, padding, copies))
         self.doubling = doubling(mode)
         self.folds = mode == "nearest" and (kernel <= 3 or padding == "zeros")
 

@@ -23,6 +23,13 @@ def convolution(
     return kind(*sizes, groups=copies, bias=bias, dtype=torch.float32)
 
 
+def with_fixed_bias(layer: nn.Conv2d) -> nn.Conv2d:
+    """A convolution before a normalisation, which cancels its bias: that stays as it was drawn, and takes no gradient."""
+    assert layer.bias is not None
+    layer.bias.requires_grad_(False)
+    return layer
+
+
 class _ReflectedConv2d(nn.Conv2d):
     """A convolution of a map that is mirrored at its border."""
 
@@ -37,7 +44,10 @@ def pad(x: Tensor, border: int, mode: Literal["reflect", "replicate"]) -> Tensor
     On CUDA it returns a contiguous map whatever the layout of ``x``, and its derivative is not deterministic.
     """
     by_slices = x.is_cuda and border < min(x.shape[-2:])  # F.pad tells what is wrong with other sizes
-    return pad_by_slices(x, border, mode) if by_slices else F.pad(x, (border,) * 4, mode=mode)
+    if by_slices:
+        return pad_by_slices(x, border, mode)
+    with torch.autocast(x.device.type, enabled=False):  # an autocast pads in float32, which takes two conversions
+        return F.pad(x, (border,) * 4, mode=mode)
 
 
 def pad_by_slices(x: Tensor, border: int, mode: Literal["reflect", "replicate"]) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dipops.priors.generators.interface import padded_blocks, require_widths
-from dipops.priors.generators.layers import ToImage, convolution
+from dipops.priors.generators.layers import ToImage, convolution, with_fixed_bias
 
 _LEAST = 2
 
@@ -72,7 +72,7 @@ def _beside(a: Tensor, b: Tensor, copies: int) -> Tensor:
 
 def _pair(source: int, target: int, copies: int) -> nn.Sequential:
     def block(source: int) -> list[nn.Module]:
-        layer = convolution(source, target, 3, "zeros", copies)
+        layer = with_fixed_bias(convolution(source, target, 3, "zeros", copies))
         return [layer, nn.InstanceNorm2d(copies * target), nn.ReLU(inplace=True)]
 
     return nn.Sequential(*block(source), *block(target))
