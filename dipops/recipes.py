@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
+from math import prod, sqrt
 from pathlib import Path
 from typing import Literal
 
@@ -30,6 +31,7 @@ _PAPER = "Ulyanov, Vedaldi and Lempitsky, Deep Image Prior"
 _LIGHT = "measured on images outside the paper's sets, benchmarks/results/dip.md"
 VARIANCE = ExponentialVariance(0.05, patience=100)
 _DENOISING_STEPS = 1333  # a third: the whole images and crops in benchmarks/results/gpu.md took 75 to 1200
+_CROP, _PERTURBATION, _MUON_STEPS = 128, 0.04, 40  # noise on z and Muon's steps for images of 128 pixels a side
 _SIX_SCALES = (16, 32, 64, 128, 128, 128)
 SHORT_MEMORY = partial(ADAM, betas=(0.9, 0.95))
 _ANY_WEIGHT = 1.0  # under a constraint its size does not matter
@@ -191,18 +193,20 @@ def _for_strong_noise(recipe: Recipe, problem: Problem) -> Recipe:
 def denoise(settings: Settings = "light") -> Recipe:
     """Denoising. The paper's: 3000 steps, and noise on z of 1/30 up to σ = 37.5/255, of 1/20 above. The light one stops.
 
-    It stops by the discrepancy principle where the noise is known, and by the variance of the outputs in any case.
+    It stops by the discrepancy principle where the noise is known, and else by the variance of the outputs. Larger images take
+    a longer start by Muon and less noise on z.
     """
     if _is_light(settings):
-        recipe = _light(4000, upsampling="nearest", optimizer=MuonThenAdam, stops=(Discrepancy(), VARIANCE))
-        return replace(recipe, usual_steps=_DENOISING_STEPS)
+        stops = (Discrepancy(), VARIANCE)
+        recipe = _light(4000, upsampling="nearest", optimizer=MuonThenAdam, stops=stops)
+        return replace(recipe, usual_steps=_DENOISING_STEPS, adapt=_for_size_and_noise)
     return replace(_paper("section 3.1", 3000, averaging_is_ours=False), adapt=_for_strong_noise)
 
 
 def restore(settings: Settings = "light") -> Recipe:
     """Any operator: the network of ``denoise``. The light one stops as it does, unless the noise is known to be zero."""
     recipe = denoise(settings)
-    return replace(recipe, steps=2000, usual_steps=None, adapt=_without_noise) if _is_light(settings) else recipe
+    return replace(recipe, steps=2000, usual_steps=None) if _is_light(settings) else recipe
 
 
 def _without(recipe: Recipe, kind: type[StopRule]) -> Recipe:
@@ -210,9 +214,19 @@ def _without(recipe: Recipe, kind: type[StopRule]) -> Recipe:
     return replace(recipe, callbacks=tuple(rule for rule in recipe.callbacks if not isinstance(rule, kind)))
 
 
-def _without_noise(recipe: Recipe, problem: Problem) -> Recipe:
-    """Without noise nothing is overfitted: no rule is needed."""
-    return _without(recipe, ExponentialVariance) if problem.is_noise_free else recipe
+def _for_size_and_noise(recipe: Recipe, problem: Problem) -> Recipe:
+    """Settings that follow the size of the image, and one stop: the discrepancy where the noise is known, else the variance.
+
+    Larger images take a longer start by Muon and less noise on z, where these are the recipe's own. The variance can be
+    smallest long before the best image: with textures, once the smooth regions are done.
+    """
+    prior, method, size = deepcopy(recipe.prior), recipe.method, sqrt(prod(problem.operator.in_shape[-2:])) / _CROP
+    if isinstance(prior, DeepImagePrior) and prior.perturbation == _PERTURBATION:
+        prior.perturbation = _PERTURBATION * min(1, size**-0.5)
+    if isinstance(method, Descent) and method.optimizer is MuonThenAdam:
+        method = replace(method, optimizer=partial(MuonThenAdam, muon_steps=round(_MUON_STEPS * size**0.8)))
+    adapted = replace(recipe, prior=prior, method=method)
+    return adapted if problem.noise is None else _without(adapted, ExponentialVariance)
 
 
 def jpeg(settings: Settings = "light") -> Recipe:
@@ -369,7 +383,7 @@ def _light(
     steps: int,
     input: Input | None = None,
     skips: int = 8,
-    perturbation: float = 0.04,
+    perturbation: float = _PERTURBATION,
     upsampling: Upsampling = "bilinear",
     optimizer: MakeOptimizer = _SMOOTH,
     stops: tuple[StopRule, ...] = (),
@@ -377,4 +391,5 @@ def _light(
     """A network half as wide as the paper's, narrower still at full size, that starts by Muon and goes on by Adam."""
     generator = Hourglass((32, 64, 64, 64, 64), skips=skips, upsampling=upsampling)
     prior = DeepImagePrior(generator, input, perturbation)
-    return Recipe(prior, Descent(optimizer, average=0.97), steps, stops, _LIGHT, projects=True, debiases=True)
+    method = Descent(optimizer, average=0.97, every=10)
+    return Recipe(prior, method, steps, stops, _LIGHT, projects=True, debiases=True)
