@@ -1,6 +1,6 @@
-"""Crops of images: three to choose settings on, and six that take no part in a choice.
+"""Images to choose settings on, and images that take no part in a choice: small crops, and larger pieces.
 
-The first six are of scikit-image's images, the others of the test images in the folder that DIPOPS_DATA names.
+They are scikit-image's photographs and, in the folder that DIPOPS_DATA names, the test images and a photograph with flash.
 """
 
 import os
@@ -37,3 +37,23 @@ def crop(name: str, size: int = SIZE) -> Tensor:
     x = torch.from_numpy(np.asarray(read(), dtype=np.float32) / 255).movedim(-1, 0)
     x = images.resize(x, (x.shape[1] // shrinking, x.shape[2] // shrinking)).clamp(0, 1) if shrinking > 1 else x
     return x[:, top : top + size, left : left + size].contiguous()
+
+
+WHOLE_CHOOSING = ("coffee", "hubble", "motorcycle", "rocket", "tissue")
+WHOLE_HELD_OUT = ("astronaut", "cat", "cave", "retina")
+_PHOTOGRAPHS: dict[str, Callable[[], np.ndarray]] = {
+    **{name: read for name, (read, *_) in _SOURCES.items()},
+    "hubble": data.hubble_deep_field,
+    "retina": data.retina,
+}
+
+
+def piece(name: str, size: int) -> Tensor:
+    """The middle of a photograph, at most ``size`` pixels a side; astronaut and tissue at half their size below 512."""
+    if name == "cave":
+        x = images.load(DATA / "flash" / "cave01_00_flash.jpg")
+    else:
+        x = torch.from_numpy(np.asarray(_PHOTOGRAPHS[name](), dtype=np.float32)[..., :3] / 255).movedim(-1, 0)
+    if name in ("astronaut", "tissue") and size < 512:
+        x = images.resize(x, (x.shape[1] // 2, x.shape[2] // 2)).clamp(0, 1)
+    return images.centre_crop(x, [min(size, side) for side in x.shape[1:]]).contiguous()

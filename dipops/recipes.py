@@ -31,7 +31,7 @@ _PAPER = "Ulyanov, Vedaldi and Lempitsky, Deep Image Prior"
 _LIGHT = "measured on images outside the paper's sets, benchmarks/results/dip.md"
 VARIANCE = ExponentialVariance(0.05, patience=100)
 _DENOISING_STEPS = 1333  # a third: the whole images and crops in benchmarks/results/gpu.md took 75 to 1200
-_CROP, _PERTURBATION, _MUON_STEPS = 128, 0.04, 40  # noise on z and Muon's steps for images of 128 pixels a side
+_PERTURBATION = 0.04
 _SIX_SCALES = (16, 32, 64, 128, 128, 128)
 SHORT_MEMORY = partial(ADAM, betas=(0.9, 0.95))
 _ANY_WEIGHT = 1.0  # under a constraint its size does not matter
@@ -199,7 +199,7 @@ def denoise(settings: Settings = "light") -> Recipe:
     if _is_light(settings):
         stops = (Discrepancy(), VARIANCE)
         recipe = _light(4000, upsampling="nearest", optimizer=MuonThenAdam, stops=stops)
-        return replace(recipe, usual_steps=_DENOISING_STEPS, adapt=_for_size_and_noise)
+        return replace(recipe, usual_steps=_DENOISING_STEPS, adapt=_BySizeAndNoise(_PERTURBATION, 40))
     return replace(_paper("section 3.1", 3000, averaging_is_ours=False), adapt=_for_strong_noise)
 
 
@@ -214,19 +214,31 @@ def _without(recipe: Recipe, kind: type[StopRule]) -> Recipe:
     return replace(recipe, callbacks=tuple(rule for rule in recipe.callbacks if not isinstance(rule, kind)))
 
 
-def _for_size_and_noise(recipe: Recipe, problem: Problem) -> Recipe:
+@dataclass(frozen=True)
+class _BySizeAndNoise:
     """Settings that follow the size of the image, and one stop: the discrepancy where the noise is known, else the variance.
 
-    Larger images take a longer start by Muon and less noise on z, where these are the recipe's own. The variance can be
+    Larger images take less noise on z and a longer start by Muon, where these are the recipe's own. The variance can be
     smallest long before the best image: with textures, once the smooth regions are done.
+
+    Attributes:
+        perturbation: noise on z for images of up to ``side`` pixels a side; with the root of the side it falls.
+        muon_steps: steps of the start for images of ``side`` pixels; with this power of the side they grow.
     """
-    prior, method, size = deepcopy(recipe.prior), recipe.method, sqrt(prod(problem.operator.in_shape[-2:])) / _CROP
-    if isinstance(prior, DeepImagePrior) and prior.perturbation == _PERTURBATION:
-        prior.perturbation = _PERTURBATION * min(1, size**-0.5)
-    if isinstance(method, Descent) and method.optimizer is MuonThenAdam:
-        method = replace(method, optimizer=partial(MuonThenAdam, muon_steps=round(_MUON_STEPS * size**0.8)))
-    adapted = replace(recipe, prior=prior, method=method)
-    return adapted if problem.noise is None else _without(adapted, ExponentialVariance)
+
+    perturbation: float
+    muon_steps: int
+    side: int = 128
+    power: float = 0.8
+
+    def __call__(self, recipe: Recipe, problem: Problem) -> Recipe:
+        prior, method, size = deepcopy(recipe.prior), recipe.method, sqrt(prod(problem.operator.in_shape[-2:])) / self.side
+        if isinstance(prior, DeepImagePrior) and prior.perturbation == self.perturbation:
+            prior.perturbation = self.perturbation * min(1, size**-0.5)
+        if isinstance(method, Descent) and method.optimizer is MuonThenAdam:
+            method = replace(method, optimizer=partial(MuonThenAdam, muon_steps=round(self.muon_steps * size**self.power)))
+        adapted = replace(recipe, prior=prior, method=method)
+        return adapted if problem.noise is None else _without(adapted, ExponentialVariance)
 
 
 def jpeg(settings: Settings = "light") -> Recipe:

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from dipops._tools.fingerprints import description
 from dipops.classical import require_packages
 from dipops.contestants import ANSWER, AVERAGE, LAST, ORACLE, STOPPED, BestWeight, followed
 from dipops.errors import BadFile
@@ -100,7 +101,8 @@ def by_recipe(recipe_of: Callable[[Settings], Recipe]) -> Contestant:
 
     def describe(settings: Settings) -> str:
         observed = f"observed by the discrepancy where there is noise, else by {VARIANCE!r}"
-        return f"{recipe_of(settings)!r}, {observed}, debiased where it is clipped"
+        recipe = recipe_of(settings)
+        return f"{recipe!r}, adapted by {description(recipe.adapt)}, {observed}, debiased where it is clipped"
 
     return Contestant(restore, describe, is_random=True)
 

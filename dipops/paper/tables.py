@@ -8,7 +8,7 @@ from statistics import mean
 
 from dipops._tools import tables
 from dipops.errors import BadValue
-from dipops.paper.combined import combined
+from dipops.paper.combined import Systems, combined
 from dipops.paper.config import RunConfig
 from dipops.paper.contestants import ANSWER, AVERAGE, DEBIASED, LAST, ORACLE, PROJECTED, STOPPED
 from dipops.paper.experiments import Experiment, mean_over
@@ -90,9 +90,13 @@ def table(row: Experiment, config: RunConfig, runs: Mapping[Run, Record], store:
     """
     runs = runs_at(row, config, runs)
     systems = {name: {run: record for run, record in runs.items() if run.contestant == name} for name in row.contestants}
-    if data is not None:
-        systems |= combined(row, runs, store, data)
+    return table_of(row, config, systems | ({} if data is None else combined(row, runs, store, data)))
+
+
+def table_of(row: Experiment, config: RunConfig, systems: Systems) -> Table:
+    """The table of systems whose runs, or what stands for them, are known: by name, in the order of the table."""
     systems = {name: own for name, own in systems.items() if own}
+    runs = {run: record for name in row.contestants for run, record in systems.get(name, {}).items()}
     systems |= {name: {} for name in row.printed if name not in systems}
     heads, names = _score_heads(runs), {run.image for run in runs}
     lines = [_line(row, config, name, own, heads, names) for name, own in systems.items()]

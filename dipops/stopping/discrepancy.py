@@ -10,8 +10,6 @@ from dipops.problem import Problem
 from dipops.stopping.averages import Mean
 from dipops.stopping.interface import StopRule, list_steps
 
-_EVERY = 5
-
 
 @dataclass
 class Discrepancy(StopRule):
@@ -25,17 +23,16 @@ class Discrepancy(StopRule):
         BadValue: on start, the noise is not known or zero.
     """
 
-    state = (*StopRule.state, "_reached", "_expected")
+    state = (*StopRule.state, "_reached")
 
     def start(self, problem: Problem, mean: Mean | None = None) -> None:
         super().start(problem, mean)
         self._problem, self._mean = problem, mean
         self._noise = require_noise(problem.noise, "Discrepancy()")
         self._reached = torch.zeros_like(self.image_steps)
-        self._expected = problem.y.new_zeros(len(problem.y))
 
     def update(self, index: int, image: Tensor, answer: Tensor) -> None:
-        low = self._data_term(image, index) <= self._expected
+        low = self._excess(image) <= 1
         self._reached = torch.where((self._reached == 0) & low, index, self._reached)
         centre = index - (self._mean.lag if self._mean else 0)
         new = (self._reached > 0) & (self._reached <= centre) & ~self.done
@@ -45,10 +42,8 @@ class Discrepancy(StopRule):
     def reason(self) -> str:
         return f"what was removed matches {self._noise}; kept the image of step {list_steps(self.image_steps[self.done])}"
 
-    @torch.no_grad()
-    def _data_term(self, image: Tensor, index: int) -> Tensor:
-        """The data term (N,). What noise would leave changes little from step to step: it is computed now and then."""
-        ax = self._problem.operator(image)
-        if index % _EVERY == 1:
-            _, self._expected = self._problem.data_terms(ax)
-        return self._noise.data_term(ax, self._problem.y, self._problem.weights)
+    def _excess(self, image: Tensor) -> Tensor:
+        """The data term over what the noise would leave, (N,)."""
+        with torch.no_grad():
+            reached, expected = self._problem.data_terms(self._problem.operator(image))
+        return reached / expected
