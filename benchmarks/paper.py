@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.crops import DATA
-from benchmarks.harness import Record, Records, Task, chosen, records_of, run, write_report
+from benchmarks.harness import DEVICE, Record, Records, Task, chosen, records_of, run, write_report
 from dipops.paper.combined import Systems, combined
 from dipops.paper.config import RunConfig
 from dipops.paper.experiments import experiment
@@ -62,7 +62,7 @@ def _scores(runs: Sequence[Run], settings: dict[str, Any]) -> dict[str, Any]:
     """The scores and seconds of each system's runs of an image, and of what is computed from them."""
     require_runnable(runs, DATA)
     store, row = Store(_FOLDER), experiment(runs[0].experiment)
-    runner.run(tasks(runs, DATA), store, progress=False)
+    runner.run(tasks(runs, DATA), store, str(DEVICE), progress=False)
     made = {each: store.record(each.key) for each in runs}
     systems: Systems = {name: {each: own for each, own in made.items() if each.contestant == name} for name in row.contestants}
     every = systems | combined(row, made, store, DATA)
