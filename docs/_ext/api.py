@@ -85,6 +85,8 @@ def _entry(name, thing):
         return [f".. autoclass:: {name}", "   :members:"]
     if inspect.isroutine(thing):
         return [f".. autofunction:: {name}"]
+    if isinstance(thing, types.GenericAlias):  # autodoc would show the docstring of dict
+        return [f".. data:: {name}", f"   :value: {thing}"]
     if typing.get_origin(thing):
         return [f".. autodata:: {name}", "   :no-value:"]
     return [f".. data:: {name}", f"   :type: {type(thing).__name__}"]  # autodoc would show the docstring of its type
