@@ -31,8 +31,8 @@ class RunConfig:
 
     @property
     def is_full_size(self) -> bool:
-        """Whether this is all of the experiment, by the paper's settings."""
-        return self == RunConfig()
+        """Whether its figures may be compared with the printed ones: whole images and all steps, whatever the settings."""
+        return self.crop is None and self.steps == 1
 
     def steps_of(self, steps: int) -> int:
         """The share of a number of steps, at least one."""

@@ -37,7 +37,7 @@ def figure(row: Experiment, config: RunConfig, runs: Mapping[Run, Record], store
         }
         draw = _by_prior if all(", " in name for name in row.contestants) else _by_image
         drawing = draw(row, config, shown, data)
-    drawing.suptitle(row.title if config.is_full_size else f"{row.title}\n{config}", fontsize=11, wrap=True)
+    drawing.suptitle(row.title if config == RunConfig() else f"{row.title}\n{config}", fontsize=11, wrap=True)
     return drawing
 
 
