@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -171,6 +171,44 @@ def scaled(factor: float) -> Callable[[Problem], Tensor]:
     return lambda problem: factor * problem.y
 
 
+def scaled_and_moved(factor: float | None, shift: float | None) -> Callable[[Problem], Tensor]:
+    return lambda problem: (factor or 1) * problem.y + (shift or 0)
+
+
+class Scaling:
+    """A function of a problem that keeps its setting to itself."""
+
+    def __init__(self, factor: float) -> None:
+        self._factor = factor
+
+    def __call__(self, problem: Problem) -> Tensor:
+        return self._factor * problem.y
+
+
+class Slotted:
+    __slots__ = ("factor",)
+
+    def __init__(self, factor: float) -> None:
+        self.factor = factor
+
+    def __call__(self, problem: Problem) -> Tensor:
+        return self.factor * problem.y
+
+
+class Lighter(Scaling):
+    factors = torch.tensor([0.5])
+
+
+def darker() -> type[Scaling]:
+    """A class of the same name with other factors."""
+
+    class Lighter(Scaling):
+        factors = torch.tensor([0.4])
+
+    Lighter.__qualname__, Lighter.__module__ = "Lighter", __name__
+    return Lighter
+
+
 class Doubled(LinearOperator):
     def forward(self, x: Tensor) -> Tensor:
         return 2 * x
@@ -212,6 +250,16 @@ OTHER_CONTESTANTS = {
     "code": lambda problem: problem.y,
     "closure": scaled(0.5),
     "its value": scaled(0.6),
+    "a closure over None": scaled_and_moved(None, 0.5),
+    "the other one": scaled_and_moved(0.5, None),
+    "a private attribute": Scaling(0.5),
+    "its own value": Scaling(0.6),
+    "a slot": Slotted(0.5),
+    "what is in it": Slotted(0.6),
+    "a cached function": lru_cache(scaled(0.5)),
+    "what is cached": lru_cache(scaled(0.6)),
+    "a tensor of a class": Lighter(0.5),
+    "its values": darker()(0.5),
     "best weight": BestWeight(TotalVariation),
     "best rule": BestWeight(TotalVariation, DiscrepancyRule()),
 }
