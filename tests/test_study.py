@@ -36,12 +36,14 @@ from dipops import (
     compare,
     images,
     metrics,
+    plot,
     recipes,
 )
 from dipops._tools import tables
 from dipops._tools.fingerprints import contents
 from dipops.contestants import BestWeight, draws, outcome_of
 from dipops.errors import BadType, BadValue
+from dipops.images.writing import to_pil
 from dipops.recipes import Recipe
 from dipops.stopping import Discrepancy
 from dipops.study import Store, dask_client, problems_of, study
@@ -451,6 +453,21 @@ def test_latex_escapes_what_it_would_read_and_compiles(tmp_path: Path) -> None:
         assert subprocess.run(command, cwd=tmp_path, capture_output=True).returncode == 0
 
 
+def test_figures_write_names_as_they_are_and_keep_the_truth_last() -> None:
+    image = torch.rand(1, 8, 8)
+    rows = {r"a$\frac$": {"y": image, "x": image}, "b": {"y": image, "TV_$^": image, "x": image}}
+    figure = plot.grid(rows)
+    figure.canvas.draw()
+    assert [axes.get_title() for axes in figure.axes[:3]] == ["y", "TV_$^", "x"], "one failed on the first image"
+    plt.close(figure)
+
+
+def test_a_function_without_a_signature_takes_a_problem() -> None:
+    problem = two_images()["left"]
+    found = study({"left": problem}, {"max": max}, 1, progress=False)
+    assert "TypeError" in found.failures()[0]
+
+
 BATCH = Problem.simulate(Identity(PHOTO.shape), torch.stack([PHOTO, PHOTO]), 0.1)
 
 
@@ -478,6 +495,12 @@ BATCH = Problem.simulate(Identity(PHOTO.shape), torch.stack([PHOTO, PHOTO]), 0.1
         (lambda p: study({"tiny": tiny()}, {"DIP": DeepImagePrior()}), BadValue, "DIP on tiny: .*16 pixels"),
         (lambda p: study({"a": tiny().y}, {"a": grey}), BadType, "a torch.Tensor for the problem"),
         (lambda p: Problem(Identity(PHOTO.shape), PHOTO, 0.1, truth=PHOTO[:, :20]), BadValue, "truth"),
+        (lambda p: problems_of([PHOTO], {"as it is": Identity}, 0.1), BadType, "a list for the images; expected a dict"),
+        (
+            lambda p: problems_of({"a": to_pil(PHOTO)}, {"as it is": Identity}, 0.1),
+            BadType,
+            "for the image 'a'; expected a tensor",
+        ),
     ],
 )
 def test_bad_studies_are_refused_before_anything_runs(call, kind: type, words: str) -> None:
