@@ -201,6 +201,13 @@ class Lighter(Scaling):
     factors = torch.tensor([0.5])
 
 
+SCALING = Scaling(0.5)
+
+
+def by_scaling(problem: Problem) -> Tensor:
+    return SCALING(problem)
+
+
 def darker() -> type[Scaling]:
     """A class of the same name with other factors."""
 
@@ -278,6 +285,13 @@ def test_keys_differ_wherever_the_result_may(tmp_path: Path) -> None:
     assert len(set(keys)) == len(keys)
     assert key_of(Problem.simulate(Identity(PHOTO.shape), PHOTO, 0.1), grey, 0, None) == keys[0]
     assert key_of(problem, scaled(0.5), 0, None) == key_of(problem, OTHER_CONTESTANTS["closure"], 0, None)
+
+
+def test_keys_follow_the_objects_that_a_function_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = two_images()["left"]
+    before = key_of(problem, by_scaling, 0, None)
+    monkeypatch.setattr(f"{__name__}.SCALING", Scaling(0.6))
+    assert key_of(problem, by_scaling, 0, None) != before
 
 
 def key_of(problem: Problem, contestant, seed: int, noise_seed) -> str:

@@ -154,10 +154,10 @@ def _names(code: CodeType) -> Iterator[str]:
 
 
 def _is_own(value: object, module: str) -> bool:
-    """Whether what a function names belongs to it: what is of its own file, and values that are no code."""
+    """Whether what a function names belongs to it: what is of its own file, and objects of any."""
     if isinstance(value, FunctionType | type):
         return value.__module__ == module
-    return isinstance(value, nn.Module | partial) or not (isinstance(value, ModuleType) or callable(value))
+    return not isinstance(value, ModuleType)
 
 
 def _is_filled(cell: CellType) -> bool:
