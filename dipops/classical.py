@@ -180,7 +180,7 @@ def _noisy(problem: Problem) -> tuple[np.ndarray, float]:
     """What a denoiser takes: the pixels of a batch of one as (H, W, C), all of them measured, and σ."""
     require_problem(problem)
     if not is_identity(problem.operator) or problem.weights is not None:
-        came = "weights" if is_identity(problem.operator) else safe_repr(problem.operator)
+        came = "weights" if is_identity(problem.operator) else type(problem.operator).__name__
         expected = "Identity, and every pixel measured"
         raise BadValue(f"{came} for a classical denoiser", expected, "use a prior: solve takes any problem")
     return _pixels(problem.y), require_sigma(problem.noise, "a classical denoiser", "use a prior")
