@@ -48,17 +48,17 @@ def non_local_means(problem: Problem, patch: int = 5, distance: int = 6, strengt
 
     ``strength`` times σ is its h. All three are the best of a grid on three of scikit-image's images at σ = 25.
     """
-    sigma = _sigma(problem)
+    y, sigma = _noisy(problem)
     settings = {"patch_size": patch, "patch_distance": distance, "h": strength * sigma, "sigma": sigma}
     restoration = _package("skimage.restoration")
-    return _tensor(restoration.denoise_nl_means(_pixels(problem.y), channel_axis=-1, **settings))
+    return _tensor(restoration.denoise_nl_means(y, channel_axis=-1, **settings))
 
 
 def bm3d(problem: Problem) -> Tensor:
     """Dabov, Foi, Katkovnik and Egiazarian, "Image denoising by sparse 3-D transform-domain collaborative filtering", IEEE
     TIP 2007, by its authors' package; in colour CBM3D.
     """
-    package, sigma, y = _package("bm3d"), _sigma(problem), _pixels(problem.y)
+    package, (y, sigma) = _package("bm3d"), _noisy(problem)
     return _tensor(package.bm3d_rgb(y, sigma) if y.shape[-1] == 3 else package.bm3d(y, sigma))
 
 
@@ -67,7 +67,7 @@ def wavelet(problem: Problem) -> Tensor:
     2000, by scikit-image; colour as luma and chroma.
     """
     _package("pywt")
-    restoration, y, sigma = _package("skimage.restoration"), _pixels(problem.y), _sigma(problem)
+    restoration, (y, sigma) = _package("skimage.restoration"), _noisy(problem)
     if y.shape[-1] == 1:
         return _tensor(restoration.denoise_wavelet(y[..., 0], sigma, method="BayesShrink"))
     return _tensor(restoration.denoise_wavelet(y, sigma, method="BayesShrink", convert2ycbcr=True, channel_axis=-1))
@@ -90,7 +90,7 @@ def fuse(problem: Problem, answer: Answer, by: Denoiser) -> Tensor:
         BadValue: the problem or the answer is another one, or a package is missing.
     """
     require_choice("by", by, Denoiser)
-    _require_denoising(problem)
+    _noisy(problem)
     if answer.image.shape != problem.y.shape:
         came = f"an answer of shape {tuple(answer.image.shape)}"
         raise BadValue(came, f"{tuple(problem.y.shape)}", "fuse the answer to this problem, or an ensemble of it")
@@ -176,19 +176,14 @@ def _tensor(pixels: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(planes, dtype=np.float32)).movedim(-1, 0)[None].clamp(0, 1)
 
 
-def _sigma(problem: Problem) -> float:
-    if not is_identity(problem.operator):
-        raise BadValue(f"{type(problem.operator).__name__} for a denoiser", "Identity", "choose another method")
-    return require_sigma(problem.noise, "this denoiser", "use a prior")
-
-
-def _require_denoising(problem: Problem) -> None:
+def _noisy(problem: Problem) -> tuple[np.ndarray, float]:
+    """What a denoiser takes: the pixels of a batch of one as (H, W, C), all of them measured, and σ."""
     require_problem(problem)
     if not is_identity(problem.operator) or problem.weights is not None:
-        came = "weights" if is_identity(problem.operator) else safe_repr(problem.operator)
-        raise BadValue(f"{came} for fuse", "Identity, and every pixel measured", "classical denoisers need whole noisy images")
-    _sigma(problem)
-    _pixels(problem.y)
+        came = "weights" if is_identity(problem.operator) else type(problem.operator).__name__
+        expected = "Identity, and every pixel measured"
+        raise BadValue(f"{came} for a classical denoiser", expected, "use a prior: solve takes any problem")
+    return _pixels(problem.y), require_sigma(problem.noise, "a classical denoiser", "use a prior")
 
 
 def _known(problem: Problem) -> np.ndarray:

@@ -3,6 +3,7 @@
 import inspect
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
@@ -106,7 +107,9 @@ def require_fitting(contestant: Contestant, problem: Problem) -> None:
 def draws(contestant: Contestant, problem: Problem) -> bool:
     """Whether a contestant depends on the seed: a function that takes ``seed``, and a solve unless a convex penalty decides."""
     if not isinstance(contestant, Prior | Recipe):
-        return "seed" in inspect.signature(contestant).parameters
+        with suppress(ValueError):  # a function that is not written in Python may have no signature
+            return "seed" in inspect.signature(contestant).parameters
+        return False
     recipe = contestant if isinstance(contestant, Recipe) else _recipe_at(problem, contestant)
     return not (isinstance(recipe.prior, ProximalPrior) and isinstance(recipe.method, PrimalDual | ConjugateGradient))
 

@@ -53,7 +53,7 @@ def compare(images: Mapping[str, Tensor], truth: Tensor | None = None, columns: 
         axes.set_axis_off()
     for axes, (name, image) in zip(grid.flat, drawn.items(), strict=False):
         axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        axes.set_title(name.partition("\n")[0], fontsize=11)
+        axes.set_title(name.partition("\n")[0], fontsize=11, parse_math=False)
         axes.text(0.5, -0.02, "\n".join(notes[name]), transform=axes.transAxes, ha="center", va="top", fontsize=10)
     return figure
 
@@ -70,7 +70,9 @@ def grid(rows: Mapping[str, Mapping[str, Tensor]]) -> "Figure":
     """
     import matplotlib.pyplot as plt
 
-    columns = list(dict.fromkeys(name.partition("\n")[0] for images in rows.values() for name in images))
+    columns: list[str] = []
+    for images in rows.values():
+        _insert(columns, [name.partition("\n")[0] for name in images])
     if not columns:
         raise BadValue("no images", "at least one", 'pass {"photo": {"noisy": y, "restored": x}}')
     drawn = {title: {name: to_pil(image) for name, image in images.items()} for title, images in rows.items()}
@@ -81,14 +83,25 @@ def grid(rows: Mapping[str, Mapping[str, Tensor]]) -> "Figure":
         axes.set(xticks=[], yticks=[])
         axes.set_frame_on(False)
     for column, name in enumerate(columns):
-        all_axes[0, column].set_title(name, fontsize=10)
+        all_axes[0, column].set_title(name, fontsize=10, parse_math=False)
     for line, (title, images) in zip(all_axes, drawn.items(), strict=True):
-        line[0].set_ylabel(title, fontsize=9)
+        line[0].set_ylabel(title, fontsize=9, parse_math=False)
         for name, image in images.items():
             axes = line[columns.index(name.partition("\n")[0])]
             axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             axes.set_xlabel(name.partition("\n")[2], fontsize=9)
     return figure
+
+
+def _insert(columns: list[str], names: list[str]) -> None:
+    """Put each name that is not among the columns yet next to the one that it follows."""
+    place = 0
+    for name in names:
+        if name in columns:
+            place = columns.index(name) + 1
+        else:
+            columns.insert(place, name)
+            place += 1
 
 
 def trace(results: Mapping[str, Result]) -> "Figure":

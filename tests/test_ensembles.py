@@ -151,8 +151,10 @@ def test_fusion_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     holes = replace(dark(), weights=masks.random((32, 32), 0.5).double())
     cases = (
         (lambda: classical.fuse(dark(), answer, "median"), "by = 'median'"),  # pyright: ignore
-        (lambda: classical.fuse(small, answer, "nlm"), "LanczosDownsampler.* for fuse; expected Identity"),
-        (lambda: classical.fuse(holes, answer, "nlm"), "weights for fuse"),
+        (lambda: classical.fuse(small, answer, "nlm"), "LanczosDownsampler.* for a classical denoiser; expected Identity"),
+        (lambda: classical.fuse(holes, answer, "nlm"), "weights for a classical denoiser"),
+        (lambda: classical.wavelet(holes), "weights for a classical denoiser"),
+        (lambda: classical.non_local_means(small), "LanczosDownsampler.* for a classical denoiser"),
         (lambda: classical.fuse(replace(dark(), noise=None), answer, "nlm"), "noise that is not known"),
         (lambda: classical.fuse(dark(0.0), answer, "nlm"), "measurements without noise"),
         (lambda: classical.fuse(dark().repeat(2), answer, "nlm"), "a batch of 2"),

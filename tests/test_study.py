@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -36,12 +36,14 @@ from dipops import (
     compare,
     images,
     metrics,
+    plot,
     recipes,
 )
 from dipops._tools import tables
 from dipops._tools.fingerprints import contents
 from dipops.contestants import BestWeight, draws, outcome_of
 from dipops.errors import BadType, BadValue
+from dipops.images.writing import to_pil
 from dipops.recipes import Recipe
 from dipops.stopping import Discrepancy
 from dipops.study import Store, dask_client, problems_of, study
@@ -171,6 +173,51 @@ def scaled(factor: float) -> Callable[[Problem], Tensor]:
     return lambda problem: factor * problem.y
 
 
+def scaled_and_moved(factor: float | None, shift: float | None) -> Callable[[Problem], Tensor]:
+    return lambda problem: (factor or 1) * problem.y + (shift or 0)
+
+
+class Scaling:
+    """A function of a problem that keeps its setting to itself."""
+
+    def __init__(self, factor: float) -> None:
+        self._factor = factor
+
+    def __call__(self, problem: Problem) -> Tensor:
+        return self._factor * problem.y
+
+
+class Slotted:
+    __slots__ = ("factor",)
+
+    def __init__(self, factor: float) -> None:
+        self.factor = factor
+
+    def __call__(self, problem: Problem) -> Tensor:
+        return self.factor * problem.y
+
+
+class Lighter(Scaling):
+    factors = torch.tensor([0.5])
+
+
+SCALING = Scaling(0.5)
+
+
+def by_scaling(problem: Problem) -> Tensor:
+    return SCALING(problem)
+
+
+def darker() -> type[Scaling]:
+    """A class of the same name with other factors."""
+
+    class Lighter(Scaling):
+        factors = torch.tensor([0.4])
+
+    Lighter.__qualname__, Lighter.__module__ = "Lighter", __name__
+    return Lighter
+
+
 class Doubled(LinearOperator):
     def forward(self, x: Tensor) -> Tensor:
         return 2 * x
@@ -212,6 +259,16 @@ OTHER_CONTESTANTS = {
     "code": lambda problem: problem.y,
     "closure": scaled(0.5),
     "its value": scaled(0.6),
+    "a closure over None": scaled_and_moved(None, 0.5),
+    "the other one": scaled_and_moved(0.5, None),
+    "a private attribute": Scaling(0.5),
+    "its own value": Scaling(0.6),
+    "a slot": Slotted(0.5),
+    "what is in it": Slotted(0.6),
+    "a cached function": lru_cache(scaled(0.5)),
+    "what is cached": lru_cache(scaled(0.6)),
+    "a tensor of a class": Lighter(0.5),
+    "its values": darker()(0.5),
     "best weight": BestWeight(TotalVariation),
     "best rule": BestWeight(TotalVariation, DiscrepancyRule()),
 }
@@ -228,6 +285,13 @@ def test_keys_differ_wherever_the_result_may(tmp_path: Path) -> None:
     assert len(set(keys)) == len(keys)
     assert key_of(Problem.simulate(Identity(PHOTO.shape), PHOTO, 0.1), grey, 0, None) == keys[0]
     assert key_of(problem, scaled(0.5), 0, None) == key_of(problem, OTHER_CONTESTANTS["closure"], 0, None)
+
+
+def test_keys_follow_the_objects_that_a_function_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = two_images()["left"]
+    before = key_of(problem, by_scaling, 0, None)
+    monkeypatch.setattr(f"{__name__}.SCALING", Scaling(0.6))
+    assert key_of(problem, by_scaling, 0, None) != before
 
 
 def key_of(problem: Problem, contestant, seed: int, noise_seed) -> str:
@@ -403,6 +467,21 @@ def test_latex_escapes_what_it_would_read_and_compiles(tmp_path: Path) -> None:
         assert subprocess.run(command, cwd=tmp_path, capture_output=True).returncode == 0
 
 
+def test_figures_write_names_as_they_are_and_keep_the_truth_last() -> None:
+    image = torch.rand(1, 8, 8)
+    rows = {r"a$\frac$": {"y": image, "x": image}, "b": {"y": image, "TV_$^": image, "x": image}}
+    figure = plot.grid(rows)
+    figure.canvas.draw()
+    assert [axes.get_title() for axes in figure.axes[:3]] == ["y", "TV_$^", "x"], "one failed on the first image"
+    plt.close(figure)
+
+
+def test_a_function_without_a_signature_takes_a_problem() -> None:
+    problem = two_images()["left"]
+    found = study({"left": problem}, {"max": max}, 1, progress=False)
+    assert "TypeError" in found.failures()[0]
+
+
 BATCH = Problem.simulate(Identity(PHOTO.shape), torch.stack([PHOTO, PHOTO]), 0.1)
 
 
@@ -430,6 +509,12 @@ BATCH = Problem.simulate(Identity(PHOTO.shape), torch.stack([PHOTO, PHOTO]), 0.1
         (lambda p: study({"tiny": tiny()}, {"DIP": DeepImagePrior()}), BadValue, "DIP on tiny: .*16 pixels"),
         (lambda p: study({"a": tiny().y}, {"a": grey}), BadType, "a torch.Tensor for the problem"),
         (lambda p: Problem(Identity(PHOTO.shape), PHOTO, 0.1, truth=PHOTO[:, :20]), BadValue, "truth"),
+        (lambda p: problems_of([PHOTO], {"as it is": Identity}, 0.1), BadType, "a list for the images; expected a dict"),
+        (
+            lambda p: problems_of({"a": to_pil(PHOTO)}, {"as it is": Identity}, 0.1),
+            BadType,
+            "for the image 'a'; expected a tensor",
+        ),
     ],
 )
 def test_bad_studies_are_refused_before_anything_runs(call, kind: type, words: str) -> None:

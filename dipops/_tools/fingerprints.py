@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import partial
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import CellType, CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 
 import numpy as np
 import torch
@@ -46,10 +46,11 @@ def digest_of(tensors: dict[str, Tensor]) -> str:
 
 
 def contents(thing: object) -> str:
-    """A digest of what a thing computes with: its class, public attributes and tensors, and of functions their code.
+    """A digest of what a thing computes with: its class, attributes and tensors, and of functions their code.
 
     The code of dipops, torch and Python's own library counts by its name. Any other function or class counts by its code, its
-    defaults, what it closes over, and what it names in its own file; functions of other files count by their names.
+    defaults, what it closes over, and what it names in its own file; functions of other files count by their names. Private
+    attributes count where the code of such a class names them; others are what a library keeps for itself.
     """
     return hashlib.sha256(_text(thing, ()).encode()).hexdigest()[:16]
 
@@ -92,7 +93,8 @@ def _function_text(function: FunctionType, outer: tuple[int, ...]) -> str:
     name = f"{function.__module__}.{function.__qualname__}"
     if _counts_by_name(function.__module__):
         return name
-    cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
+    around = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    cells = {key: cell.cell_contents for key, cell in around if _is_filled(cell)}
     named = {key: function.__globals__[key] for key in _names(function.__code__) if key in function.__globals__}
     own = {key: value for key, value in named.items() if _is_own(value, function.__module__)}
     return _text((name, function.__code__, function.__defaults__, function.__kwdefaults__, cells, own), outer)
@@ -103,25 +105,44 @@ def _class_text(kind: type, outer: tuple[int, ...]) -> str:
     code = FunctionType | property | staticmethod | classmethod | int | float | str | tuple
     members = {
         (base.__qualname__, name): value
-        for base in kind.__mro__
-        if not _counts_by_name(base.__module__)
+        for base in _own_classes(kind)
         for name, value in vars(base).items()
-        if isinstance(value, code) and name not in ("__doc__", "__module__", "__static_attributes__", "__firstlineno__")
+        if (isinstance(value, code) or not name.startswith("_"))
+        and not isinstance(value, MemberDescriptorType)
+        and name not in ("__doc__", "__module__", "__slots__", "__static_attributes__", "__firstlineno__")
     }
     return f"{kind.__module__}.{kind.__qualname__} {_text(members, outer) if members else ''}"
 
 
 def _object_text(thing: object, outer: tuple[int, ...]) -> str:
-    """The class of an object, its repr and its public attributes, and the tensors and parts of a module."""
-    if is_dataclass(thing):
-        attributes = {field.name: getattr(thing, field.name) for field in fields(thing)}
-    else:
-        attributes = {name: value for name, value in getattr(thing, "__dict__", {}).items() if not name.startswith("_")}
+    """The class of an object, its repr and its attributes, and the tensors and parts of a module."""
+    attributes = _attributes(thing)
     attributes.pop("training", None)
     parts: list[object] = [type(thing), _plain(thing), attributes]
     if isinstance(thing, nn.Module):
         parts += [digest_of(thing.state_dict()), dict(thing.named_children())]
     return _text(parts, outer)
+
+
+def _attributes(thing: object) -> dict[str, object]:
+    """The fields of a dataclass; else public attributes, private ones that its own code names, and what it wraps."""
+    if is_dataclass(thing):
+        return {field.name: getattr(thing, field.name) for field in fields(thing)}
+    own = [(name, value) for base in _own_classes(type(thing)) for name, value in vars(base).items()]
+    named = {name for _, value in own if (code := _code_of(value)) for name in _names(code)}
+    slots = [name for name, value in own if isinstance(value, MemberDescriptorType) and hasattr(thing, name)]
+    values = {**getattr(thing, "__dict__", {}), **{name: getattr(thing, name) for name in slots}}
+    return {name: value for name, value in values.items() if not name.startswith("_") or name in (*named, "__wrapped__")}
+
+
+def _own_classes(kind: type) -> list[type]:
+    """A class and its bases, without those that count by their names."""
+    return [base for base in kind.__mro__ if not _counts_by_name(base.__module__)]
+
+
+def _code_of(member: object) -> CodeType | None:
+    """The code of a method or a property."""
+    return getattr(getattr(member, "fget", member), "__code__", None)
 
 
 def _names(code: CodeType) -> Iterator[str]:
@@ -133,18 +154,19 @@ def _names(code: CodeType) -> Iterator[str]:
 
 
 def _is_own(value: object, module: str) -> bool:
-    """Whether what a function names belongs to it: what is of its own file, and values that are no code."""
+    """Whether what a function names belongs to it: what is of its own file, and objects of any."""
     if isinstance(value, FunctionType | type):
         return value.__module__ == module
-    return isinstance(value, nn.Module | partial) or not (isinstance(value, ModuleType) or callable(value))
+    return not isinstance(value, ModuleType)
 
 
-def _is_filled(cell: object) -> bool:
-    """Whether a variable of the function around has its value."""
+def _is_filled(cell: CellType) -> bool:
+    """Whether a variable of the function around has a value yet."""
     try:
-        return getattr(cell, "cell_contents", cell) is not None
+        cell.cell_contents  # noqa: B018
     except ValueError:
         return False
+    return True
 
 
 def _counts_by_name(module: str) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Annotated
 
@@ -88,7 +89,8 @@ def compare(
     """Restore images with several priors, and compare the results in a table and a figure.
 
     SURE chooses the weight of TV and Tikhonov, and half of it for DIP + TV; without noise it is the limit 0, where Ax = y.
-    --recipe and --steps are for the deep image prior. The same command continues after an interruption.
+    --recipe and --steps are for the deep image prior; wavelet, nlm and bm3d are for the operator identity alone, and fail on
+    others. The same command continues after an interruption.
     """
     paths = find_images(photos)
     contestants = parse_priors(compared.priors, compared.sigma > 0, compared.settings, run.steps)
@@ -162,7 +164,7 @@ def _studied(
     """The study, unless all of it failed."""
     named = {CONTESTANTS[word]: contestant for word, contestant in contestants.items()}
     if "dip" in contestants or "dip+tv" in contestants:
-        largest = max(problems.values(), key=lambda problem: problem.operator.in_shape[-2:])
+        largest = max(problems.values(), key=lambda problem: prod(problem.operator.in_shape[-2:]))
         announce_long(largest, dip_recipe(largest, compared.settings), run)
     with (
         interruptible(lambda: f"finished runs are in {tables.runs}; give the same command again to go on"),

@@ -14,7 +14,7 @@ from torch import Tensor
 from dipops._tools.files import package_version
 from dipops._tools.fingerprints import contents
 from dipops.contestants import Contestant, draws, outcome_of, require_contestants, require_fitting, require_name, scores
-from dipops.errors import BadType, BadValue, DipopsError, first_line, require_integer, safe_repr
+from dipops.errors import BadType, BadValue, DipopsError, first_line, require_instance, require_integer, safe_repr
 from dipops.noise import Noise
 from dipops.operators import LinearOrDifferentiableOperator
 from dipops.problem import Problem, require_problem
@@ -59,7 +59,14 @@ def problems_of(
         operators: by name, functions of an image's shape, such as ``Identity`` or
             ``lambda shape: LanczosDownsampler(shape, 4)``.
         noise: a noise model, or σ of normal noise in image units; 0 for none.
+
+    Raises:
+        BadType: the images are no dict, or one is no tensor.
+        BadType, BadValue: as for ``Problem.simulate``.
     """
+    require_instance(images, Mapping, "images", "a dict of names", 'write {"photo": x}')
+    for name, x in images.items():
+        require_instance(x, Tensor, f"image {safe_repr(name)}", "a tensor", "read a file by images.load")
     return {
         (operator, image): Problem.simulate(make(tuple(x.shape)), x, noise)
         for operator, make in operators.items()
