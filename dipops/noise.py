@@ -169,7 +169,7 @@ class ClippedGaussian(Gaussian):
             return 0.5 * _interpolated(ax, means, variances)
         first, step, variances = _variances_like(self.sigma, ax.dtype, ax.device)
         place = ((ax - first) / step).clamp(0, len(variances) - 2)
-        below = place.long()
+        below = place.nan_to_num().long()  # NaN, as in a solve that diverges, stays NaN by the weight
         return 0.5 * torch.lerp(variances[below], variances[below + 1], place - below)
 
     def variances(self, y: Tensor) -> Tensor:

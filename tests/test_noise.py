@@ -246,6 +246,14 @@ def test_clipped_noise_is_as_exact_for_small_sigma(sigma: float) -> None:
         torch.testing.assert_close(2 * ClippedGaussian(sigma).expected(means), variances, atol=0, rtol=1e-5)
 
 
+def test_what_noise_leaves_is_known_for_any_value() -> None:
+    noise = ClippedGaussian(0.1)
+    at = noise.expected(torch.tensor([float("nan"), float("-inf"), -1.0, 2.0, float("inf")]))
+    assert at[0].isnan()
+    assert at[1] == at[2] == noise.expected(torch.tensor(0.0))
+    assert at[3] == at[4] == noise.expected(torch.tensor(1.0))
+
+
 @pytest.mark.parametrize("sigma", [1e-3, 0.1, 0.3, 0.5])
 def test_the_variance_of_clipped_noise_is_estimated_from_what_it_leaves(sigma: float) -> None:
     noise = ClippedGaussian(sigma)
