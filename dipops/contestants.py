@@ -160,18 +160,19 @@ def followed(
     A column is an image (1, *in_shape) and the step that it is from, as in ``Outcome``. All but the answer are as they come,
     neither projected nor corrected for clipped noise.
     """
-    stop = Observe(Discrepancy() if problem.is_noisy else VARIANCE)
-    callbacks: Any = (*recipe.callbacks, stop, *([] if problem.truth is None else [Oracle()]))  # more than rules
-    result = replace(recipe, callbacks=callbacks).solve(problem, seed, steps, progress=progress)
-    stopped, best = result.observed[-1 if problem.truth is None else -2], result.observed[-1]
+    stops = any(isinstance(callback, StopRule) for callback in recipe.callbacks)
+    followers: list[Any] = [] if stops else [Observe(Discrepancy() if problem.is_noisy else VARIANCE)]
+    followers += [] if problem.truth is None else [Oracle()]
+    result = replace(recipe, callbacks=(*recipe.callbacks, *followers)).solve(problem, seed, steps, progress=progress)
+    observed = result.observed[len(result.observed) - len(followers) :]
     answer = (result.image, int(result.image_steps[0]))
-    has_stop = any(isinstance(callback, StopRule) for callback in recipe.callbacks) or not int(stopped.image_steps[0])
     columns = {ANSWER: answer, LAST: (result.last, result.steps)}
     if result.average is not None:
         columns[AVERAGE] = (result.average, result.steps)
-    columns[STOPPED] = answer if has_stop else (stopped.image, int(stopped.image_steps[0]))
+    kept = [(rule.image, int(rule.image_steps[0])) for rule in observed]
+    columns[STOPPED] = answer if stops or not kept[0][1] else kept[0]
     if problem.truth is not None:
-        columns[ORACLE] = (best.image, int(best.image_steps[0]))
+        columns[ORACLE] = kept[-1]
     return result, columns
 
 

@@ -23,7 +23,7 @@ from dipops.priors.generators.layers import Upsampling
 from dipops.priors.inputs import Input, Meshgrid, Noise
 from dipops.problem import Problem, require_problem
 from dipops.solver import Ensemble, Result
-from dipops.solver.corrections import debias, satisfy_data
+from dipops.solver.corrections import debias, debiasable, satisfy_data
 from dipops.solver.solve import solve
 from dipops.stopping import Discrepancy, ExponentialVariance, StopRule
 
@@ -167,8 +167,10 @@ def debiased(problem: Problem, result: Result) -> Result:
     It applies where y measures the pixels, to the members of :attr:`dipops.Problem.is_clipped`, once. The objective and
     ``data_psnr`` stay those of the image before: they are measured against the clipped y.
     """
+    if bool((result.debiased >= debiasable(problem)).all()):
+        return result
     image, clipped = debias(problem, result.image)
-    return result if bool((result.debiased >= clipped).all()) else replace(result, image=image, debiased=clipped)
+    return replace(result, image=image, debiased=clipped)
 
 
 def _projected(problem: Problem, prior: Prior, result: Result) -> Result:

@@ -11,12 +11,15 @@ from dipops.problem import Problem
 _AMPLIFICATION = 10.0
 
 
+def debiasable(problem: Problem) -> Tensor:
+    """Of which members the bias of clipped noise can be undone: where y measures the pixels, and is clipped, (N,)."""
+    return torch.tensor(problem.is_clipped) & measures_pixels(problem.operator)
+
+
 def debias(problem: Problem, image: Tensor) -> tuple[Tensor, Tensor]:
-    """Images (N, *in_shape) corrected for clipped noise where y measures the pixels, and of which members it was, (N,)."""
-    clipped = torch.tensor(problem.is_clipped)
-    if not measures_pixels(problem.operator) or not bool(clipped.any()):
-        return image, torch.zeros_like(clipped)
-    return problem.by_noise(lambda noise: noise.debias(image)), clipped
+    """Images (N, *in_shape) corrected for clipped noise where that can be done, and of which members it was, (N,)."""
+    clipped = debiasable(problem)
+    return problem.by_noise(lambda noise: noise.debias(image)) if bool(clipped.any()) else image, clipped
 
 
 def satisfy_data(problem: Problem, image: Tensor) -> tuple[Tensor, Tensor]:
