@@ -16,6 +16,6 @@ known[78:112, 20:60] = 0
 problem = Problem.simulate(Mask(known, channels=3), x, 0)
 results = {
     "TV": solve(problem, TotalVariation(1.0), PrimalDual(exact=True), steps=2000, progress=False),
-    "DIP": recipes.inpaint_hole().solve(problem, steps=400, progress=False),
+    "DIP": recipes.inpaint_hole().solve(problem, progress=False),
 }
 plot.compare({"given": problem.y, **{name: result.image for name, result in results.items()}, "ground truth": x}, truth=x)
