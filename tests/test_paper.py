@@ -33,7 +33,7 @@ from dipops.paper.experiments import EXPERIMENTS, experiment
 from dipops.paper.figures import figure
 from dipops.paper.report import report
 from dipops.paper.runs import Run, finished, perform, plan, require_runnable, tasks
-from dipops.paper.tables import every_run, table
+from dipops.paper.tables import every_run, table, table_of
 from dipops.study import runner
 from dipops.study.cluster import dask_client, run_on
 from dipops.study.store import Store
@@ -248,6 +248,17 @@ def test_some_images_are_compared_only_where_the_paper_prints_theirs(study) -> N
     assert lines["missing-50", 3]["ours - printed"] == "+5.19"
     assert "ours - printed" not in lines["denoise-25", 3]
     assert lines["denoise-25", 9]["ours - printed"] == "+10.78, +10.57"
+
+
+def test_a_printed_average_is_compared_with_the_answer_of_what_has_no_average(study) -> None:
+    """The mean of runs that stopped by themselves is one image."""
+    store, _, runs = study
+    record = store.record(runs[0].key) | {"scores": {"stopped": {"PSNR": 31.5}, "debiased": {"PSNR": 31.7}}}
+    every = dict.fromkeys(plan(["denoise-25"], 1, RunConfig(), contestants=["DIP"]), record)
+    drawn = table_of(EXPERIMENTS["denoise-25"], RunConfig(), {"DIP": every, "mean of the runs": every})
+    single, mean, *_ = csv.DictReader(io.StringIO(drawn.csv()))
+    assert (mean["printed"], mean["ours - printed"]) == ("31.00", "+0.50")
+    assert single["ours - printed"] == "–", "two are printed"
 
 
 def test_a_mean_is_over_seeds_and_then_over_images(study) -> None:

@@ -162,8 +162,10 @@ def _mean_and_deviation(scores: Scores) -> str:
 
 
 def _differences(printed: Mapping[str, float], scores: Mapping[Key, Scores], metric: str | None) -> str:
-    """Ours minus each printed figure, in its column."""
+    """Ours minus each printed figure, in its column; one figure without a column of ours is compared with our answer."""
     ours = {column: mean_of_scores(by_image) for (column, name), by_image in scores.items() if name == metric}
+    if len(printed) == 1 and ours:
+        ours = dict.fromkeys(printed, next(iter(ours.values()))) | ours
     return ", ".join(f"{ours[column] - value:+.2f}" for column, value in printed.items() if column in ours)
 
 

@@ -18,7 +18,7 @@ _SIZES = (64, 128, 256)
 def write(folder):
     """Write a file for each part that a page includes."""
     folder.mkdir(exist_ok=True)
-    for page in ("dip", "tv", "core", "features", "speed", "gpu", "operators", "priors"):
+    for page in ("dip", "tv", "core", "features", "speed", "gpu", "operators", "priors", "whole", "classical"):
         source = _RESULTS / f"{page}.md"
         if source.exists():
             for title, text in _sections(source.read_text()):
