@@ -6,13 +6,13 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-from dipops.course import adjoints, ill_posed, least_squares, nonlinear, own, prior, stopping, variation
+from dipops.course import adjoints, ill_posed, least_squares, noise, nonlinear, own, prior, stopping, tomography, variation
 from dipops.course.checks import Check, GradingError
 from dipops.errors import BadValue, first_line, nearest
 
 EXERCISES: dict[str, Check] = {
     f"{lesson.__name__.rpartition('.')[2]}.{check.__name__}".replace("_", "-"): check
-    for lesson in (adjoints, ill_posed, least_squares, variation, prior, stopping, nonlinear, own)
+    for lesson in (adjoints, ill_posed, least_squares, variation, prior, stopping, nonlinear, own, noise, tomography)
     for check in lesson.EXERCISES
 }
 _BLANK = "nothing yet: fill in the blank"
