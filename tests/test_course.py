@@ -32,10 +32,10 @@ def test_every_exercise_has_a_lesson_and_a_solution() -> None:
     assert sorted(in_lessons) == sorted(EXERCISES)
     for lesson in LESSONS:
         exercises = [cell for cell in cells_of(lesson) if cell.exercise]
-        assert 3 <= len(exercises) <= 5
+        assert 3 <= len(exercises) <= 6
         assert {cell.exercise for cell in exercises} == set(solutions_of(lesson))
         assert all(f'grade("{cell.exercise}"' in cell.code for cell in exercises)
-        assert "**Goal.**" in lesson.read_text()
+        assert all(word in lesson.read_text() for word in ("**Goal.**", "**Time.**", "**Afterwards you can**"))
 
 
 @pytest.mark.course

@@ -52,11 +52,51 @@ def pseudo_inverse(answer: Any) -> None:
 
 
 def picard(answer: Any) -> None:
-    """|⟨uᵢ, y⟩| / σᵢ from the largest singular value to the smallest."""
+    """|⟨uᵢ, y⟩| / sᵢ from the largest singular value to the smallest."""
     operator = Blur((1, 1, 8)).double()  # of one line: equal singular values would leave a choice
     y = random_image(1, *operator.out_shape, seed=2)
     left, values, _ = torch.linalg.svd(operator.matrix(), full_matrices=False)
     expect_equal(answer(operator, y), (left.T @ y.flatten()).abs() / values, "the coefficients")
 
 
-EXERCISES = (null_image, condition_number, pseudo_inverse, picard)
+def truncated(answer: Any) -> None:
+    """The sum of the first k singular components."""
+    operator = Blur((1, 1, 8)).double()  # of one line: equal singular values would leave a choice
+    y = random_image(1, *operator.out_shape, seed=3)
+    for k in (1, 5):
+        x, expected = answer(operator, y.clone(), k), _truncated(operator, y, k)
+        if isinstance(x, Tensor) and x.shape == expected.shape:
+            wrong = {f"{k + 1} terms were": _truncated(operator, y, k + 1), "the smallest were": _truncated(operator, y, -k)}
+            for words, other in wrong.items():
+                expect(not torch.allclose(x.double(), other), f"{words} kept: keep the {k} with the largest singular values")
+        expect_equal(x, expected, f"x for k = {k}")
+
+
+def gcv(answer: Any) -> None:
+    """The number of components at which generalised cross-validation is smallest."""
+    operator = Blur((1, 1, 24)).double()
+    for seed in range(3):
+        smooth = torch.linspace(0, 3, 24, dtype=torch.float64).sin().view(1, 1, 1, 24)
+        y = operator(smooth) + 0.02 * (random_image(1, *operator.out_shape, seed=seed) - 0.5)
+        values = _gcv(operator, y)
+        k, best = int(answer(operator, y.clone())), int(values.argmin()) + 1
+        expect(1 <= k < y.numel(), f"k = {k} is not between 1 and {y.numel() - 1}")
+        expect(k != best - 1, "one too low: k terms are counted from 1")
+        expect(k == best, f"at k = {k} it is {float(values[k - 1] / values[best - 1]):.3g} times as large as at its minimum")
+
+
+def _truncated(operator: LinearOperator, y: Tensor, k: int) -> Tensor:
+    """The sum of the first k components, or of the last for k < 0."""
+    left, values, right = torch.linalg.svd(operator.matrix(), full_matrices=False)
+    kept = slice(None, k) if k > 0 else slice(k, None)
+    return (right[kept].T @ ((left[:, kept].T @ y.flatten()) / values[kept])).view(1, *operator.in_shape)
+
+
+def _gcv(operator: LinearOperator, y: Tensor) -> Tensor:
+    """‖A x_k - y‖² / (m - k)² for k = 1, 2, ..."""
+    count = min(len(operator.matrix().T), y.numel() - 1)
+    residuals = torch.stack([(operator(_truncated(operator, y, k)) - y).square().sum() for k in range(1, count + 1)])
+    return residuals / (y.numel() - torch.arange(1, count + 1)).square()
+
+
+EXERCISES = (null_image, condition_number, pseudo_inverse, picard, truncated, gcv)

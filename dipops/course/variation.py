@@ -74,4 +74,21 @@ def _iterate(y: torch.Tensor, weight: float, steps: int) -> torch.Tensor:
     return x
 
 
-EXERCISES = (total_variation, divergence, projection, chambolle_pock)
+def bias(answer: Any) -> None:
+    """The height that total variation leaves of an edge between two flat halves."""
+    for height, weight, left, right in ((1.0, 0.6, 4, 6), (0.5, 0.3, 2, 9), (0.2, 0.9, 3, 5)):
+        y = torch.zeros(1, 3, left + right, dtype=torch.float64)
+        y[..., left:] = height
+        best = solve(Problem(Identity(y.shape).double(), y), TotalVariation(weight), PrimalDual(), progress=False).image[
+            0, 0, 0
+        ]
+        left_over, expected = float(answer(height, weight, left, right)), float(best[-1] - best[0])
+        case = f"for a height of {height:g}, a weight of {weight:g}, and {left} and {right} columns"
+        expect(left_over >= 0, f"{case} it is negative: then both halves have become one")
+        expect(abs(left_over - (height - weight)) > _NEAR, f"{case} it does not follow the columns: a wide half moves less")
+        one_side = {height - weight / left, height - weight / right}
+        expect(all(abs(left_over - value) > _NEAR for value in one_side), f"{case} only one half has moved: both do")
+        expect(abs(left_over - expected) < 2 * _NEAR, f"{case} it is {left_over:.4g}, which is no minimum")
+
+
+EXERCISES = (total_variation, divergence, projection, chambolle_pock, bias)

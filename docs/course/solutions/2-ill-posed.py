@@ -34,3 +34,25 @@ def picard(A, y):
 
 
 grade("ill-posed.picard", picard)
+
+
+# %% ill-posed.truncated
+def truncated(A, y, k):
+    U, S, Vt = torch.linalg.svd(A.matrix(), full_matrices=False)
+    x = Vt[:k].T @ ((U[:, :k].T @ y.flatten()) / S[:k])
+    return x.view(1, *A.in_shape)
+
+
+grade("ill-posed.truncated", truncated)
+
+
+# %% ill-posed.gcv
+def gcv(A, y):
+    U, _, _ = torch.linalg.svd(A.matrix(), full_matrices=False)
+    squares = (U.T @ y.flatten()).square()
+    counts = torch.arange(1, min(len(squares) + 1, y.numel()))
+    residuals = (y.square().sum() - squares.cumsum(0)[: len(counts)]).clamp(min=0)
+    return int((residuals / (y.numel() - counts) ** 2).argmin()) + 1
+
+
+grade("ill-posed.gcv", gcv)

@@ -46,3 +46,11 @@ def chambolle_pock(y, weight, steps):
 
 
 grade("variation.chambolle-pock", chambolle_pock)
+
+
+# %% variation.bias
+def height_left(height, weight, columns_left, columns_right):
+    return max(0.0, height - weight / columns_left - weight / columns_right)
+
+
+grade("variation.bias", height_left)
