@@ -10,8 +10,9 @@ import torch
 
 from dipops import DifferentiableOperator, LinearOperator
 from dipops.cli.app import main
-from dipops.course import Grade, grade, grades_of
+from dipops.course import Grade, grade, grades_of, hint
 from dipops.course.grading import EXERCISES
+from dipops.course.hints import _hints
 from dipops.course.notebooks import cells_of
 from dipops.errors import BadFile, BadValue
 
@@ -58,6 +59,26 @@ def test_every_check_fails_without_a_solution(lesson: Path, tmp_path: Path) -> N
     assert len(graded.grades) == len(blocks)
     assert not any(outcome.passed for outcome in graded.grades)
     assert not any(outcome.fault == "" for outcome in graded.grades)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_every_exercise_has_two_hints_that_are_no_solution(exercise: str) -> None:
+    first, second = hint(exercise), hint(exercise, 2)
+    assert first != second
+    assert repr(first) == first, "a notebook shows it without quotes"
+    for text in (first, second):
+        assert text.endswith(".")
+        assert "\n" not in text
+        with pytest.raises(SyntaxError):
+            compile(text, exercise, "exec")
+
+
+def test_hints_are_those_of_exercises() -> None:
+    assert {f"{lesson}.{name}" for lesson, own in _hints().items() for name in own} == set(EXERCISES)
+    with pytest.raises(BadValue, match="the nearest are"):
+        hint("adjoints.shifted")
+    with pytest.raises(BadValue, match="1 or 2"):
+        hint("adjoints.shift", 3)
 
 
 def _imports(code: str) -> str:

@@ -52,12 +52,17 @@ def grade(exercise: str, answer: Any) -> Grade:
     Raises:
         BadValue: there is no such exercise.
     """
-    if exercise not in EXERCISES:
-        raise BadValue(f"exercise {exercise!r}", "one of the course", f"the nearest are {nearest(exercise, EXERCISES)}")
+    require_exercise(exercise)
     outcome = Grade(exercise, _fault(EXERCISES[exercise], answer))
     if (collected := _collected.get()) is not None:
         collected.append(outcome)
     return outcome
+
+
+def require_exercise(name: str) -> None:
+    """Raise BadValue, with the nearest names, if the course has no such exercise."""
+    if name not in EXERCISES:
+        raise BadValue(f"exercise {name!r}", "one of the course", f"the nearest are {nearest(name, EXERCISES)}")
 
 
 @contextmanager
