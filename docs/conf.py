@@ -42,7 +42,11 @@ exclude_patterns = [
     "gallery/*.py",
     "**/GALLERY*",
 ]
-nb_execution_mode = "off"  # lessons have blanks in them; make course runs them with their solutions
+nb_execution_mode = "cache"  # lessons run with their blanks; make course runs them with their solutions
+os.environ["DIPOPS_SLIDERS"] = "0"
+nb_execution_timeout = 600
+nb_execution_raise_on_error = True
+nb_execution_show_tb = True
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 bibtex_bibfiles = ["references.bib"]

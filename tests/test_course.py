@@ -4,13 +4,15 @@ import ast
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
+import matplotlib.pyplot as plt
 import pytest
 import torch
 
 from dipops import DifferentiableOperator, LinearOperator
 from dipops.cli.app import main
-from dipops.course import Grade, grade, grades_of, hint
+from dipops.course import Grade, grade, grades_of, hint, slide
 from dipops.course.grading import EXERCISES
 from dipops.course.hints import _hints
 from dipops.course.notebooks import cells_of
@@ -79,6 +81,30 @@ def test_hints_are_those_of_exercises() -> None:
         hint("adjoints.shifted")
     with pytest.raises(BadValue, match="1 or 2"):
         hint("adjoints.shift", 3)
+
+
+def test_a_slider_draws_one_value_outside_of_a_notebook() -> None:
+    drawn = []
+    slide(drawn.append, "σ", [0.1, 0.2], 0.2)
+    assert drawn == [0.2]
+    with pytest.raises(BadValue, match="begin with one"):
+        slide(drawn.append, "σ", [0.1, 0.2], 0.3)
+
+
+def test_a_slider_draws_anew_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DIPOPS_SLIDERS", raising=False)
+    plt.switch_backend("Agg")  # before there seems to be a notebook, whose events it would ask for
+    monkeypatch.setattr("IPython.core.getipython.get_ipython", lambda: SimpleNamespace(kernel=object()))
+    shown, drawn = [], []
+    monkeypatch.setattr("IPython.display.display", lambda *widgets, **options: shown.extend(widgets))
+    slide(drawn.append, "σ", [0.1, 0.2, 0.4], 0.2)
+    slider = shown[-1].children[0]
+    slider.value = 0.4
+    assert drawn == [0.2, 0.4]
+    monkeypatch.setenv("DIPOPS_SLIDERS", "0")
+    count = len(shown)
+    slide(drawn.append, "σ", [0.1, 0.2], 0.1)
+    assert (drawn[-1], len(shown)) == (0.1, count)
 
 
 def _imports(code: str) -> str:

@@ -3,5 +3,6 @@
 from dipops.course.grading import Grade, grade
 from dipops.course.hints import Hint, hint
 from dipops.course.notebooks import Cell, grades_of
+from dipops.course.sliders import slide
 
-__all__ = ["Cell", "Grade", "Hint", "grade", "grades_of", "hint"]
+__all__ = ["Cell", "Grade", "Hint", "grade", "grades_of", "hint", "slide"]
