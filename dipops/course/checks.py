@@ -1,6 +1,8 @@
 """What the exercises grade answers with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -10,6 +12,7 @@ from dipops.operators import LinearOperator, LinearOrDifferentiableOperator
 from dipops.testing import check
 
 Check = Callable[[Any], None]
+_salt: ContextVar[int] = ContextVar("salt", default=0)
 
 
 class GradingError(Exception):
@@ -28,9 +31,28 @@ def expect_step(answer_step: Any, step: int, fault: str) -> None:
     expect(int(answer_step) == step, fault)
 
 
+class InView:
+    """Base of operators whose calls a check looks at: a process of a submission is never given one, but asks for each call."""
+
+
+@contextmanager
+def salted(salt: int) -> Iterator[None]:
+    """Within it every check draws other numbers, which nobody knows who does not know the salt."""
+    token = _salt.set(salt)
+    try:
+        yield
+    finally:
+        _salt.reset(token)
+
+
+def random_seed(seed: int = 0) -> int:
+    """A seed for whatever else a check draws: the same for the same salt."""
+    return seed + _salt.get()
+
+
 def random_image(*shape: int, seed: int = 0) -> Tensor:
     """Values drawn from U(0, 1), in float64."""
-    return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.rand(shape, generator=torch.Generator().manual_seed(random_seed(seed)), dtype=torch.float64)
 
 
 def expect_equal(answer: Any, expected: Tensor | float, name: str, tolerance: float = 1e-6) -> None:
