@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from math import isclose
 from typing import Any
 
 import torch
@@ -125,7 +126,7 @@ def _diagnosis(values: Tensor, expected: Tensor, tolerance: float) -> str:
     if expected.numel() > 1 and scale and abs(scale - 1) > 0.01 and near(values / scale, expected):
         return f": it is {scale:.4g} times what it should be"
     if expected.ndim == 0:
-        return f": {'too large' if values > expected else 'too small'} ({float(values):.6g})"
+        return _of_number(float(values), float(expected))
     offset = float((values - expected).mean())
     if expected.numel() > 1 and near(values - offset, expected):
         return f": it is too {'large' if offset > 0 else 'small'} by {abs(offset):.4g} everywhere"
@@ -134,6 +135,17 @@ def _diagnosis(values: Tensor, expected: Tensor, tolerance: float) -> str:
     index = (values - expected).abs().argmax()
     position = ", ".join(str(int(part)) for part in torch.unravel_index(index, values.shape))
     return f", most at [{position}]"
+
+
+def _of_number(value: float, expected: float) -> str:
+    """The usual mistakes with one number."""
+    usual = {"twice": 2 * expected, "half": expected / 2, "the square of": expected**2, "1 over": 1 / (expected or 1.0)}
+    for words, number in usual.items():
+        if isclose(value, number, rel_tol=1e-6):
+            return f": it is {words} what it should be"
+    if isclose(abs(value - expected), 1, rel_tol=1e-6):
+        return f": it is too {'large' if value > expected else 'small'} by 1"
+    return f": too {'large' if value > expected else 'small'} ({value:.6g})"
 
 
 def _moved(values: Tensor, expected: Tensor, near: Callable[[Tensor, Tensor], bool]) -> str:

@@ -18,7 +18,7 @@ _STEPS = 12
 def gradient(answer: Any) -> None:
     """The gradient of ½ ‖Ax - y‖²."""
     operator = Blur().double()
-    x, y = random_image(1, *operator.in_shape), random_image(1, *operator.out_shape, seed=1)
+    x, y = random_image(2, *operator.in_shape), random_image(2, *operator.out_shape, seed=1)
     expect_equal(answer(operator, x, y), operator.adjoint(operator(x) - y), "the gradient")
 
 

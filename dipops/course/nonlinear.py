@@ -32,7 +32,7 @@ def gamma(answer: Any) -> None:
 def jvp(answer: Any) -> None:
     """The derivative along a direction, from two values of the map alone."""
     operator = _Recording(_SHAPE).double()
-    x, u = random_image(1, *_SHAPE), random_image(1, *_SHAPE, seed=1) - 0.5
+    x, u = random_image(2, *_SHAPE), random_image(2, *_SHAPE, seed=1) - 0.5
     expected = Saturating(_SHAPE).double().jvp(x, u)
     operator.inputs.clear()
     derivative = answer(operator, x, u)

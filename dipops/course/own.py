@@ -44,6 +44,9 @@ def restore(answer: Any) -> None:
     restored, measured = (float(psnr(x.reshape(truth.shape).clamp(0, 1), truth)) for x in (image, noisy.y))
     gain = restored - measured
     expect(gain > _GAIN, f"that gains {gain:.2f} dB on the measurement, and {_GAIN:g} dB are wanted")
+    for axis, steps in ((-1, 1), (-1, -1), (-2, 1), (-2, -1)):
+        moved = image.reshape(truth.shape).clamp(0, 1).roll(steps, axis)
+        expect(float(psnr(moved, truth)) < restored, f"it is shifted along axis {axis}: one pixel back it is nearer")
 
 
 def fair(answer: Any) -> None:
