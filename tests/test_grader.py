@@ -4,7 +4,9 @@ import csv
 import io
 import json
 import os
+import re
 import time
+import tomllib
 from pathlib import Path
 from threading import Event
 
@@ -14,8 +16,10 @@ import torch
 from dipops.cli.app import main
 from dipops.course import Grade, graded
 from dipops.course.gradebook import gradebook, remarks
+from dipops.course.grading import EXERCISES
 from dipops.course.judging import graded_all, submissions_in
-from dipops.course.notebooks import Graded, cells_of, without_magics
+from dipops.course.lessons import lessons
+from dipops.course.notebooks import Graded, cells_of, exercises_of, without_magics
 from dipops.course.sandbox import Limits, missing_locks
 from dipops.course.wire import BadMessage, decoded, encoded, read_message, write_message
 from dipops.errors import BadFile, BadValue
@@ -35,6 +39,7 @@ FIND = """import gc
 import dipops.course.child as child
 there = next(thing for thing in gc.get_objects() if isinstance(thing, child._Answers))"""
 FORGED = "there._say({'id': 'x', 'ready': {'adjoints.shift': ['linear', 'Shift']}, 'faults': []})"
+NBGRADER = {"schema_version": 3, "grade": False, "solution": False, "locked": False, "task": False, "cell_type": "code"}
 LOCKED = pytest.mark.skipif(bool(missing_locks()), reason="this machine has no Landlock or no filter of system calls")
 HOSTILE = {
     "exits": "import os; os._exit(0)",
@@ -238,6 +243,43 @@ def test_the_table_has_a_column_for_each_exercise_and_keeps_formulas_out() -> No
         "a.md,1,2,1,0,prior.average: =1+1 | cell 2 raises X: y",
         "'-b.md,0,0,,,'@x cannot be read",
     ]
+
+
+def test_the_lessons_are_exported_for_nbgrader(tmp_path: Path) -> None:
+    nbformat = pytest.importorskip("nbformat")
+    assert _command("course", "export", "--nbgrader", tmp_path / "new") == 0
+    exported = sorted((tmp_path / "new").glob("*.ipynb"))
+    assert [path.stem for path in exported] == [lesson.stem for lesson in lessons()]
+    ids = []
+    for path in exported:
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)
+        marked = [cell for cell in notebook.cells if "nbgrader" in cell.metadata]
+        for answer, test in zip(marked[::2], marked[1::2], strict=True):
+            assert answer.metadata.nbgrader == {**NBGRADER, "solution": True, "grade_id": answer.metadata.nbgrader.grade_id}
+            proof = {"grade": True, "locked": True, "points": 1, "grade_id": f"{answer.metadata.nbgrader.grade_id}-test"}
+            assert test.metadata.nbgrader == {**NBGRADER, **proof}
+            assert "grade(" not in answer.source
+            assert test.source.endswith("assert outcome.passed, outcome")
+            ids += [answer.metadata.nbgrader.grade_id, test.metadata.nbgrader.grade_id]
+        assert "".join(exercises_of(path, cells_of(path)))
+    assert len(set(ids)) == len(ids) == 2 * len(EXERCISES)
+    assert all(re.fullmatch("[A-Za-z0-9_-]+", grade_id) for grade_id in ids)
+
+
+def test_plain_notebooks_have_the_cells_of_the_lessons(tmp_path: Path) -> None:
+    assert _command("course", "export", tmp_path) == 0
+    for lesson in lessons():
+        assert cells_of(tmp_path / f"{lesson.stem}.ipynb") == cells_of(lesson)
+    (tmp_path / f"{lessons()[0].stem}.ipynb").write_text("mine")
+    assert _command("course", "export", tmp_path) == 2
+    assert (tmp_path / f"{lessons()[0].stem}.ipynb").read_text() == "mine"
+
+
+def test_the_wheel_has_every_lesson_and_no_solution() -> None:
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
+    included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert included == {f"docs/course/{lesson.name}": f"dipops/data/course/{lesson.name}" for lesson in lessons()}
 
 
 @pytest.mark.parametrize(

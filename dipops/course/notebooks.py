@@ -13,7 +13,7 @@ from dipops._tools.files import require_regular
 from dipops.course.grading import EXERCISES, Grade, collect_grades
 from dipops.errors import BadFile, first_line
 
-_FENCE, _END = "```{code-cell}", "```"
+_FENCE, _END, _RULE = "```{code-cell}", "```", "---"
 _TAGS = re.compile(r":tags: \[([^\]]*)\]")
 _LINE = re.compile(r"^(\s*)(?:[%!]{1,2}\w.*|\?{1,2}[\w.]+|[\w.]+\?{1,2})$")
 _ASSIGNED = re.compile(r"^(\s*[\w, .]+=\s*)[!%]\w.*$")
@@ -166,18 +166,35 @@ def _from_jupyter(text: str) -> list[Cell]:
 
 
 def _from_markdown(text: str) -> list[Cell]:
-    cells, block = [], None
-    for line in text.splitlines():
-        if block is None:
-            block = [] if line.startswith(_FENCE) else None
+    return [part for part in parts_of(text) if isinstance(part, Cell)]
+
+
+def parts_of(text: str) -> list[Cell | str]:
+    """The cells of a lesson in MyST Markdown, and as text what stands between them, without its header.
+
+    Raises:
+        ValueError: the last cell has no end.
+    """
+    parts: list[Cell | str] = []
+    block, prose = None, []
+    for line in _without_header(text.splitlines()):
+        if block is None and line.startswith(_FENCE):
+            parts += ["\n".join(prose).strip()] if any(map(str.strip, prose)) else []
+            block, prose = [], []
+        elif block is None:
+            prose.append(line)
         elif line.rstrip() == _END:
-            cells.append(_cell(block))
+            parts.append(_cell(block))
             block = None
         else:
             block.append(line)
     if block is not None:
         raise ValueError("its last cell has no end")
-    return cells
+    return [*parts, *(["\n".join(prose).strip()] if any(map(str.strip, prose)) else [])]
+
+
+def _without_header(lines: list[str]) -> list[str]:
+    return lines[lines.index(_RULE, 1) + 1 :] if lines[:1] == [_RULE] and _RULE in lines[1:] else lines
 
 
 def _cell(lines: list[str]) -> Cell:
