@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from dipops._tools.files import package_version
-from dipops.cli import checking, comparing, grading, networks, paper, restoring
+from dipops.cli import checking, comparing, grading, lessons, networks, paper, restoring
 from dipops.cli.groups import flatten
 from dipops.cli.interruption import Interrupted, handled_termination, with_interruption
 from dipops.cli.memory import memory_error
@@ -47,6 +47,7 @@ for command in (
     *(comparing.compare, comparing.demo, checking.check, grading.grade, version),
 ):
     app.command()(with_interruption(flatten(command)))
+app.add_typer(lessons.app, name="course")
 app.add_typer(paper.app, name="paper")
 
 

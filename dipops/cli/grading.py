@@ -1,29 +1,45 @@
-"""grade: run lessons of the course as a student left them, and grade their exercises."""
+"""grade: run lessons of the course as students left them, each in a process of its own, and grade their exercises."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dipops.cli.outputs import require_inputs
-from dipops.course.notebooks import grades_of
+from dipops.cli.outputs import Outputs, require_inputs
+from dipops.course.gradebook import gradebook
+from dipops.course.judging import graded_all, submissions_in
+from dipops.course.notebooks import Graded
+from dipops.course.sandbox import Limits, missing_locks
 
 Lessons = Annotated[
-    list[Path], typer.Argument(help="Notebooks of the course, .ipynb or .md. Their code is run.", callback=require_inputs)
+    list[Path],
+    typer.Argument(help="Notebooks of the course, .ipynb or .md, or folders of them.", callback=require_inputs),
 ]
+Table = Annotated[Path | None, typer.Option("--csv", help="Write the grades here: a row for each submission.")]
+Timeout = Annotated[float, typer.Option(min=1, help="Seconds for each submission.")]
+Jobs = Annotated[int, typer.Option(min=1, help="How many submissions at a time.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace a table that dipops did not write.")]
 
 
-def grade(lessons: Lessons) -> None:
-    """Run lessons of the course and print a line for each exercise; exit code 1 if one is not correct."""
-    passed = [_passes(lesson) for lesson in lessons]
-    raise typer.Exit(0 if all(passed) else 1)
+def grade(lessons: Lessons, csv: Table = None, timeout: Timeout = 120, jobs: Jobs = 1, force: Force = False) -> None:
+    """Run lessons of the course, each in a process of its own, and print a line for each exercise.
+
+    Exit code 0: every exercise of every submission is right; 1: one is not, or a submission is broken; 2: nothing was graded.
+    """
+    paths = submissions_in(lessons)
+    outputs = Outputs(csv, inputs=paths, force=force) if csv else None
+    if missing := missing_locks():
+        typer.echo(f"dipops: this machine keeps no submission from {', '.join(missing)}: grade in a container", err=True)
+    results = []
+    for path, graded in graded_all(paths, Limits(seconds=timeout), jobs):
+        _print(path, graded)
+        results.append((path, graded))
+    if csv and outputs:
+        outputs.write({csv: gradebook(results).encode("utf-8-sig")}, {"submissions": len(results)})
+    raise typer.Exit(0 if all(graded.passed for _, graded in results) else 1)
 
 
-def _passes(lesson: Path) -> bool:
-    """Print the grades of a lesson; whether every exercise is right."""
-    graded = grades_of(lesson)
-    passed = sum(grade.passed for grade in graded.grades)
-    typer.echo(f"{lesson}: {passed} of {len(graded.grades)}")
+def _print(path: Path, graded: Graded) -> None:
+    typer.echo(f"{path}: {graded.points} of {len(graded.grades)}")
     for line in (*graded.grades, *graded.faults):
         typer.echo(f"  {line}")
-    return passed == len(graded.grades) and not graded.faults

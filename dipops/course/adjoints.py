@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from dipops.course.checks import expect, expect_equal, expect_linear_operator, instance_of, random_image
@@ -57,9 +58,26 @@ def average(answer: Any) -> None:
 
 def composition(answer: Any) -> None:
     """(A @ B).T of two given operators, by their adjoints alone."""
-    outer, inner = LanczosDownsampler((1, 8, 12), 4).double(), _WrongAdjoint(1.0, (1, 8, 12)).double()
-    y = random_image(1, *outer.out_shape, seed=3)
-    expect_equal(answer(outer, inner, y), (outer @ inner).T(y), "(AB)ᵀy")
+    outer, inner = LanczosDownsampler((1, 8, 12), 4).double(), _Trail((1, 8, 12)).double()
+    y = random_image(2, *outer.out_shape, seed=3)
+    product = answer(outer, inner, y)
+    if isinstance(product, Tensor) and product.shape[1:] == inner.in_shape:
+        expect(not torch.allclose(product.double(), inner(outer.adjoint(y))), "that applies B itself: its adjoint is wanted")
+    expect_equal(product, (outer @ inner).T(y), "(AB)ᵀy")
+
+
+class _Trail(LinearOperator):
+    """Every pixel leaves a trail to its right, of an uneven gain: it is not its own adjoint."""
+
+    def __init__(self, in_shape: tuple[int, ...]) -> None:
+        super().__init__(in_shape)
+        self.gain = torch.linspace(0.5, 2, in_shape[-1], dtype=torch.float32)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gain + F.pad(x[..., :-1], (1, 0))
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return y * self.gain + F.pad(y[..., 1:], (0, 1))
 
 
 class _WrongAdjoint(LinearOperator):

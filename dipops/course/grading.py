@@ -17,6 +17,7 @@ EXERCISES: dict[str, Check] = {
 }
 _BLANK = "nothing yet: fill in the blank"
 _collected: ContextVar[list["Grade"] | None] = ContextVar("grades", default=None)
+_recorded: ContextVar[dict[str, Any] | None] = ContextVar("answers", default=None)
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,9 @@ def grade(exercise: str, answer: Any) -> Grade:
         BadValue: there is no such exercise.
     """
     require_exercise(exercise)
+    if (recorded := _recorded.get()) is not None:
+        recorded[exercise] = answer
+        return Grade(exercise)
     outcome = Grade(exercise, _fault(EXERCISES[exercise], answer))
     if (collected := _collected.get()) is not None:
         collected.append(outcome)
@@ -74,6 +78,17 @@ def collect_grades() -> Iterator[list[Grade]]:
         yield grades
     finally:
         _collected.reset(token)
+
+
+@contextmanager
+def record_answers() -> Iterator[dict[str, Any]]:
+    """By its exercise, each answer that is handed in inside, where nothing is checked and every grade says that it passed."""
+    answers: dict[str, Any] = {}
+    token = _recorded.set(answers)
+    try:
+        yield answers
+    finally:
+        _recorded.reset(token)
 
 
 def _fault(check: Check, answer: Any) -> str:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dipops.course.checks import expect, expect_equal, random_image
-from dipops.operators import LanczosDownsampler, LinearOperator, Mask
+from dipops.operators import Diagonal, LanczosDownsampler, LinearOperator, Mask
 
 _SHAPE = (1, 6, 8)
 
@@ -23,9 +23,14 @@ class Blur(LinearOperator):
         return F.conv2d(x, self.kernel, padding=(0, 2), groups=len(self.kernel))
 
 
+def _uneven(operator: LinearOperator) -> LinearOperator:
+    """The operator after random gains, so that nobody knows beforehand what belongs to it."""
+    return (operator @ Diagonal(operator.in_shape, 0.5 + random_image(*operator.in_shape, seed=7).float())).double()
+
+
 def null_image(answer: Any) -> None:
     """An image of norm 1 that a downsampling operator does not see."""
-    operator = LanczosDownsampler(_SHAPE, 2).double()
+    operator = _uneven(LanczosDownsampler(_SHAPE, 2))
     x = answer(operator)
     expect(isinstance(x, Tensor), f"the answer is a {type(x).__name__}: return a tensor")
     expect(tuple(x.shape) == _SHAPE, f"the image has shape {tuple(x.shape)} instead of in_shape = {_SHAPE}")
@@ -37,7 +42,7 @@ def null_image(answer: Any) -> None:
 
 def condition_number(answer: Any) -> None:
     """Largest over smallest singular value."""
-    operator = Blur().double()
+    operator = _uneven(Blur())
     values = torch.linalg.svdvals(operator.matrix())
     expect_equal(answer(operator), values[0] / values[-1], "the condition number")
 
@@ -45,7 +50,7 @@ def condition_number(answer: Any) -> None:
 def pseudo_inverse(answer: Any) -> None:
     """The shortest least-squares solution, by the singular values that are not zero."""
     dim_mask = 1e-3 * Mask(torch.arange(48).view(6, 8) % 3 > 0, 1)  # singular values that are small, and zeros
-    for operator in (Blur().double(), LanczosDownsampler(_SHAPE, 2).double(), dim_mask.double()):
+    for operator in (_uneven(Blur()), _uneven(LanczosDownsampler(_SHAPE, 2)), dim_mask.double()):
         y = random_image(1, *operator.out_shape, seed=1)
         expected = (torch.linalg.pinv(operator.matrix()) @ y.flatten()).view(1, *_SHAPE)
         expect_equal(answer(operator, y), expected, f"A⁺y of {operator!r}")
@@ -53,7 +58,7 @@ def pseudo_inverse(answer: Any) -> None:
 
 def picard(answer: Any) -> None:
     """|⟨uᵢ, y⟩| / sᵢ from the largest singular value to the smallest."""
-    operator = Blur((1, 1, 8)).double()  # of one line: equal singular values would leave a choice
+    operator = _uneven(Blur((1, 1, 8)))  # of one line: equal singular values would leave a choice
     y = random_image(1, *operator.out_shape, seed=2)
     left, values, _ = torch.linalg.svd(operator.matrix(), full_matrices=False)
     expect_equal(answer(operator, y), (left.T @ y.flatten()).abs() / values, "the coefficients")

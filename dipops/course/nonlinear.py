@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dipops.course.checks import GradingError, expect, expect_equal, instance_of, random_image, require_valid_operator
+from dipops.course.checks import GradingError, InView, expect, expect_equal, instance_of, random_image, require_valid_operator
 from dipops.operators import DifferentiableOperator, LinearOperator
 
 _SHAPE = (1, 5, 6)
@@ -32,7 +32,7 @@ def gamma(answer: Any) -> None:
 def jvp(answer: Any) -> None:
     """The derivative along a direction, from two values of the map alone."""
     operator = _Recording(_SHAPE).double()
-    x, u = random_image(1, *_SHAPE), random_image(1, *_SHAPE, seed=1) - 0.5
+    x, u = random_image(2, *_SHAPE), random_image(2, *_SHAPE, seed=1) - 0.5
     expected = Saturating(_SHAPE).double().jvp(x, u)
     operator.inputs.clear()
     derivative = answer(operator, x, u)
@@ -43,7 +43,7 @@ def jvp(answer: Any) -> None:
     expect_equal(derivative, expected, "the derivative", 1e-5)
 
 
-class _Recording(Saturating):
+class _Recording(InView, Saturating):
     """Records its inputs, and refuses to give derivatives."""
 
     def __init__(self, in_shape: tuple[int, ...]) -> None:

@@ -1,21 +1,24 @@
 """Lesson 8: a degradation of one's own."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
 from dipops import images
-from dipops.comparison import Comparison
-from dipops.course.checks import expect, instance_of, random_image, require_valid_operator
+from dipops.course.checks import expect, instance_of, random_image, random_seed, require_valid_operator
 from dipops.course.ill_posed import Blur
 from dipops.metrics import psnr
-from dipops.operators import Identity, LanczosDownsampler, Mask
+from dipops.operators import Identity, LanczosDownsampler, LinearOperator, Mask
+from dipops.priors import Prior, Tikhonov, TotalVariation
 from dipops.problem import Problem
-from dipops.tune import Tuned
+from dipops.tune import SURE, Discrepancy, LCurve, Rule, tune
 
 _SHAPE = (3, 9, 13)
 _GAIN = 1.0
+_PRIORS: dict[str, Callable[[float], Prior]] = {"TotalVariation": TotalVariation, "Tikhonov": Tikhonov}
+_RULES: dict[str, Callable[[], Rule]] = {"Discrepancy": Discrepancy, "SURE": SURE, "LCurve": LCurve}
 
 
 def operator(answer: Any) -> None:
@@ -33,41 +36,86 @@ def operator(answer: Any) -> None:
 
 def restore(answer: Any) -> None:
     """An image that is closer to the ground truth than the measurement, found without the ground truth."""
-    truth = images.photograph()[:, 150:214, 60:124]
-    noisy = Problem.simulate(Identity(truth.shape), truth, 0.1, seed=3)
+    truth = _scene(64)
+    noisy = Problem.simulate(Identity(truth.shape), truth, 0.1, seed=random_seed())
     image = answer(Problem(noisy.operator, noisy.y, noisy.noise))
     expect(isinstance(image, torch.Tensor), f"return an image, not a {type(image).__name__}: the image of a result")
     expect(image.numel() == truth.numel(), f"the image has shape {tuple(image.shape)} instead of {tuple(noisy.y.shape)}")
     restored, measured = (float(psnr(x.reshape(truth.shape).clamp(0, 1), truth)) for x in (image, noisy.y))
     gain = restored - measured
     expect(gain > _GAIN, f"that gains {gain:.2f} dB on the measurement, and {_GAIN:g} dB are wanted")
+    for axis, steps in ((-1, 1), (-1, -1), (-2, 1), (-2, -1)):
+        moved = image.reshape(truth.shape).clamp(0, 1).roll(steps, axis)
+        expect(float(psnr(moved, truth)) < restored, f"it is shifted along axis {axis}: one pixel back it is nearer")
 
 
 def fair(answer: Any) -> None:
     """A comparison of at least three priors, where a weight was chosen without the ground truth."""
-    blurred = Problem.simulate(Blur((1, 32, 32)), images.portrait(32).mean(0, keepdim=True), 0.02)
-    comparison, tuned_priors = answer(blurred)
-    expect(isinstance(comparison, Comparison), "return what compare gives, and the weights by the names of their priors")
-    expect(comparison.problem.y.equal(blurred.y), "that compares on another problem than the one handed over")
-    compared = [result.image for result in comparison.results.values()]
-    different = [image for k, image in enumerate(compared) if not any(image.equal(other) for other in compared[:k])]
+    truth = _scene(32).mean(0, keepdim=True)
+    blurred = Problem.simulate(Blur((1, 32, 32)), truth, 0.02, seed=random_seed())
+    problem = Problem(blurred.operator, blurred.y, blurred.noise)
+    both = answer(problem)
+    is_pair = isinstance(both, list | tuple) and len(both) == 2 and all(isinstance(part, Mapping) for part in both)
+    expect(is_pair, "return two dictionaries: the images, and what was tuned")
+    restored, tuned = both
+    _expect_restorations(problem, restored)
+    expect(tuned, "the second part says for each tuned prior which it is, by which rule it was tuned, and to which weight")
+    expect(set(tuned) <= set(restored), "a prior was tuned that is not among those compared")
+    for name, choice in tuned.items():
+        _expect_tuned(problem, name, choice, restored[name])
+
+
+def _expect_restorations(problem: Problem, restored: Mapping[str, Any]) -> None:
+    """At least three images that differ, each a restoration of the problem."""
+    for name, image in restored.items():
+        expect(isinstance(image, torch.Tensor), f"{name} is a {type(image).__name__}, not an image")
+        expect(image.numel() == 32 * 32, f"the image of {name} has shape {tuple(image.shape)}")
+        residual = problem.operator(image.detach().float().view(1, 1, 32, 32)) - problem.y
+        expect(residual.norm() < 0.2 * problem.y.norm(), f"{name} restores another measurement than the one handed over")
+    compared = list(restored.values())
+    different = [image for k, image in enumerate(compared) if not any(torch.equal(image, other) for other in compared[:k])]
     expect(len(different) >= 3, f"{len(different)} different images are compared, and three are wanted")
-    is_table = isinstance(tuned_priors, Mapping) and tuned_priors
-    expect(is_table, "the second part names each tuned prior: {name: what tune gave}")
-    expect(set(tuned_priors) <= set(comparison.results), "a prior was tuned that is not among those compared")
-    for name, tuned in tuned_priors.items():
-        expect(isinstance(tuned, Tuned), f"{name} was not tuned by a rule: hand over what tune returned")
-        expect(not tuned.rule.uses_truth, f"the weight of {name} was chosen by the ground truth: choose another rule")
-        near = torch.allclose(comparison.results[name].image, tuned.result.image, atol=0.01)
-        expect(near, f"what was compared as {name} is not what tune found")
+
+
+def _expect_tuned(problem: Problem, name: str, choice: Any, image: torch.Tensor) -> None:
+    """The weight is the one that the rule chooses, and the image the one of that weight."""
+    is_triple = isinstance(choice, list | tuple) and len(choice) == 3
+    expect(is_triple, f'say ("TotalVariation", "Discrepancy", weight) for {name}: the prior, the rule and the weight')
+    prior, rule, weight = choice
+    expect(prior in _PRIORS, f"the prior of {name} is none of {', '.join(_PRIORS)}")
+    expect(rule != "Oracle", f"the weight of {name} was chosen by the ground truth: choose another rule")
+    expect(rule in _RULES, f"the rule of {name} is none of {', '.join(_RULES)}")
+    expect(0 < float(weight) < float("inf"), f"the weight of {name} is not a positive number")
+    around = float(weight) / 2, float(weight) * 2
+    chosen = tune(problem, _PRIORS[prior], _RULES[rule](), weights=around, progress=False)
+    expect(0.7 < float(weight) / chosen.weight < 1.4, f"{rule} chooses another weight for {name} than {float(weight):.3g}")
+    near = (image.detach().float().flatten() - chosen.result.image.flatten()).norm() < 0.02 * chosen.result.image.norm()
+    expect(near, f"what was compared as {name} is not the minimum at its weight")
+
+
+def _scene(side: int) -> torch.Tensor:
+    """A random mixture of two crops of photographs, (3, side, side), that can be looked up nowhere."""
+    photograph = images.photograph()
+    places = (random_image(2, 2, seed=11) * (min(photograph.shape[1:]) - side)).long().tolist()
+    one, other = (photograph[:, row : row + side, column : column + side] for row, column in places)
+    share = 0.6 + 0.2 * float(random_image(1, seed=12))
+    return share * one + (1 - share) * other.flip(-1)
 
 
 def explain(answer: Any) -> None:
     """How many numbers of an image a measurement does not tell: the dimension of the null space."""
-    every_other = (torch.arange(60) % 2).view(6, 10)
-    for degradation, hidden in ((Blur((1, 6, 9)), 0), (Mask(every_other, 1), 30), (LanczosDownsampler((1, 6, 8), 2), 36)):
+    hidden_pixels = random_image(6, 10, seed=13) > 0.5
+    rows, columns = (4 + (3 * random_image(2, seed=14)).long()).tolist()
+    degradations: tuple[tuple[LinearOperator, int], ...] = (
+        (Blur((1, 6, 5 + rows)), 0),
+        (Mask(~hidden_pixels, 1), int(hidden_pixels.sum())),
+        (LanczosDownsampler((1, 2 * rows, 2 * columns), 2), 3 * rows * columns),
+    )
+    for degradation, hidden in degradations:
         dimension = int(answer(degradation))
         expect(dimension >= 0, "a dimension is not negative")
+        rank = math.prod(degradation.in_shape) - hidden
+        expect(dimension == hidden or dimension != rank, "that is the rank: how many numbers it does tell")
         expect(dimension == hidden, f"for {degradation!r} it gives {dimension}")
 
 

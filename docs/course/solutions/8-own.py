@@ -39,7 +39,9 @@ def fair(problem):
     tuned = tune(problem, TotalVariation, Discrepancy(), progress=False)
     network = replace(recipes.restore(), steps=150)
     priors = {"none": NoPrior(), "TV": tuned.recipe, "DIP": network}
-    return compare(problem, priors, progress=False), {"TV": tuned}
+    comparison = compare(problem, priors, progress=False)
+    restored = {name: result.image for name, result in comparison.results.items()}
+    return restored, {"TV": ("TotalVariation", "Discrepancy", tuned.weight)}
 
 
 grade("own.fair", fair)
