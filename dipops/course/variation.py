@@ -13,6 +13,7 @@ from dipops.problem import Problem
 from dipops.solver.solve import solve
 
 _SHAPE = (3, 7, 9)
+_NEAR = 1e-3
 
 
 def total_variation(answer: Any) -> None:
