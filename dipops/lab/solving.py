@@ -105,13 +105,15 @@ class Desk:
         self._lock = threading.Lock()
         self._running: dict[str, Solving] = {}
 
-    def claim(self, visitor: str, solving: "Solving") -> None:
-        """Note that a visitor solves this now; BadValue where another solve of theirs runs."""
+    def start(self, visitor: str, solving: "Solving") -> None:
+        """Begin or continue a visitor's solve; BadValue where another one of theirs runs, in another tab."""
         with self._lock:
             other = self._running.get(visitor)
             if other is not None and other is not solving and other.is_running:
                 raise BadValue("a solve in another tab", "one solve at a time", "stop it there, or close that tab")
-            self._running = {key: value for key, value in self._running.items() if value.is_running} | {visitor: solving}
+            running = {key: value for key, value in self._running.items() if value.is_running}
+            self._running = {**running, visitor: solving}
+            solving.start()
 
 
 class Solving:
@@ -134,11 +136,12 @@ class Solving:
         self._folder = TemporaryDirectory(prefix="dipops-lab-")
         self._problem: Problem | None = None
         self._chosen: dict[str, Recipe] = {}
+        self._has_ended = False
 
     @property
     def is_running(self) -> bool:
-        """Whether its thread is at work."""
-        return self._thread is not None and self._thread.is_alive()
+        """Whether its thread is at work, and was not told to end."""
+        return self._thread is not None and self._thread.is_alive() and not self._has_ended
 
     def start(self) -> None:
         """Begin, or go on after ``stop``."""
@@ -158,6 +161,7 @@ class Solving:
 
     def end(self) -> None:
         """Stop for good; what was saved is removed once the thread has ended."""
+        self._has_ended = True
         self.stop()
         threading.Thread(target=self._remove, daemon=True).start()
 
