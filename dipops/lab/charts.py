@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dipops.lab.choices import PRIORS
 from dipops.lab.solving import Point, Snapshot, Track
 
 COLOURS = {"dip": "#c2410c", "tv": "#1d4ed8", "tikhonov": "#047857", "none": "#57534e"}
 _INK = "#334155"
+_SHORT = {"dip": "DIP", "tv": "TV", "tikhonov": "Tikhonov", "none": "no prior"}
 _NAMES = {"psnr": "PSNR (dB)", "residual": "residual (RMS)"}
 
 
@@ -20,8 +20,8 @@ def chart(snapshot: Snapshot | None, curve: str) -> dict[str, Any]:
     text = {"color": _INK, "fontSize": 12}
     return {
         "animation": False,
-        "grid": {"left": 52, "right": 18, "top": 58, "bottom": 40},
-        "legend": {"show": False},
+        "grid": {"left": 52, "right": 18, "top": 76, "bottom": 40},
+        "legend": {"right": 8, "top": 4, "itemWidth": 18, "textStyle": text},
         "tooltip": {"trigger": "axis"},
         "title": {"text": _NAMES[curve], "textStyle": {"color": _INK, "fontSize": 14, "fontWeight": 500}, "left": 8, "top": 4},
         "xAxis": _axis("log", text) | {"name": "step", "nameLocation": "middle", "nameGap": 26, "min": 5},
@@ -38,7 +38,7 @@ def _line(prior: str, track: Track, curve: str) -> dict[str, Any]:
     points = [[point.step, _value(point, curve)] for point in track.curve]
     line: dict[str, Any] = {
         "type": "line",
-        "name": PRIORS[prior],
+        "name": _SHORT[prior],
         "data": points,
         "showSymbol": len(points) == 1,
         "lineStyle": {"width": 2.5},
@@ -64,5 +64,5 @@ def _upright(rule: str, step: int, place: int) -> dict[str, Any]:
 
 
 def _level(value: float) -> dict[str, Any]:
-    label = {"formatter": "residual of the ground truth", "position": "insideStartTop", "color": _INK, "fontSize": 11}
+    label = {"formatter": "residual of the ground truth", "position": "insideEndTop", "color": _INK, "fontSize": 11}
     return {"yAxis": value, "label": label, "lineStyle": {"color": _INK, "type": "dashed"}}

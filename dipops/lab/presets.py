@@ -17,9 +17,9 @@ class Preset:
 PRESETS = (
     Preset(
         "DIP against TV on noise",
-        "Total variation draws flat patches with sharp edges; the network keeps more texture. Compare the two with the "
-        "before/after slider, and their PSNR.",
-        Settings("portrait", 64, noise=Choice("clipped", {"sigma": 25}), priors=("tv", "dip"), steps=600),
+        "Total variation draws flat patches with sharp edges; the network keeps more texture. The discrepancy principle "
+        "stops the network before it draws the noise. Compare the two with the before/after slider.",
+        Settings("portrait", 64, noise=Choice("clipped", {"sigma": 25}), priors=("tv", "dip"), steps=600, stops=True),
     ),
     Preset(
         "What the network learns first",

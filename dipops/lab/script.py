@@ -48,7 +48,7 @@ def python_of(settings: Settings, photo_name: str = "photo.png") -> str:
 def _prior(settings: Settings, prior: str) -> str:
     if prior == "dip":
         recipe = OPERATORS[settings.operator.key].recipe_code.format(**settings.operator.values)
-        return f"replace({recipe}, steps={settings.steps}, callbacks=())"
+        return f"replace({recipe}, steps={settings.steps}{'' if settings.stops else ', callbacks=()'})"
     if prior == "none":
         return "NoPrior()"
     if prior == "tv" and settings.weight is not None:

@@ -52,7 +52,8 @@ class Settings:
         operator, noise: choices of OPERATORS and NOISES; parameters that are not given are as usual.
         priors: one to three keys of PRIORS.
         weight: of total variation, or None for the one that a rule of ``tune`` chooses.
-        steps: of the deep image prior.
+        steps: of the deep image prior, at most.
+        stops: whether a stopping rule ends the deep image prior, as its recipe has it, or all steps are made.
 
     Raises:
         BadValue: one is none of what there is, or out of range, or the noise does not fit the operator.
@@ -65,6 +66,7 @@ class Settings:
     priors: Sequence[str] = ("tv", "dip")
     weight: float | None = None
     steps: int = 800
+    stops: bool = False
 
     def __post_init__(self) -> None:
         _require_key("image", self.image, [*IMAGES, UPLOAD])
@@ -104,7 +106,8 @@ class Settings:
     def recipe(self, prior: str, problem: Problem, watched: Callable[[Prior], Prior]) -> Recipe:
         """The settings of a prior; ``watched`` is given each prior whose weight is tried, and gives it back or ends it all."""
         if prior == "dip":
-            return replace(OPERATORS[self.operator.key].recipe(self.operator.values), steps=self.steps, callbacks=())
+            recipe = OPERATORS[self.operator.key].recipe(self.operator.values)
+            return replace(recipe, steps=self.steps, callbacks=recipe.callbacks if self.stops else ())
         if prior == "none" or (prior == "tv" and self.weight is not None):
             pixels = NoPrior() if self.weight is None or prior == "none" else TotalVariation(self.weight)
             method = default_method(problem, pixels)

@@ -218,7 +218,7 @@ class Solving:
         recipe = self._chosen[prior]
         rules = {} if recipe.prior.on_pixels else _rules(problem)
         self._show_track(prior, state="solves")
-        callbacks: list[Any] = [self._told(prior, problem), *rules.values()]
+        callbacks: list[Any] = [*recipe.callbacks, self._told(prior, problem), *rules.values()]
         followed = replace(recipe, method=_read_often(recipe.method), callbacks=callbacks)
         result = followed.solve(problem, checkpoint=Path(self._folder.name) / prior, progress=False)
         self._finish(prior, problem, result, list(rules))

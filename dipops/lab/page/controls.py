@@ -1,15 +1,16 @@
 """What a visitor sets."""
 
 from collections.abc import Callable, Sequence
+from math import log10
 
 from nicegui import ui
 from nicegui.events import UploadEventArguments
 
-from dipops.errors import BadValue
 from dipops.lab.choices import IMAGES, NOISES, OPERATORS, PRIORS, SIDES, Parameter
 from dipops.lab.settings import MAX_BYTES, STEPS, UPLOAD, WEIGHT, Choice, Settings
 
 _UPLOADED = "your upload"
+_LOWEST, _HIGHEST = log10(WEIGHT.least), log10(WEIGHT.most)
 
 
 class Controls:
@@ -40,10 +41,18 @@ class Controls:
             self._noise_values = _Numbers()
         with _group("Priors, at most three"):
             self._priors = {key: ui.checkbox(label).mark(f"prior-{key}") for key, label in PRIORS.items()}
-            self._by_hand = ui.checkbox("choose the weight of total variation by hand").classes("text-sm").mark("by-hand")
-            self._weight = _number(WEIGHT, WEIGHT.usual)
-            self._weight.bind_visibility_from(self._by_hand, "value")
+            for box in self._priors.values():
+                box.props("dense")
+        with _group("Total variation"):
+            self._by_hand = ui.checkbox("weight by hand, not by a rule").props("dense").mark("by-hand")
+            with ui.column().classes("w-full gap-0") as place:
+                self._weight = ui.slider(min=_LOWEST, max=_HIGHEST, step=0.05, value=-1).props("color=blue-grey-8")
+                self._weight.mark("weight")
+                ui.label().classes("text-sm").bind_text_from(self._weight, "value", lambda place: f"weight {_weight(place):g}")
+            place.bind_visibility_from(self._by_hand, "value")
+        with _group("Deep image prior"):
             self._steps = _number(STEPS, STEPS.usual)
+            self._stops = ui.checkbox("let a stopping rule end it").props("dense").mark("stops")
         self._operator.on_value_change(self._show_operator)
         self._noise.on_value_change(self._show_noise)
         self.fill(usual)
@@ -61,22 +70,22 @@ class Controls:
         for key, box in self._priors.items():
             box.set_value(key in settings.priors)
         self._by_hand.set_value(settings.weight is not None)
-        self._weight.set_value(WEIGHT.usual if settings.weight is None else settings.weight)
+        self._weight.set_value(log10(WEIGHT.usual if settings.weight is None else settings.weight))
         self._steps.set_value(settings.steps)
+        self._stops.set_value(settings.stops)
 
     def settings(self) -> Settings:
         """What is set; BadValue where something is missing or out of range."""
-        side, weight = self._side.value, self._weight.value
-        if weight is None and self._by_hand.value:
-            raise BadValue("no weight of total variation", "a number", f"{WEIGHT.usual:g} is a good start")
+        side = self._side.value
         return Settings(
             image=str(self._image.value),
             side=side if isinstance(side, int) else 0,
             operator=Choice(str(self._operator.value), self._operator_values.values()),
             noise=Choice(str(self._noise.value), self._noise_values.values()),
             priors=[key for key in ("none", "tikhonov", "tv", "dip") if self._priors[key].value],
-            weight=weight if self._by_hand.value else None,
+            weight=_weight(self._weight.value) if self._by_hand.value else None,
             steps=round(self._steps.value or 0),
+            stops=bool(self._stops.value),
         )
 
     def offer_upload(self) -> None:
@@ -125,6 +134,11 @@ class _Numbers:
     def values(self) -> dict[str, float]:
         """The values; one that is missing is NaN, which is out of every range."""
         return {name: float("nan") if field.value is None else field.value for name, field in self._fields.items()}
+
+
+def _weight(place: float | None) -> float:
+    """The weight at a place of the slider, which is its logarithm."""
+    return float(f"{10 ** (place or 0):.2g}")
 
 
 def _group(title: str) -> ui.column:

@@ -17,7 +17,11 @@ _COLUMNS = [
     for name, label in {"prior": "prior", "psnr": "PSNR (dB)", "ssim": "SSIM", "steps": "steps", "seconds": "seconds"}.items()
 ]
 
-_RULES = {"discrepancy": "Discrepancy principle", "variance": "Variance of the outputs", "oracle": "Oracle (ground truth)"}
+_RULES = {
+    "discrepancy": "kept by the discrepancy principle",
+    "variance": "kept by the variance of the outputs",
+    "oracle": "kept by the oracle",
+}
 
 
 class Results:
@@ -44,7 +48,6 @@ class Results:
                     ui.table(columns=_COLUMNS, rows=[], row_key="prior").props("flat dense hide-bottom").classes("w-full")
                 )
                 self._table.mark("scores")
-                self._rules = ui.label("").classes("text-sm whitespace-pre-line").mark("rules")
 
     def begin(self, settings: Settings) -> None:
         """Make room for the solves of some settings."""
@@ -70,8 +73,7 @@ class Results:
         if self._follows:
             self._slider.set_value(max(1, len(steps) - 1))
         self._show_images(snapshot, steps)
-        self._table.rows = [_row(prior, track) for prior, track in snapshot.tracks.items() if track.record]
-        self._rules.set_text("\n".join(line for track in snapshot.tracks.values() for line in _rule_lines(track)))
+        self._table.rows = [row for prior, track in snapshot.tracks.items() if track.record for row in _rows(prior, track)]
 
     def _choose_step(self, event: events.GenericEventArguments) -> None:
         if self._snapshot is None:
@@ -180,21 +182,14 @@ def _at(track: Track, step: int | None) -> tuple[Picture | None, str]:
     return picture, f"step {index}" if psnr is None else f"{psnr:.2f} dB, step {index}"
 
 
-def _row(prior: str, track: Track) -> dict[str, Any]:
+def _rows(prior: str, track: Track) -> list[dict[str, Any]]:
+    """The scores of the answer, and of what each stopping rule keeps."""
     record = track.record
-    return {
+    answer = {
         "prior": PRIORS[prior],
         "psnr": f"{record['psnr']:.2f}",
         "ssim": f"{record['ssim']:.3f}" if "ssim" in record else "",
         "steps": record["steps"],
         "seconds": f"{record['seconds']:.1f}",
     }
-
-
-def _rule_lines(track: Track) -> list[str]:
-    known = {
-        "discrepancy": "Discrepancy principle",
-        "variance": "Variance of the outputs",
-        "oracle": "Oracle, by the ground truth",
-    }
-    return [f"{known[mark.rule]}: step {mark.step}, {mark.psnr:.2f} dB" for mark in track.marks]
+    return [answer, *({"prior": _RULES[mark.rule], "psnr": f"{mark.psnr:.2f}", "steps": mark.step} for mark in track.marks)]

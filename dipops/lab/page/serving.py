@@ -22,6 +22,10 @@ _SHOW_EVERY = 0.2
 _CLOSED_AFTER = 3.0
 _FORM = 2**16  # bytes of an upload besides the file
 _TOO_LARGE = f"the file is too large; expected at most {MAX_BYTES // 2**20} MB; reduce the image, or save it as JPEG"
+_HINT = (
+    "An image is measured, with noise or with less than all of its pixels, and restored by one to three priors. Press a "
+    "preset above, or choose settings and press Run: images and curves grow while the solves run."
+)
 _STATES = {"waits": "waiting for its turn", "runs": "running", "stopped": "stopped", "done": "done", "failed": "failed"}
 
 
@@ -57,7 +61,7 @@ class _Page:
         self._shown = -1
         with ui.header().classes("lab-header"):
             ui.label("dipops lab").classes("text-lg font-medium")
-            self._status = ui.label("choose a preset, or your own settings, and run").classes("lab-status").mark("status")
+            self._status = ui.label("ready").classes("lab-status").mark("status")
             with ui.row().classes("no-wrap gap-2"):
                 self._run = ui.button("Run", on_click=self.begin).mark("run")
                 self._stop = ui.button("Stop", on_click=self.stop, color="red-9").mark("stop")
@@ -72,7 +76,8 @@ class _Page:
                 self._controls = Controls(
                     self.upload, lambda: self._say(f"a file of more than {MAX_BYTES // 2**20} MB was refused")
                 )
-            with ui.column().classes("lab-results"):
+            self._hint = ui.label(_HINT).classes("lab-hint").mark("hint")
+            with ui.column().classes("lab-results") as self._place:
                 self._results = Results()
                 with ui.row().classes("gap-2"):
                     ui.button("Copy the Python", on_click=self.show_python).props("outline no-caps").mark("python")
@@ -80,6 +85,7 @@ class _Page:
                         ui.button("Download images", on_click=self.download_images).props("outline no-caps").mark("images-zip"),
                         ui.button("Download JSON", on_click=self.download_record).props("outline no-caps").mark("json"),
                     ]
+        self._place.set_visibility(False)
         self._say("")
         self._enable("")
         ui.timer(_SHOW_EVERY, self.show)
@@ -105,6 +111,8 @@ class _Page:
             return
         self._say("")
         self._solving, self._shown = solving, -1
+        self._hint.set_visibility(False)
+        self._place.set_visibility(True)
         self._results.begin(settings)
         self.show()
 
