@@ -7,6 +7,7 @@ from dipops.lab.solving import Point, Snapshot, Track
 
 COLOURS = {"dip": "#c2410c", "tv": "#1d4ed8", "tikhonov": "#047857", "none": "#57534e"}
 _INK = "#334155"
+_LEAST_RESIDUAL = 1e-8  # below which float32 shows its rounding alone
 _SHORT = {"dip": "DIP", "tv": "TV", "tikhonov": "Tikhonov", "none": "no prior"}
 _NAMES = {"psnr": "PSNR (dB)", "residual": "residual (RMS)"}
 
@@ -24,10 +25,15 @@ def chart(snapshot: Snapshot | None, curve: str) -> dict[str, Any]:
         "legend": {"right": 8, "top": 4, "itemWidth": 18, "textStyle": text},
         "tooltip": {"trigger": "axis"},
         "title": {"text": _NAMES[curve], "textStyle": {"color": _INK, "fontSize": 14, "fontWeight": 500}, "left": 8, "top": 4},
-        "xAxis": _axis("log", text) | {"name": "step", "nameLocation": "middle", "nameGap": 26, "min": 5},
+        "xAxis": _axis("log", text)
+        | {"name": "step", "nameLocation": "middle", "nameGap": 26, "min": 5, "max": _last_step(tracks)},
         "yAxis": _axis("log" if curve == "residual" else "value", text) | {"scale": True},
         "series": series,
     }
+
+
+def _last_step(tracks: Mapping[str, Track]) -> int:
+    return max([50, *(track.curve[-1].step for track in tracks.values() if track.curve)])
 
 
 def _axis(kind: str, text: dict[str, Any]) -> dict[str, Any]:
@@ -50,7 +56,7 @@ def _line(prior: str, track: Track, curve: str) -> dict[str, Any]:
 
 
 def _value(point: Point, curve: str) -> float:
-    return round(point.psnr if curve == "psnr" else point.residual, 5)
+    return round(point.psnr, 3) if curve == "psnr" else float(f"{max(point.residual, _LEAST_RESIDUAL):.3g}")
 
 
 def _marks(lines: list[dict[str, Any]]) -> dict[str, Any]:

@@ -111,6 +111,8 @@ IMAGES = {
 }
 """The bundled images."""
 
+_BETWEEN = ("gaussian", "poisson", "none")  # clipped noise is a model of pixels themselves
+
 OPERATORS: dict[str, OperatorChoice] = {
     "identity": OperatorChoice(
         "Noise only (identity)",
@@ -150,6 +152,7 @@ OPERATORS: dict[str, OperatorChoice] = {
         lambda v: recipes.upscale(v["factor"]),
         "recipes.upscale({factor})",
         (Parameter("factor", "factor (2 or 4)", 4, 2, 4, 2),),
+        noises=("gaussian", "none"),
     ),
     "gaussian": OperatorChoice(
         "Blur: Gaussian",
@@ -158,6 +161,7 @@ OPERATORS: dict[str, OperatorChoice] = {
         lambda v: recipes.restore(),
         "recipes.restore()",
         (Parameter("sigma", "width of the kernel (pixels)", 1.5, 0.5, 5, 0.25),),
+        noises=_BETWEEN,
     ),
     "motion": OperatorChoice(
         "Blur: motion",
@@ -169,6 +173,7 @@ OPERATORS: dict[str, OperatorChoice] = {
             Parameter("length", "length of the path (pixels)", 9, 2, 21, 1),
             Parameter("angle", "angle (degrees)", 30, 0, 180, 5),
         ),
+        noises=_BETWEEN,
     ),
     "radon": OperatorChoice(
         "Tomography (Radon)",
@@ -177,7 +182,7 @@ OPERATORS: dict[str, OperatorChoice] = {
         lambda v: recipes.restore(),
         "recipes.restore()",
         (Parameter("angles", "number of angles", 20, 4, 180, 1),),
-        noises=("gaussian", "poisson", "none"),
+        noises=_BETWEEN,
     ),
 }
 """The operators."""

@@ -23,9 +23,9 @@ PRESETS = (
     ),
     Preset(
         "What the network learns first",
-        "Drag the step slider: first colours and large shapes, then edges, and last the noise. The PSNR rises and falls again "
-        "while the residual only falls.",
-        Settings("portrait", 64, noise=Choice("gaussian", {"sigma": 50}), priors=("dip",), steps=1200),
+        "Drag the step slider: first colours and large shapes, then edges, and last the noise. After about 100 "
+        "steps the PSNR falls again, while the residual goes on falling.",
+        Settings("portrait", 64, noise=Choice("gaussian", {"sigma": 50}), priors=("dip",), steps=800),
     ),
     Preset(
         "x4 with three priors",
@@ -53,6 +53,6 @@ PRESETS = (
         "Where should I stop?",
         "Upright lines show the step that each rule keeps. The oracle knows the ground truth; the discrepancy principle knows "
         "the noise; the variance of the outputs knows neither.",
-        Settings("portrait", 64, noise=Choice("clipped", {"sigma": 40}), priors=("dip",), steps=1200),
+        Settings("portrait", 64, noise=Choice("clipped", {"sigma": 40}), priors=("dip",), steps=800),
     ),
 )

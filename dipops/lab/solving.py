@@ -115,6 +115,12 @@ class Desk:
             self._running = {**running, visitor: solving}
             solving.start()
 
+    def close(self) -> None:
+        """End all solves."""
+        with self._lock:
+            for solving in self._running.values():
+                solving.end()
+
 
 class Solving:
     """The solves of one run of the lab, one prior after another, in a thread of their own.
@@ -147,7 +153,7 @@ class Solving:
         """Begin, or go on after ``stop``."""
         self.wait()
         self._stopped.clear()
-        self._thread = threading.Thread(target=self._run, name="dipops lab", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="dipops lab")
         self._thread.start()
 
     def stop(self) -> None:
@@ -163,7 +169,7 @@ class Solving:
         """Stop for good; what was saved is removed once the thread has ended."""
         self._has_ended = True
         self.stop()
-        threading.Thread(target=self._remove, daemon=True).start()
+        threading.Thread(target=self._remove).start()
 
     def _remove(self) -> None:
         self.wait()

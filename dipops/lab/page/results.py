@@ -18,9 +18,9 @@ _COLUMNS = [
 ]
 
 _RULES = {
-    "discrepancy": "kept by the discrepancy principle",
-    "variance": "kept by the variance of the outputs",
-    "oracle": "kept by the oracle",
+    "discrepancy": "↳ discrepancy principle",
+    "variance": "↳ variance of outputs",
+    "oracle": "↳ oracle",
 }
 
 

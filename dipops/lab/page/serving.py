@@ -31,18 +31,22 @@ _STATES = {"waits": "waiting for its turn", "runs": "running", "stopped": "stopp
 
 def serve(host: str, port: int, opens_browser: bool) -> None:
     """Serve the page until Ctrl-C."""
+    desk = Desk(os.cpu_count() or 1)
     app.add_middleware(LimitedBody, most=MAX_BYTES + _FORM)
-    ui.run(
-        partial(lab_page, Desk(os.cpu_count() or 1)),
-        host=host,
-        port=port,
-        title="dipops lab",
-        show=opens_browser,
-        reload=False,
-        show_welcome_message=False,
-        reconnect_timeout=_CLOSED_AFTER,
-        storage_secret=secrets.token_hex(),
-    )
+    try:
+        ui.run(
+            partial(lab_page, desk),
+            host=host,
+            port=port,
+            title="dipops lab",
+            show=opens_browser,
+            reload=False,
+            show_welcome_message=False,
+            reconnect_timeout=_CLOSED_AFTER,
+            storage_secret=secrets.token_hex(),
+        )
+    finally:
+        desk.close()
 
 
 def lab_page(desk: Desk) -> None:
@@ -120,6 +124,7 @@ class _Page:
         """Stop the solve, which can go on later."""
         if self._solving is not None:
             self._solving.stop()
+            self._status.set_text("stopping")
 
     def go_on(self) -> None:
         """Continue a stopped solve."""
