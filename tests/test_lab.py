@@ -86,7 +86,8 @@ def test_the_python_repeats_the_run(
     for row, track in zip(rows, solving.snapshot.tracks.values(), strict=True):
         assert row["psnr"] == pytest.approx(track.record["psnr"], abs=0.02)
     network = solving.snapshot.tracks["dip"].record
-    assert rows[-1]["steps"] == network["steps"] and rows[-1]["psnr"] == pytest.approx(network["psnr"], abs=1e-5)
+    assert rows[-1]["steps"] == network["steps"]
+    assert rows[-1]["psnr"] == pytest.approx(network["psnr"], abs=1e-5)
     assert network["steps"] < solving.settings.steps or not stops
     assert f"{rows[-1]['psnr']:.2f}" in capsys.readouterr().out
 
@@ -134,7 +135,8 @@ def test_a_stopped_solve_continues_with_the_bits_of_one_that_was_not(finished: S
     solving.wait()
     whole, continued = finished.snapshot.tracks["dip"], solving.snapshot.tracks["dip"]
     assert solving.snapshot.state == "done"
-    assert continued.curve == whole.curve and continued.marks == whole.marks
+    assert continued.curve == whole.curve
+    assert continued.marks == whole.marks
     assert continued.shown == whole.shown
 
 
@@ -282,7 +284,8 @@ def test_an_address_that_is_not_here_is_refused(capsys: pytest.CaptureFixture[st
     pytest.importorskip("nicegui")
     assert run("lab", "--host", "192.0.2.1") == 2
     error = capsys.readouterr().err
-    assert "cannot listen at 192.0.2.1:0" in error and len(error.splitlines()) == 1
+    assert "cannot listen at 192.0.2.1:0" in error
+    assert len(error.splitlines()) == 1
 
 
 def test_two_tabs_of_the_page_without_a_browser() -> None:

@@ -25,15 +25,15 @@ def chart(snapshot: Snapshot | None, curve: str) -> dict[str, Any]:
         "legend": {"right": 8, "top": 4, "itemWidth": 18, "textStyle": text},
         "tooltip": {"trigger": "axis"},
         "title": {"text": _NAMES[curve], "textStyle": {"color": _INK, "fontSize": 14, "fontWeight": 500}, "left": 8, "top": 4},
-        "xAxis": _axis("log", text)
-        | {"name": "step", "nameLocation": "middle", "nameGap": 26, "min": 5, "max": _last_step(tracks)},
+        "xAxis": _axis("log", text) | {"name": "step", "nameLocation": "middle", "nameGap": 26, **_steps(tracks)},
         "yAxis": _axis("log" if curve == "residual" else "value", text) | {"scale": True},
         "series": series,
     }
 
 
-def _last_step(tracks: Mapping[str, Track]) -> int:
-    return max([50, *(track.curve[-1].step for track in tracks.values() if track.curve)])
+def _steps(tracks: Mapping[str, Track]) -> dict[str, int]:
+    """The ends of the axis of steps."""
+    return {"min": 5, "max": max([50, *(track.curve[-1].step for track in tracks.values() if track.curve)])}
 
 
 def _axis(kind: str, text: dict[str, Any]) -> dict[str, Any]:
