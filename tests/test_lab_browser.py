@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -86,6 +87,17 @@ def shown(page: Any) -> list[str]:
     )
 
 
+def pull(page: Any, slider: str, share: float) -> None:
+    """Press a slider at a share of its length."""
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.by import By
+
+    line = page.find_element(By.CSS_SELECTOR, slider)
+    page.execute_script("arguments[0].scrollIntoView({block: 'center'})", line)
+    across = int(line.size["width"] * (share - 0.5))
+    ActionChains(page).move_to_element_with_offset(line, across, 0).click().perform()
+
+
 def outside(page: Any) -> list[str]:
     """The addresses elsewhere that the page has asked for."""
     messages = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
@@ -96,7 +108,6 @@ def outside(page: Any) -> list[str]:
 @pytest.mark.parametrize("width", [1280, 390])
 def test_a_preset_runs_stops_and_continues(page: Any, width: int) -> None:
     from selenium.webdriver.common.by import By
-    from selenium.webdriver.common.keys import Keys
 
     metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
     page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
@@ -109,7 +120,7 @@ def test_a_preset_runs_stops_and_continues(page: Any, width: int) -> None:
     wait_for(lambda: status(page) == "stopped")
     assert "oracle" in page.find_element(By.CSS_SELECTOR, ".q-table").text
     newest = shown(page)
-    page.find_element(By.CSS_SELECTOR, ".lab-results .q-slider").send_keys(Keys.HOME)
+    pull(page, ".lab-steps", 0.05)
     wait_for(lambda: shown(page) != newest)
     assert shown(page)[:2] == newest[:2]  # ground truth and measurement
     press(page, "Continue")
@@ -120,18 +131,13 @@ def test_a_preset_runs_stops_and_continues(page: Any, width: int) -> None:
 
 
 def test_the_before_after_slider_cuts_where_it_stands(page: Any) -> None:
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.common.keys import Keys
-
     press(page, "Sparse-angle CT")
     wait_for(lambda: len(shown(page)) >= 3)
-    slider = page.find_element(By.CSS_SELECTOR, ".lab-pair-slider")
     clip = "return getComputedStyle(document.querySelector('.lab-over')).clipPath"
-    before = page.execute_script(clip)
-    slider.send_keys(Keys.HOME)
-    wait_for(lambda: page.execute_script(clip) != before)
-    slider.send_keys(Keys.END)
-    wait_for(lambda: "100%" not in page.execute_script(clip))
+    for share in (0.2, 0.8):
+        pull(page, ".lab-pair-slider", share)
+        hidden = 100 * (1 - share)  # of the left image, at its right
+        wait_for(lambda: abs(float(re.findall(r"([\d.]+)%", page.execute_script(clip))[-1]) - hidden) < 4)
 
 
 def test_a_text_file_is_refused_in_a_line_and_an_image_is_taken(page: Any, tmp_path: Path) -> None:

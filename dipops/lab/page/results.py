@@ -34,7 +34,7 @@ class Results:
         self._grid = ui.element("div").classes("lab-images").mark("images")
         with ui.column().classes("w-full gap-0 lab-group"):
             self._step_text = ui.label("step slider: the outputs on the way").classes("text-sm").mark("step-text")
-            self._slider = ui.slider(min=0, max=1, value=1).props("color=blue-grey-8").mark("step-slider")
+            self._slider = ui.slider(min=0, max=1, value=1).props("color=blue-grey-8").classes("lab-steps").mark("step-slider")
             self._slider.on("update:model-value", self._choose_step, throttle=0.05)
         with ui.element("div").classes("lab-charts"):
             self._charts = {
