@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -136,8 +137,12 @@ def test_the_before_after_slider_cuts_where_it_stands(page: Any) -> None:
     clip = "return getComputedStyle(document.querySelector('.lab-over')).clipPath"
     for share in (0.2, 0.8):
         pull(page, ".lab-pair-slider", share)
-        hidden = 100 * (1 - share)  # of the left image, at its right
-        wait_for(lambda: abs(float(re.findall(r"([\d.]+)%", page.execute_script(clip))[-1]) - hidden) < 4)
+        wait_for(partial(_hides, page, clip, 100 * (1 - share)))
+
+
+def _hides(page: Any, clip: str, percents: float) -> bool:
+    """Whether so much of the left image is cut off at its right."""
+    return abs(float(re.findall(r"([\d.]+)%", page.execute_script(clip))[-1]) - percents) < 4
 
 
 def test_a_text_file_is_refused_in_a_line_and_an_image_is_taken(page: Any, tmp_path: Path) -> None:
