@@ -70,5 +70,5 @@ def _upright(rule: str, step: int, place: int) -> dict[str, Any]:
 
 
 def _level(value: float) -> dict[str, Any]:
-    label = {"formatter": "residual of the ground truth", "position": "insideEndTop", "color": _INK, "fontSize": 11}
+    label = {"formatter": "residual of the ground truth", "position": "insideStartBottom", "color": _INK, "fontSize": 11}
     return {"yAxis": value, "label": label, "lineStyle": {"color": _INK, "type": "dashed"}}
