@@ -23,7 +23,7 @@ FLOORS = {
     "tune": 9, "classical": 9, "tiling": 9, "interop": 9,
     "plot": 10, "contestants": 10,
     "study": 11, "comparison": 11,
-    "paper": 12, "course": 12,
+    "paper": 12, "course": 12, "lab": 12,
     "cli": 13,
     "__init__": 14, "__main__": 15,
 }  # fmt: skip

@@ -28,7 +28,10 @@ def drawn(bits: int, channels: int) -> np.ndarray:
 
 
 def loaded(path: Path) -> np.ndarray:
-    return images.load(path).movedim(0, -1).numpy()
+    """What the file holds, which is what its content holds without the file."""
+    image = images.load(path)
+    assert torch.equal(images.from_bytes(path.read_bytes()), image)
+    return image.movedim(0, -1).numpy()
 
 
 def colours(values: np.ndarray, photometric: str) -> np.ndarray:
@@ -339,3 +342,14 @@ def test_broken_exif_data_are_no_reason_to_refuse_the_pixels(tmp_path: Path) -> 
     Image.fromarray(values).save(tmp_path / "x.png", exif=broken)
     with pytest.warns(UserWarning, match="Corrupt EXIF data"):
         np.testing.assert_allclose(loaded(tmp_path / "x.png"), values / 255, atol=1e-6)
+
+
+def test_content_is_refused_under_the_name_that_it_is_given(tmp_path: Path) -> None:
+    images.save(tmp_path / "x.png", torch.rand(3, 20, 30))
+    content = (tmp_path / "x.png").read_bytes()
+    assert images.from_bytes(content, max_pixels=600).shape == (3, 20, 30)
+    with pytest.raises(BadFile, match=r"^a photo is too large: 30 x 20 pixels"):
+        images.from_bytes(content, "a photo", max_pixels=599)
+    for broken in (b"", b"only text", content[:-40]):
+        with pytest.raises(BadFile, match="^a photo cannot be read"):
+            images.from_bytes(broken, "a photo")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from dipops._tools.files import package_version
-from dipops.cli import checking, comparing, grading, lessons, networks, paper, restoring
+from dipops.cli import checking, comparing, grading, lab, lessons, networks, paper, restoring
 from dipops.cli.groups import flatten
 from dipops.cli.interruption import Interrupted, handled_termination, with_interruption
 from dipops.cli.memory import memory_error
@@ -44,7 +44,7 @@ def version() -> None:
 for command in (
     *(restoring.denoise, restoring.upscale, restoring.inpaint, restoring.flash),
     *(networks.preimage, networks.maximise),
-    *(comparing.compare, comparing.demo, checking.check, grading.grade, version),
+    *(comparing.compare, comparing.demo, checking.check, grading.grade, lab.lab, version),
 ):
     app.command()(with_interruption(flatten(command)))
 app.add_typer(lessons.app, name="course")

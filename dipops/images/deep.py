@@ -1,6 +1,6 @@
 """PNG, JPEG 2000 and AVIF files of more than 8 bits, whose precision or values Pillow loses, by imagecodecs."""
 
-from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image
 
@@ -13,10 +13,10 @@ _PNG_GREY = 0
 _S_YCC = 18
 
 
-def decode(path: str | Path, image: Image.Image) -> Layers | None:
+def decode(path: object, file: BinaryIO, image: Image.Image) -> Layers | None:
     """Colours and alpha, or None for a file that is Pillow's to read; ``image`` is opened, not loaded."""
     find = {"PNG": _png, "JPEG2000": _jpeg2000, "AVIF": _avif}.get(image.format or "")
-    data = Path(path).read_bytes() if find else b""
+    data = _content(file) if find else b""
     if find is None or (found := find(data, image)) is None:
         return None
     codec, bits = found
@@ -26,6 +26,15 @@ def decode(path: str | Path, image: Image.Image) -> Layers | None:
     if values.ndim != 3 or values.shape[-1] > 4:
         raise BadFile(f"{came} and shape {values.shape}", "grey or RGB, perhaps with alpha", "convert it")
     return (values[..., :-1], values[..., -1:]) if values.shape[-1] in (2, 4) else (values, None)
+
+
+def _content(file: BinaryIO) -> bytes:
+    """All of a file, which stays where it is read."""
+    place = file.tell()
+    file.seek(0)
+    content = file.read()
+    file.seek(place)
+    return content
 
 
 def _png(data: bytes, image: Image.Image) -> tuple[str, int] | None:

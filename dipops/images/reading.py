@@ -2,6 +2,8 @@
 
 import struct
 import warnings
+from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -42,20 +44,43 @@ def read(path: str | Path) -> Picture:
             64 million pixels.
     """
     path = Path(path)
-    try:
+
+    def opened() -> BinaryIO:
         require_regular(path)
-        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning), path.open("rb") as file:
-            return _read(path, file)
+        return path.open("rb")
+
+    return _read_or_refuse(path, opened, MAX_PIXELS)
+
+
+def from_bytes(content: bytes, name: str = "the image", max_pixels: int = MAX_PIXELS) -> Tensor:
+    """The image of a file's content, such as an upload, as :func:`load` gives it.
+
+    Args:
+        content: all bytes of the file.
+        name: what errors call it.
+        max_pixels: how many it may have; a larger one is refused before its pixels are decoded.
+
+    Raises:
+        BadFile: as for :func:`read`.
+    """
+    return _read_or_refuse(name, lambda: BytesIO(content), max_pixels).over_white()
+
+
+def _read_or_refuse(name: object, opened: Callable[[], BinaryIO], max_pixels: int) -> Picture:
+    """What an opened file holds, or BadFile."""
+    try:
+        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning), opened() as file:
+            return _read(name, file, max_pixels)
     except BadFile:
         raise
     except FileNotFoundError as error:
-        raise BadFile(f"{path} does not exist", "an image file", "check the path") from error
+        raise BadFile(f"{name} does not exist", "an image file", "check the path") from error
     except Image.DecompressionBombError as error:
-        largest = f"at most {MAX_PIXELS // 2**20} x 2**20 pixels"
-        raise BadFile(f"{path} is too large: {error}", largest, "crop or reduce it first") from error
+        largest = f"at most {max_pixels / 2**20:g} x 2**20 pixels"
+        raise BadFile(f"{name} is too large: {error}", largest, "crop or reduce it first") from error
     except Exception as error:  # whatever a reader of broken or foreign files raises
         advice = "convert the file, or copy it again"
-        raise BadFile(f"{path} cannot be read: {_reason(error)}", "a complete PNG, JPEG, TIFF or WebP file", advice) from error
+        raise BadFile(f"{name} cannot be read: {_reason(error)}", "a complete PNG, JPEG, TIFF or WebP file", advice) from error
 
 
 def _reason(error: Exception) -> str:
@@ -67,11 +92,11 @@ def _reason(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or first_line(error) or type(error).__name__
 
 
-def _read(path: str | Path, file: BinaryIO) -> Picture:
+def _read(path: object, file: BinaryIO, max_pixels: int) -> Picture:
     tags = tiff.read_tags(file)
     file.seek(0)
     if tags is not None and not tiff.pillow_reads(tags, file.read(2) == b"II"):
-        _limit(tags[tiff.WIDTH], tags[tiff.HEIGHT])
+        _limit(tags[tiff.WIDTH], tags[tiff.HEIGHT], max_pixels)
         layers = tiff.decode(path, file, tags)
         exif = carried_exif(tags, lambda tag: tiff.read_tags(file, tags[tag]) or {})
         orientation = tags.get(ORIENTATION, 1)
@@ -79,8 +104,8 @@ def _read(path: str | Path, file: BinaryIO) -> Picture:
         return _picture(layers, tiff.depth(tags), orientation, tags.get(tiff.ICC), exif, dpi)
     file.seek(0)
     with Image.open(file) as image:
-        _limit(image.width, image.height)
-        if (layers := deep.decode(path, image)) is None:
+        _limit(image.width, image.height, max_pixels)
+        if (layers := deep.decode(path, file, image)) is None:
             _require_all_bits(path, image)
         image.load()  # this refuses a cut file, which imagecodecs may fill with zeros
         depth = 16 if layers or image.mode in (*_SIXTEEN_BITS, "F") else 8
@@ -109,12 +134,12 @@ def _resolution(dpi: tuple[float, float] | None, orientation: int) -> tuple[floa
     return (down, across) if swaps_sides(orientation) else (across, down)
 
 
-def _limit(width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
+def _limit(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
         raise Image.DecompressionBombError(f"{width} x {height} pixels")
 
 
-def _require_all_bits(path: str | Path, image: Image.Image) -> None:
+def _require_all_bits(path: object, image: Image.Image) -> None:
     """Refuse what Pillow would cut to 8 bits, or whose white it does not tell; ``image`` is opened, not loaded."""
     tiles = image.tile if isinstance(image, ImageFile.ImageFile) else []
     codec, _, _, arguments = tiles[0] if tiles else ("", None, 0, None)
@@ -129,7 +154,7 @@ def _require_all_bits(path: str | Path, image: Image.Image) -> None:
         raise BadFile(f"{path} is a {image.format} file of Lab colours", "RGB in this format", "convert it")
 
 
-def _pillow_layers(path: str | Path, image: Image.Image) -> Layers:
+def _pillow_layers(path: object, image: Image.Image) -> Layers:
     """Colours and alpha of an image that Pillow has loaded."""
     if image.mode == "F":
         return tiff.scaled(path, np.asarray(image), 32)[..., None], None
