@@ -301,8 +301,8 @@ def inpaint_sparse(settings: Settings = "light") -> Recipe:
 def inpaint_hole(settings: Settings = "light") -> Recipe:
     """Large holes. The paper's: no skips, nearest upsampling, and the coordinates as z, 5001 steps.
 
-    The light one upsamples by bilinear interpolation and makes 400 small steps of Adam: after larger ones, or a start by Muon, what
-    grows into a hole is of another colour more often.
+    The light one upsamples by bilinear interpolation and makes 400 small steps of Adam: after larger ones, or a start by Muon,
+    what grows into a hole is of another colour more often.
     """
     if _is_light(settings):
         return _light(400, Meshgrid(), skips=0, optimizer=partial(ADAM, lr=0.003))
