@@ -11,11 +11,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from benchmarks.crops import WHOLE_HELD_OUT, piece
-from benchmarks.dip import problem_and_recipe
+from benchmarks.dip import light_in_words, problem_and_recipe
 from benchmarks.harness import Records, Row, Task, chosen, records_of, run, table, write_report
 from dipops import TotalVariation, classical
 from dipops.problem import Problem
@@ -53,7 +52,7 @@ def planned() -> list[Task]:
         Task(
             f"classical-{problem.replace(' ', '-')}-{image}",
             contest,
-            {"problem": problem, "image": image, "recipe": _recipe(problem)},
+            {"problem": problem, "image": image, "recipe": light_in_words(problem)},
             1000,
             0.25,
             alone=False,
@@ -61,11 +60,6 @@ def planned() -> list[Task]:
         for problem in _RIVALS
         for image in WHOLE_HELD_OUT
     ]
-
-
-def _recipe(problem: str) -> str:
-    """The recipe of a task in words: a task with another one is measured again."""
-    return repr(problem_and_recipe(problem, torch.zeros(3, 64, 64), "light")[1])
 
 
 def report(records: Records) -> str:

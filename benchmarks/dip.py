@@ -264,6 +264,11 @@ def problem_and_recipe(name: str, x: Tensor, settings: Settings) -> tuple[Proble
     return Problem.simulate(Mask(mask, 3), x, 0), recipe(settings)
 
 
+def light_in_words(name: str) -> str:
+    """The light recipe of a task: where it changes, what was measured with it is measured again."""
+    return repr(problem_and_recipe(name, torch.zeros(3, TASK_SIZE, TASK_SIZE), "light")[1])
+
+
 def _compressed(x: Tensor) -> Tensor:
     file = io.BytesIO()
     images.to_pil(x).save(file, "JPEG", quality=10)
@@ -374,6 +379,8 @@ def answer_task(image: str, sigma: int, warm_up: bool) -> Task:
 
 def task_on(image: str, name: str, recipe: str, steps: int) -> Task:
     settings = {"task": name, "image": image, "size": TASK_SIZE, "steps": steps, **RECIPES[recipe]}
+    if recipe == "light":
+        settings["in_words"] = light_in_words(name)
     return Task(name_of("task", recipe, name, image), task, settings, steps, _SECONDS[recipe], alone=False)
 
 
