@@ -351,7 +351,7 @@ ROWS: dict[str, tuple[Recipe, int]] = {
 LIGHT_STEPS = 500
 CURVE_STEPS = dict.fromkeys(HELD_OUT, 1200) | {"astronaut": 2000}
 TASK_SIZE, TASK_IMAGE = 64, "motorcycle"
-TASK_STEPS = {"x4": 1000, "50% missing": 1000, "text": 800, "98% missing": 400, "hole": 800, "flash": 400, "JPEG": 800}
+TASK_STEPS = {"x4": 1000, "50% missing": 1000, "text": 800, "98% missing": 400, "flash": 400, "JPEG": 800}
 _SECONDS = {"light": 0.15, "paper": 0.45}
 
 
