@@ -227,6 +227,7 @@ def test_a_table_shows_what_is_printed_and_what_is_ours(study) -> None:
     assert problem.truth is not None
     error = (restored.mean(0) - problem.truth[0]).square().mean()
     assert float(lines[2]["average"]) == pytest.approx(float(-10 * error.log10()), abs=0.006)
+    assert float(lines[2]["average, projected onto A x = y"]) > float(lines[2]["average"]), "the known pixels are right"
     assert "| DIP |" in drawn.markdown()
     assert r"\begin{tabular}" in drawn.latex()
     assert len(list(csv.DictReader(io.StringIO(every_run(row, finished(row, store)).csv())))) == 11

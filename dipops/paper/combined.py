@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dipops import classical, images
-from dipops.paper.contestants import ANSWER, DEBIASED
+from dipops.paper.contestants import ANSWER, DEBIASED, projected
 from dipops.paper.experiments import MEAN_OF_RUNS, Experiment
 from dipops.paper.runs import Run
 from dipops.problem import Problem
@@ -84,7 +84,8 @@ def _of_image(
     if answer is not None:
         label = f"{first}, mean of {count} runs" if count > 1 else first
         if count > 1:
-            values = {answer.column: answer.image, **({DEBIASED: debias(problem, answer.image)[0]} if clipped else {})}
+            values = {answer.column: answer.image, **projected(problem, answer.image)}
+            values |= {DEBIASED: debias(problem, answer.image)[0]} if clipped else {}
             yield MEAN_OF_RUNS, *_scored(row, problem, label, values, [answer])
         for system in _CLASSICAL:
             if system in stored:

@@ -92,9 +92,7 @@ def by_recipe(recipe_of: Callable[[Settings], Recipe]) -> Contestant:
                 names = [STOPPED, *names]  # the answer is first
         images = {name: columns[name][0] for name in names if name in columns}
         steps = {name: columns[name][1] for name in (STOPPED, ORACLE) if name in images}
-        if problem.is_noise_free and isinstance(problem.operator, LinearOperator):
-            images[PROJECTED] = project(problem, next(iter(images.values())))
-        images |= _debiased(problem, result)
+        images |= projected(problem, next(iter(images.values()))) | _debiased(problem, result)
         curves = {name: _thin(curve[:, 0]) for name, curve in result.trace.items()}
         facts = {"steps": result.steps, "ended": result.message, "at": steps, "curves": curves}
         return Outcome(images, {**facts, "stops": bool(recipe.callbacks)})
@@ -134,6 +132,12 @@ def by_library(function: Callable[..., Tensor], *packages: str) -> Contestant:
         return Outcome({ANSWER: function(problem).to(problem.y)})
 
     return Contestant(restore, lambda settings: text, packages=packages)
+
+
+def projected(problem: Problem, image: Tensor) -> dict[str, Tensor]:
+    """The nearest image that satisfies Ax = y, where y has no noise and A is linear."""
+    is_exact = problem.is_noise_free and isinstance(problem.operator, LinearOperator)
+    return {PROJECTED: project(problem, image)} if is_exact else {}
 
 
 def _debiased(problem: Problem, result: Result) -> dict[str, Tensor]:
