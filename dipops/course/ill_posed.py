@@ -68,10 +68,11 @@ def truncated(answer: Any) -> None:
     """The sum of the first k singular components."""
     operator = Blur((1, 1, 8)).double()  # of one line: equal singular values would leave a choice
     y = random_image(1, *operator.out_shape, seed=3)
+    sums = _truncated_sums(operator, y)
     for k in (1, 5):
-        x, expected = answer(operator, y.clone(), k), _truncated(operator, y, k)
+        x, expected = answer(operator, y.clone(), k), sums[k - 1]
         if isinstance(x, Tensor) and x.shape == expected.shape:
-            wrong = {f"{k + 1} terms were": _truncated(operator, y, k + 1), "the smallest were": _truncated(operator, y, -k)}
+            wrong = {f"{k + 1} terms were": sums[k], "the smallest were": sums[-1] - sums[-1 - k]}
             for words, other in wrong.items():
                 expect(not torch.allclose(x.double(), other), f"{words} kept: keep the {k} with the largest singular values")
         expect_equal(x, expected, f"x for k = {k}")
@@ -80,9 +81,9 @@ def truncated(answer: Any) -> None:
 def gcv(answer: Any) -> None:
     """The number of components at which generalised cross-validation is smallest."""
     operator = Blur((1, 1, 24)).double()
-    for seed in range(3):
-        smooth = torch.linspace(0, 3, 24, dtype=torch.float64).sin().view(1, 1, 1, 24)
-        y = operator(smooth) + 0.02 * (random_image(1, *operator.out_shape, seed=seed) - 0.5)
+    smooth = torch.linspace(0, 3, 24, dtype=torch.float64).sin().view(1, 1, 1, 24)
+    noisy = [operator(smooth) + 0.02 * (random_image(1, *operator.out_shape, seed=seed) - 0.5) for seed in range(3)]
+    for y in (*noisy, operator(random_image(1, *operator.in_shape, seed=3))):  # without noise the last term counts too
         values = _gcv(operator, y)
         k, best = int(answer(operator, y.clone())), int(values.argmin()) + 1
         expect(1 <= k < y.numel(), f"k = {k} is not between 1 and {y.numel() - 1}")
@@ -90,18 +91,18 @@ def gcv(answer: Any) -> None:
         expect(k == best, f"at k = {k} it is {float(values[k - 1] / values[best - 1]):.3g} times as large as at its minimum")
 
 
-def _truncated(operator: LinearOperator, y: Tensor, k: int) -> Tensor:
-    """The sum of the first k components, or of the last for k < 0."""
+def _truncated_sums(operator: LinearOperator, y: Tensor) -> Tensor:
+    """The sums of the first k singular components for k = 1, 2, ..., (K, 1, *in_shape)."""
     left, values, right = torch.linalg.svd(operator.matrix(), full_matrices=False)
-    kept = slice(None, k) if k > 0 else slice(k, None)
-    return (right[kept].T @ ((left[:, kept].T @ y.flatten()) / values[kept])).view(1, *operator.in_shape)
+    terms = (left.T @ y.flatten() / values)[:, None] * right
+    return terms.cumsum(0).view(-1, 1, *operator.in_shape)
 
 
 def _gcv(operator: LinearOperator, y: Tensor) -> Tensor:
-    """‖A x_k - y‖² / (m - k)² for k = 1, 2, ..."""
-    count = min(len(operator.matrix().T), y.numel() - 1)
-    residuals = torch.stack([(operator(_truncated(operator, y, k)) - y).square().sum() for k in range(1, count + 1)])
-    return residuals / (y.numel() - torch.arange(1, count + 1)).square()
+    """‖A x_k - y‖² / (m - k)² for k = 1, 2, ..., below m."""
+    sums = _truncated_sums(operator, y)[: y.numel() - 1]
+    residuals = (operator(sums.flatten(0, 1)) - y).square().flatten(1).sum(1)
+    return residuals / (y.numel() - torch.arange(1, len(sums) + 1)).square()
 
 
 EXERCISES = (null_image, condition_number, pseudo_inverse, picard, truncated, gcv)
