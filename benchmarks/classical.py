@@ -23,13 +23,9 @@ from dipops.study import BestWeight, Contestant, study
 SIZE = 256
 _DIP, _TV = "DIP, light", "TV"
 _FOLDER = Path(tempfile.gettempdir()) / "dipops-classical"
-_LIBRARY: dict[str, Callable[[Problem], Tensor]] = {"bicubic": classical.bicubic, "biharmonic": classical.biharmonic}
-_RIVALS = {
-    "hole": "biharmonic",
-    "98% missing": "biharmonic",
-    "text": "biharmonic",
-    "50% missing": "biharmonic",
-    "x4": "bicubic",
+_RIVALS: dict[str, Callable[[Problem], Tensor]] = {
+    **dict.fromkeys(("hole", "98% missing", "text", "50% missing"), classical.biharmonic),
+    "x4": classical.bicubic,
 }
 """What a library has for each task, beside TV in the limit Ax = y."""
 
@@ -38,7 +34,7 @@ def contest(settings: dict[str, Any]) -> dict[str, Any]:
     """PSNR of each contestant, and of its best average where there is one."""
     problem, recipe = problem_and_recipe(settings["problem"], piece(settings["image"], SIZE), "light")
     rival = _RIVALS[settings["problem"]]
-    contestants: dict[str, Contestant] = {_DIP: recipe, _TV: BestWeight(TotalVariation), rival: _LIBRARY[rival]}
+    contestants: dict[str, Contestant] = {_DIP: recipe, _TV: BestWeight(TotalVariation), rival.__name__: rival}
     made = study({settings["image"]: problem}, contestants, 1, folder=_FOLDER, progress=False)
     if failures := made.failures():
         raise RuntimeError(failures[0])
@@ -78,7 +74,7 @@ def report(records: Records) -> str:
 
 
 def _row(problem: str, results: Sequence[dict[str, Any]], made: Sequence[Any]) -> Row:
-    names = [_DIP, _TV, _RIVALS[problem]]
+    names = [_DIP, _TV, _RIVALS[problem].__name__]
     means = [fmean(result[name]["psnr"] for result in results) for name in names]
     apart = [result[_DIP]["psnr"] - max(result[name]["psnr"] for name in names[1:]) for result in results]
     each = ", ".join(f"{record['settings']['image']} {value:+.2f}" for record, value in zip(made, apart, strict=True))

@@ -246,27 +246,41 @@ def langevin(settings: dict[str, Any]) -> dict[str, Any]:
 
 def problem_and_recipe(name: str, x: Tensor, settings: Settings) -> tuple[Problem, Recipe]:
     """A task made from an image, and its recipe."""
-    size = x.shape[-1]
+    return _problem_of(name, x), _RECIPES[name](settings)
+
+
+def _problem_of(name: str, x: Tensor) -> Problem:
     if name == "x4":
-        return Problem.simulate(LanczosDownsampler(x.shape, 4), x, 0), recipes.upscale(4, settings)
+        return Problem.simulate(LanczosDownsampler(x.shape, 4), x, 0)
     if name == "JPEG":
-        return Problem(Identity(x.shape), _compressed(x), truth=x), recipes.jpeg(settings)
+        return Problem(Identity(x.shape), _compressed(x), truth=x)
     if name == "flash":
         dim = x * torch.tensor([1.0, 0.75, 0.5]).view(3, 1, 1) * 0.6
-        return Problem.simulate(GuidedInput(x), dim, SIGMA), recipes.flash(settings)
-    tasks = {
-        "text": (_text_mask(size), recipes.inpaint_text),
-        "50% missing": (masks.random((size, size), keep=0.5), recipes.inpaint_random),
-        "98% missing": (masks.random((size, size), keep=0.02), recipes.inpaint_sparse),
-        "hole": (_hole_mask(size), recipes.inpaint_hole),
+        return Problem.simulate(GuidedInput(x), dim, SIGMA)
+    size = x.shape[-1]
+    masked = {
+        "text": lambda: _text_mask(size),
+        "50% missing": lambda: masks.random((size, size), keep=0.5),
+        "98% missing": lambda: masks.random((size, size), keep=0.02),
+        "hole": lambda: _hole_mask(size),
     }
-    mask, recipe = tasks[name]
-    return Problem.simulate(Mask(mask, 3), x, 0), recipe(settings)
+    return Problem.simulate(Mask(masked[name](), 3), x, 0)
+
+
+_RECIPES: dict[str, Callable[[Settings], Recipe]] = {
+    "x4": partial(recipes.upscale, 4),
+    "JPEG": recipes.jpeg,
+    "flash": recipes.flash,
+    "text": recipes.inpaint_text,
+    "50% missing": recipes.inpaint_random,
+    "98% missing": recipes.inpaint_sparse,
+    "hole": recipes.inpaint_hole,
+}
 
 
 def light_in_words(name: str) -> str:
     """The light recipe of a task: where it changes, what was measured with it is measured again."""
-    return repr(problem_and_recipe(name, torch.zeros(3, TASK_SIZE, TASK_SIZE), "light")[1])
+    return repr(_RECIPES[name]("light"))
 
 
 def _compressed(x: Tensor) -> Tensor:

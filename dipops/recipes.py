@@ -16,14 +16,14 @@ from dipops._tools.precision import full_float32
 from dipops.errors import BadValue, require_choice, require_integer
 from dipops.methods import ADAM, Descent, MakeOptimizer, Method, MuonThenAdam, PrimalDual
 from dipops.noise import Gaussian
-from dipops.operators import Activation, LinearOperator
+from dipops.operators import Activation
 from dipops.priors import DeepImagePrior, PixelPrior, Prior
 from dipops.priors.generators import Generator, Hourglass, ResNet, UNet
 from dipops.priors.generators.layers import Upsampling
 from dipops.priors.inputs import Input, Meshgrid, Noise
 from dipops.problem import Problem, require_problem
 from dipops.solver import Ensemble, Result
-from dipops.solver.corrections import debias, debiasable, satisfy_data
+from dipops.solver.corrections import debias, debiasable, is_exact, satisfy_data
 from dipops.solver.solve import solve
 from dipops.stopping import Discrepancy, ExponentialVariance, StopRule
 
@@ -175,7 +175,7 @@ def debiased(problem: Problem, result: Result) -> Result:
 
 def _projected(problem: Problem, prior: Prior, result: Result) -> Result:
     """The result with its images moved to where Ax = y, if y is free of noise, and where the move amplifies no error."""
-    if not problem.is_noise_free or not isinstance(problem.operator, LinearOperator):
+    if not is_exact(problem):
         return result
     image, projected = satisfy_data(problem, result.image)
     with torch.no_grad():

@@ -16,20 +16,12 @@ from safetensors.torch import save_file
 
 from dipops import NoPrior, TotalVariation, images, masks, metrics, solve
 from dipops.cli import comparing, solving
-from dipops.cli.app import app, main
+from dipops.cli.app import app
 from dipops.operators import LanczosDownsampler
 from dipops.operators.networks import AlexNet, SqueezeNet
 from dipops.recipes import Recipe
 from dipops.solver.cost import Estimate
-
-
-def run(*arguments: object) -> int:
-    """Exit code of ``dipops`` with these arguments, in this process."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["dipops", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-    return int(ended.value.code or 0)
+from tests.commands import run
 
 
 @pytest.fixture(scope="module")

@@ -11,15 +11,16 @@ import pytest
 import torch
 
 from dipops import DifferentiableOperator, LinearOperator
-from dipops.cli.app import main
 from dipops.course import Grade, grade, grades_of, hint, slide
 from dipops.course.grading import EXERCISES
 from dipops.course.hints import _hints
+from dipops.course.lessons import lessons
 from dipops.course.notebooks import cells_of
 from dipops.errors import BadFile, BadValue
+from tests.commands import run
 
 COURSE = Path(__file__).parents[1] / "docs" / "course"
-LESSONS = sorted(COURSE.glob("*-*.md"), key=lambda path: int(path.stem.partition("-")[0]))
+LESSONS = lessons()
 
 
 def solutions_of(lesson: Path) -> dict[str, str]:
@@ -181,7 +182,7 @@ def test_an_unknown_exercise_is_refused() -> None:
     assert repr(Grade("own.restore")) == "✓ own.restore"
 
 
-def test_a_notebook_is_graded_by_a_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_notebook_is_graded_by_arun(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     right = "from dipops.course import grade\ngrade('prior.average', lambda p, d: p[0] if len(p) == 1 else sum(\n"
     right += "    (d ** (len(p) - 1 - k)) * ((1 - d) if k else 1) * image for k, image in enumerate(p)))"
     cells = [
@@ -190,20 +191,12 @@ def test_a_notebook_is_graded_by_a_command(tmp_path: Path, capsys: pytest.Captur
     ]
     lesson = tmp_path / "mine.ipynb"
     lesson.write_text(json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
-    assert _command("grade", lesson) == 1
+    assert run("grade", lesson) == 1
     assert "1 of 4\n  ✗ prior.parameters: not handed in" in capsys.readouterr().out
     cells.append({"cell_type": "code", "source": "1 / 0", "metadata": {}})
     lesson.write_text(json.dumps({"cells": cells}))
-    assert _command("grade", lesson) == 1
+    assert run("grade", lesson) == 1
     assert "cell 2 raises ZeroDivisionError" in capsys.readouterr().out
     lesson.write_text("{")
     with pytest.raises(BadFile, match="save it from Jupyter"):
         grades_of(lesson)
-
-
-def _command(*arguments: object) -> int:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["dipops", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            main()
-    return int(exit_.value.code or 0)

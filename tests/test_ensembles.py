@@ -31,7 +31,7 @@ from dipops.errors import BadValue
 from dipops.operators.sensor import ExpectedClip
 from dipops.recipes import Recipe
 from dipops.solver import Ensemble
-from tests.test_cli import run
+from tests.commands import run
 
 NOISE = ClippedGaussian(50 / 255)
 X = 0.2 * images.portrait(32)

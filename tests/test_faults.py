@@ -22,7 +22,7 @@ from dipops.errors import BadFile, BadType, BadValue
 from dipops.operators import Identity
 from dipops.operators.networks.weights import read_weights
 from dipops.study import Store
-from tests.test_cli import run
+from tests.commands import run
 
 NOBODY = 65534
 OPERATOR = """

@@ -13,7 +13,6 @@ from threading import Event
 import pytest
 import torch
 
-from dipops.cli.app import main
 from dipops.course import Grade, graded
 from dipops.course.gradebook import gradebook, remarks
 from dipops.course.grading import EXERCISES
@@ -23,6 +22,7 @@ from dipops.course.notebooks import Graded, cells_of, exercises_of, without_magi
 from dipops.course.sandbox import Limits, missing_locks
 from dipops.course.wire import BadMessage, decoded, encoded, read_message, write_message
 from dipops.errors import BadFile, BadValue
+from tests.commands import run
 
 IMPORTS = "import torch\nimport torch.nn.functional as F\nfrom dipops import *\nfrom dipops.course import grade"
 SHIFT = """class Shift(LinearOperator):
@@ -134,20 +134,24 @@ def test_the_locks_keep_files_and_processes_as_they_are(outcomes: dict[str, Grad
     assert points(outcomes["forks"]) == points(outcomes["writes"]) == {"adjoints.shift-adjoint"}
 
 
-def test_an_answer_that_ends_the_process_costs_no_other(tmp_path: Path) -> None:
-    ends = "import os\ngrade('adjoints.dot-test', lambda *a: os._exit(0))"
-    outcome = graded(submission(tmp_path / "a.md", IMPORTS, ends, PRODUCT), Limits(seconds=180))
+@pytest.mark.parametrize(
+    ("code", "exercise", "fault", "seconds"),
+    [
+        ("import os\ngrade('adjoints.dot-test', lambda *a: os._exit(0))", "adjoints.dot-test", "it ended the process", 180),
+        pytest.param(
+            "def turn(y):\n    while True: pass\ngrade('adjoints.shift-adjoint', turn)",
+            *("adjoints.shift-adjoint", "it took too long", 60),
+            marks=pytest.mark.slow,
+        ),
+    ],
+    ids=["ends", "never ends"],
+)
+def test_an_answer_that_takes_the_process_with_it_costs_no_other(
+    tmp_path: Path, code: str, exercise: str, fault: str, seconds: float
+) -> None:
+    outcome = graded(submission(tmp_path / "a.md", IMPORTS, code, PRODUCT), Limits(seconds=seconds))
     faults = {grade.exercise: grade.fault for grade in outcome.grades}
-    assert faults["adjoints.dot-test"] == "it ended the process"
-    assert points(outcome) == {"adjoints.composition"}
-
-
-@pytest.mark.slow
-def test_an_answer_that_never_ends_costs_no_other(tmp_path: Path) -> None:
-    endless = "def turn(y):\n    while True: pass\ngrade('adjoints.shift-adjoint', turn)"
-    outcome = graded(submission(tmp_path / "a.md", IMPORTS, endless, PRODUCT), Limits(seconds=60))
-    faults = {grade.exercise: grade.fault for grade in outcome.grades}
-    assert faults["adjoints.shift-adjoint"] == "it took too long"
+    assert faults[exercise] == fault
     assert points(outcome) == {"adjoints.composition"}
 
 
@@ -200,7 +204,7 @@ def test_the_command_writes_a_table_and_says_what_is_wrong(tmp_path: Path, capsy
     table = tmp_path / "grades.csv"
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        assert _command("grade", ".", "--csv", table, "--timeout", 120, "--jobs", 2) == 1
+        assert run("grade", ".", "--csv", table, "--timeout", 120, "--jobs", 2) == 1
     rows = list(csv.DictReader(io.StringIO(table.read_text("utf-8-sig"))))
     assert [(row["submission"], row["points"], row["of"]) for row in rows] == [("'=a.md", "1", "5"), ("b.ipynb", "0", "0")]
     assert rows[0]["adjoints.shift-adjoint"] == "1"
@@ -208,7 +212,7 @@ def test_the_command_writes_a_table_and_says_what_is_wrong(tmp_path: Path, capsy
     assert "cannot be read" in rows[1]["remarks"]
     assert "1 of 5" in capsys.readouterr().out
     table.write_text("mine")
-    assert _command("grade", folder, "--csv", table) == 2
+    assert run("grade", folder, "--csv", table) == 2
     assert table.read_text() == "mine"
     assert "--force" in capsys.readouterr().err
 
@@ -225,7 +229,7 @@ def test_bad_arguments_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixtur
         "--jobs": [tmp_path, "--jobs", 0],
         "cannot write": [submission(tmp_path / "b.md", SHIFT), "--csv", tmp_path / "no" / "grades.csv"],
     }.items():
-        assert _command("grade", *arguments) == 2
+        assert run("grade", *arguments) == 2
         message = capsys.readouterr().err
         assert words in message
         assert message.count("\n") == 1
@@ -247,7 +251,7 @@ def test_the_table_has_a_column_for_each_exercise_and_keeps_formulas_out() -> No
 
 def test_the_lessons_are_exported_for_nbgrader(tmp_path: Path) -> None:
     nbformat = pytest.importorskip("nbformat")
-    assert _command("course", "export", "--nbgrader", tmp_path / "new") == 0
+    assert run("course", "export", "--nbgrader", tmp_path / "new") == 0
     exported = [tmp_path / "new" / f"{lesson.stem}.ipynb" for lesson in lessons()]
     assert set(exported) == set((tmp_path / "new").glob("*.ipynb"))
     ids = []
@@ -268,11 +272,11 @@ def test_the_lessons_are_exported_for_nbgrader(tmp_path: Path) -> None:
 
 
 def test_plain_notebooks_have_the_cells_of_the_lessons(tmp_path: Path) -> None:
-    assert _command("course", "export", tmp_path) == 0
+    assert run("course", "export", tmp_path) == 0
     for lesson in lessons():
         assert cells_of(tmp_path / f"{lesson.stem}.ipynb") == cells_of(lesson)
     (tmp_path / f"{lessons()[0].stem}.ipynb").write_text("mine")
-    assert _command("course", "export", tmp_path) == 2
+    assert run("course", "export", tmp_path) == 2
     assert (tmp_path / f"{lessons()[0].stem}.ipynb").read_text() == "mine"
 
 
@@ -366,11 +370,3 @@ def test_what_is_no_value_is_refused(value: object) -> None:
 def test_what_is_no_message_is_refused_before_it_is_read(content: bytes) -> None:
     with pytest.raises(BadMessage):
         read_message(io.BytesIO(content))
-
-
-def _command(*arguments: object) -> int:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["dipops", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            main()
-    return int(exit_.value.code or 0)

@@ -26,7 +26,7 @@ from dipops.lab.presets import PRESETS
 from dipops.lab.script import python_of
 from dipops.lab.settings import MAX_BYTES, UPLOAD, Choice, Photo, Settings, uploaded
 from dipops.lab.solving import Desk, Solving
-from tests.test_cli import run
+from tests.commands import run
 
 _PATIENCE = 120.0
 SMALL = Settings(side=64, noise=Choice("clipped"), priors=("tv", "dip"), weight=0.06, steps=30)

@@ -9,7 +9,6 @@ import os
 import random
 import shutil
 import signal
-import sys
 import threading
 import time
 from dataclasses import asdict, replace
@@ -23,7 +22,6 @@ import torch
 
 from dipops import ClippedGaussian, GuidedInput, Identity, Mask, Problem, images, masks, metrics
 from dipops import classical as comparators
-from dipops.cli import app
 from dipops.errors import BadFile, BadValue
 from dipops.operators.interface import LinearOperator
 from dipops.paper.config import RunConfig
@@ -37,6 +35,7 @@ from dipops.paper.tables import every_run, table, table_of
 from dipops.study import runner
 from dipops.study.cluster import dask_client, run_on
 from dipops.study.store import Store
+from tests import commands
 from tests.run_all import run_all
 
 TINY = RunConfig(crop=32, steps=0.0005, settings="light")
@@ -502,11 +501,7 @@ def test_the_files_of_an_image_are_cut_alike_in_the_middle(tmp_path: Path) -> No
 
 def command(*arguments: object) -> int:
     """Exit code of ``dipops paper`` with these arguments, in this process."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["dipops", "paper", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            app.main()
-    return int(stopped.value.code or 0)
+    return commands.run("paper", *arguments)
 
 
 SMALL = ("--crop", 32, "--steps", 0.0005, "--light")

@@ -18,7 +18,7 @@ from torch import Tensor
 from dipops import ClippedGaussian, Identity, Problem, images
 from dipops.cli import masks
 from dipops.images import Picture
-from tests.test_cli import run
+from tests.commands import run
 
 NONE = ("--prior", "none", "--quiet")
 

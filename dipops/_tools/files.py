@@ -135,10 +135,16 @@ def _cannot_write(path: str | Path, error: OSError) -> BadFile:
     return BadFile(f"cannot write {path}: {error.strerror or error}", expected, advice)
 
 
-def write_json(path: str | Path, record: dict[str, Any]) -> None:
-    """Write ``record`` as indented JSON, whole or not at all; numbers that JSON has not are "inf", "-inf" and "nan"."""
+def json_content(record: dict[str, Any]) -> bytes:
+    """``record`` as the content of a file of indented JSON; numbers that JSON has not are "inf", "-inf" and "nan"."""
     text = json.dumps(plain_values(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_whole(path, lambda file: file.write(text.encode(errors="backslashreplace")))  # of names that are no UTF-8
+    return text.encode(errors="backslashreplace")  # of names that are no UTF-8
+
+
+def write_json(path: str | Path, record: dict[str, Any]) -> None:
+    """Write ``record`` as :func:`json_content` gives it, whole or not at all."""
+    content = json_content(record)
+    write_whole(path, lambda file: file.write(content))
 
 
 def environment(place: Any = "cpu") -> dict[str, Any]:

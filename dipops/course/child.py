@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from dipops.course.grading import record_answers
 from dipops.course.notebooks import run_cells
 from dipops.course.sandbox import limit, lock
-from dipops.course.wire import decoded, encoded, read_message, write_message
+from dipops.course.wire import METHODS, decoded, encoded, read_message, write_message
 from dipops.errors import first_line
 from dipops.operators import DifferentiableOperator, LinearOperator, LinearOrDifferentiableOperator
 
@@ -143,7 +143,7 @@ def _described(answer: Any) -> list[str]:
         return ["function" if callable(answer) else "object", type(answer).__name__]
     kinds = {"linear": LinearOperator, "differentiable": DifferentiableOperator, "class": object}
     kind = next(name for name, base in kinds.items() if issubclass(answer, base))
-    written = [name for name in ("adjoint", "vjp", "jvp") if name in vars(answer)]
+    written = [name for name in METHODS if name in vars(answer)]
     return [kind, answer.__name__, *written]
 
 

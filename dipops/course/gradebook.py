@@ -1,10 +1,9 @@
 """Grades of many submissions as a table for a spreadsheet: a row for each submission, a column for each exercise."""
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from dipops._tools import tables
 from dipops.course.grading import EXERCISES
 from dipops.course.notebooks import Graded
 
@@ -19,14 +18,12 @@ def gradebook(graded: Sequence[tuple[Path, Graded]]) -> str:
     """
     given = {grade.exercise for _, outcome in graded for grade in outcome.grades}
     exercises = [name for name in EXERCISES if name in given]
-    file = io.StringIO()
-    rows = csv.writer(file, lineterminator="\n")
-    rows.writerow(["submission", "points", "of", *exercises, "remarks"])
+    rows = []
     for path, outcome in graded:
         points = {grade.exercise: int(grade.passed) for grade in outcome.grades}
         marks = [points.get(name, "") for name in exercises]
-        rows.writerow([_text(str(path)), outcome.points, len(points), *marks, _text(remarks(outcome))])
-    return file.getvalue()
+        rows.append([_text(str(path)), outcome.points, len(points), *marks, _text(remarks(outcome))])
+    return tables.csv(["submission", "points", "of", *exercises, "remarks"], rows) + "\n"
 
 
 def remarks(graded: Graded) -> str:

@@ -16,6 +16,7 @@ EXERCISES: dict[str, Check] = {
     for check in lesson.EXERCISES
 }
 _BLANK = "nothing yet: fill in the blank"
+MISSING = "not handed in"
 _collected: ContextVar[list["Grade"] | None] = ContextVar("grades", default=None)
 _recorded: ContextVar[dict[str, Any] | None] = ContextVar("answers", default=None)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Event
 
 from dipops.course.checks import salted
-from dipops.course.grading import Grade, grade
+from dipops.course.grading import MISSING, Grade, grade
 from dipops.course.notebooks import Cell, Graded, cells_of, exercises_of
 from dipops.course.sandbox import Limits
 from dipops.course.submission import Ended, submitted
@@ -17,7 +17,6 @@ from dipops.errors import BadFile, BadValue
 _SUFFIXES = (".ipynb", ".md")
 _SALTS = 1 << 40
 _LONGEST = 300
-_MISSING = "not handed in"
 
 
 def submissions_in(paths: Sequence[Path]) -> list[Path]:
@@ -97,7 +96,7 @@ def _judged(cells: list[Cell], exercises: list[str], limits: Limits, stop: Event
                 for name in missing:
                     now = time.monotonic()
                     submission.until = now + (until - now) / 2
-                    faults[name] = grade(name, submission.answer(name)).fault if submission.handed_in(name) else _MISSING
+                    faults[name] = grade(name, submission.answer(name)).fault if submission.handed_in(name) else MISSING
         except Ended as end:
             faults |= dict.fromkeys([name] if name else missing, str(end))
     grades = tuple(Grade(name, _plain(faults[name])) for name in exercises)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dipops._tools.files import require_regular
-from dipops.course.grading import EXERCISES, Grade, collect_grades
+from dipops.course.grading import EXERCISES, MISSING, Grade, collect_grades
 from dipops.errors import BadFile, first_line
 
 _FENCE, _END, _RULE = "```{code-cell}", "```", "---"
@@ -114,7 +114,7 @@ def grades_of(path: Path, solutions: Mapping[str, str] | None = None) -> Graded:
     with collect_grades() as grades, redirect_stdout(io.StringIO()):
         faults = run_cells(codes, path.name)
     last = {grade.exercise: grade for grade in grades}
-    return Graded(tuple(last.get(name, Grade(name, "not handed in")) for name in exercises), tuple(faults))
+    return Graded(tuple(last.get(name, Grade(name, MISSING)) for name in exercises), tuple(faults))
 
 
 def run_cells(codes: Iterable[str], name: str = "notebook", begin: Callable[[int], object] = lambda number: None) -> list[str]:

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
-from math import prod
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -24,16 +23,15 @@ import torch
 from torch import Tensor, nn
 
 from dipops.course.checks import GradingError, InView
+from dipops.course.remote import operator_class
 from dipops.course.sandbox import Limits
 from dipops.course.wire import BadMessage, Message, decoded, encoded, read_message, stand_in, write_message
-from dipops.operators import DifferentiableOperator, LinearOperator, LinearOrDifferentiableOperator
+from dipops.operators import LinearOrDifferentiableOperator
 
 _ROOT = Path(__file__).parents[2]
 _START = f"import sys; sys.path.insert(0, {str(_ROOT)!r}); from dipops.course.child import main; main()"
 _LOOK = 0.5
 _ASKED = ("forward", "jvp", "vjp")
-_METHODS = ("adjoint", "vjp", "jvp")
-_MOST_PIXELS = 1 << 16
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -83,7 +81,7 @@ class Submission:
         if kind == "blank":
             return ...
         if kind in ("linear", "differentiable"):
-            return _operator_class(self, exercise, name, _REMOTE[kind], written)
+            return operator_class(self.call, exercise, name, kind, written)
         if kind == "function":
             return lambda *arguments: self.call({"do": "call", "name": exercise}, arguments)
         return stand_in(name) if kind == "class" else stand_in(name)()
@@ -229,58 +227,6 @@ class _Pickler(pickle.Pickler):
 
 def _generator(state: Tensor) -> torch.Generator:
     return torch.Generator().set_state(state)
-
-
-class _Remote(LinearOrDifferentiableOperator):
-    """An operator of a submission: every application is a call over the pipe."""
-
-    make: Callable[[Any], Any]
-    apply_there: Callable[[int, str, tuple[Tensor, ...]], Any]
-
-    def __init__(self, in_shape: Any) -> None:
-        key, shape = type(self).make(in_shape)
-        if not (isinstance(shape, list) and all(isinstance(side, int) for side in shape) and prod(shape) <= _MOST_PIXELS):
-            raise GradingError(f"its in_shape is not the {tuple(in_shape)} that it was made for")
-        super().__init__(shape)
-        self.key = key
-
-    def _called(self, method: str, *tensors: Tensor) -> Tensor:
-        value = type(self).apply_there(self.key, method, tuple(tensor.detach() for tensor in tensors))
-        if not isinstance(value, Tensor):
-            raise GradingError(f"{method} gives a {type(value).__name__}, not a tensor")
-        return value.detach()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self._called("forward", x)
-
-
-class _RemoteLinear(_Remote, LinearOperator):
-    def adjoint(self, y: Tensor) -> Tensor:
-        return self._called("adjoint", y)
-
-
-class _RemoteDifferentiable(_Remote, DifferentiableOperator):
-    def vjp(self, x: Tensor, v: Tensor) -> Tensor:
-        return self._called("vjp", x, v)
-
-    def jvp(self, x: Tensor, u: Tensor) -> Tensor:
-        return self._called("jvp", x, u)
-
-
-_REMOTE: dict[str, type[_Remote]] = {"linear": _RemoteLinear, "differentiable": _RemoteDifferentiable}
-
-
-def _operator_class(submission: Submission, exercise: str, name: str, base: type[_Remote], written: list[str]) -> type[_Remote]:
-    """A class of operators like the one that was handed in; it defines the methods that that one defines."""
-
-    def make(in_shape: Any) -> Any:
-        return submission.call({"do": "make", "name": exercise}, (in_shape,))
-
-    def apply(key: int, method: str, tensors: tuple[Tensor, ...]) -> Any:
-        return submission.call({"do": method, "operator": key}, tensors)
-
-    own = {method: getattr(base, method) for method in _METHODS if method in written and hasattr(base, method)}
-    return type(stand_in(name).__name__, (base,), {**own, "make": staticmethod(make), "apply_there": staticmethod(apply)})
 
 
 def _started(folder: Path) -> subprocess.Popen[bytes]:

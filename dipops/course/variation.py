@@ -64,8 +64,7 @@ def chambolle_pock(answer: Any) -> None:
         off = next((k for k in (3, 5) if torch.allclose(early.double(), _iterate(y, weight, k, _Scheme()))), 0)
         expect(not off, f"for 4 steps it makes {off}")
     expect_equal(early, expected, "x after 4 steps, which the formulas lead to,", 1e-4)
-    best = solve(Problem(Identity(_SHAPE).double(), y), TotalVariation(weight), PrimalDual(), progress=False).image
-    expect_equal(answer(y.clone(), weight, 300), best, "the minimum after 300 steps", 0.01)
+    expect_equal(answer(y.clone(), weight, 300), _minimum(y, weight), "the minimum after 300 steps", 0.01)
 
 
 @dataclass(frozen=True)
@@ -87,13 +86,13 @@ _SLIPS = {
     "is x̄ = 2 x⁺ - x, of the x before the step?": _Scheme(extrapolation=0.0),
     "x̄ is one step of extrapolation, not more": _Scheme(extrapolation=2.0),
     "the image falls along -Dᵀp, and this climbs": _Scheme(sign=-1.0),
-    "arrows may be as long as λ, not σ λ": _Scheme(scaled_radius=True),
+    "arrows may be as long as λ, not τ λ": _Scheme(scaled_radius=True),
     "p is kept from step to step": _Scheme(keeps_arrows=False),
     "it starts from y, not from zero": _Scheme(from_zero=True),
     "x⁺ is divided by 1 + τ": _Scheme(divides=False),
     "y comes in with the factor τ": _Scheme(pulls=1.0),
     "each component of p is clamped by itself: shorten the arrow": _Scheme(by_component=True),
-    "τ and σ are 1/√8, not 1/8": _Scheme(length=1 / 8, pulls=1 / 8),
+    "τ is 1/√8, not 1/8": _Scheme(length=1 / 8, pulls=1 / 8),
 }
 
 
@@ -111,15 +110,19 @@ def _iterate(y: torch.Tensor, weight: float, steps: int, scheme: _Scheme) -> tor
     return x
 
 
+def _minimum(y: torch.Tensor, weight: float) -> torch.Tensor:
+    """Where ½ ‖x - y‖² + λ TV(x) is smallest, (N, C, H, W)."""
+    problem = Problem(Identity(y.shape[1:]).double(), y)
+    return solve(problem, TotalVariation(weight), PrimalDual(), progress=False).image
+
+
 def bias(answer: Any) -> None:
     """The height that total variation leaves of an edge between two flat halves."""
     for height, weight, left, right in ((1.0, 0.6, 4, 6), (0.5, 0.3, 2, 9), (0.2, 0.9, 3, 5)):
-        y = torch.zeros(1, 3, left + right, dtype=torch.float64)
+        y = torch.zeros(1, 1, 3, left + right, dtype=torch.float64)
         y[..., left:] = height
-        best = solve(Problem(Identity(y.shape).double(), y), TotalVariation(weight), PrimalDual(), progress=False).image[
-            0, 0, 0
-        ]
-        left_over, expected = float(answer(height, weight, left, right)), float(best[-1] - best[0])
+        best = _minimum(y, weight)
+        left_over, expected = float(answer(height, weight, left, right)), float(best[0, 0, 0, -1] - best[0, 0, 0, 0])
         case = f"for a height of {height:g}, a weight of {weight:g}, and {left} and {right} columns"
         expect(left_over >= 0, f"{case} it is negative: then both halves have become one")
         expect(abs(left_over - (height - weight)) > _NEAR, f"{case} it does not follow the columns: a wide half moves less")

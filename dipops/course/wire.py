@@ -15,6 +15,8 @@ _BLOBS = 256
 _DIMENSIONS = 16
 _DTYPES = {"float32": torch.float32, "float64": torch.float64, "int64": torch.int64, "bool": torch.bool}
 Message = tuple[dict[str, Any], list[bytes]]
+METHODS = ("adjoint", "vjp", "jvp")
+"""What an operator may write itself besides ``forward``."""
 
 
 class BadMessage(Exception):

@@ -1,11 +1,10 @@
 """What a visitor takes home: images, and a record of settings and scores."""
 
-import json
 from io import BytesIO
 from typing import Any
 from zipfile import ZipFile
 
-from dipops._tools.files import package_version, plain_values
+from dipops._tools.files import json_content, package_version
 from dipops.lab.choices import PRIORS
 from dipops.lab.pictures import Picture
 from dipops.lab.script import python_of
@@ -32,7 +31,7 @@ def record_of(settings: Settings, snapshot: Snapshot) -> bytes:
             for prior, track in snapshot.tracks.items()
         },
     }
-    return json.dumps(plain_values(record), indent=2, ensure_ascii=False, allow_nan=False).encode()
+    return json_content(record)
 
 
 def archive_of(settings: Settings, snapshot: Snapshot, photo_name: str) -> bytes:

@@ -14,12 +14,12 @@ from dipops.classical import require_packages
 from dipops.contestants import ANSWER, AVERAGE, LAST, ORACLE, STOPPED, BestWeight, followed
 from dipops.errors import BadFile
 from dipops.methods import project
-from dipops.operators import LinearOperator
 from dipops.paper.config import RunConfig
 from dipops.priors import Prior
 from dipops.problem import Problem
 from dipops.recipes import VARIANCE, Recipe, Settings, debiased, limit
 from dipops.solver import Result
+from dipops.solver.corrections import is_exact
 from dipops.tune import Tuned
 
 PROJECTED, DEBIASED = "projected", "debiased"
@@ -136,8 +136,7 @@ def by_library(function: Callable[..., Tensor], *packages: str) -> Contestant:
 
 def projected(problem: Problem, image: Tensor) -> dict[str, Tensor]:
     """The nearest image that satisfies Ax = y, where y has no noise and A is linear."""
-    is_exact = problem.is_noise_free and isinstance(problem.operator, LinearOperator)
-    return {PROJECTED: project(problem, image)} if is_exact else {}
+    return {PROJECTED: project(problem, image)} if is_exact(problem) else {}
 
 
 def _debiased(problem: Problem, result: Result) -> dict[str, Tensor]:

@@ -22,14 +22,20 @@ def debias(problem: Problem, image: Tensor) -> tuple[Tensor, Tensor]:
     return problem.by_noise(lambda noise: noise.debias(image)) if bool(clipped.any()) else image, clipped
 
 
+def is_exact(problem: Problem) -> bool:
+    """Whether an answer is to satisfy Ax = y: y has no noise, and A is linear."""
+    return problem.is_noise_free and isinstance(problem.operator, LinearOperator)
+
+
 def satisfy_data(problem: Problem, image: Tensor) -> tuple[Tensor, Tensor]:
     """Images (N, *in_shape) moved to where Ax = y, if y is free of noise, and which members were moved, (N,).
 
     A member stays where the move would amplify an error.
     """
     operator = problem.operator
-    if not problem.is_noise_free or not isinstance(operator, LinearOperator):
+    if not is_exact(problem):
         return image, torch.zeros(len(image), dtype=torch.bool)
+    assert isinstance(operator, LinearOperator)
     moved = project(problem, image)
     residual = power(problem.weighted(operator(image) - problem.y)).sqrt()
     near = operator.norm() * power(moved - image).sqrt() <= _AMPLIFICATION * residual

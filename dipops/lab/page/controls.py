@@ -82,7 +82,7 @@ class Controls:
             side=side if isinstance(side, int) else 0,
             operator=Choice(str(self._operator.value), self._operator_values.values()),
             noise=Choice(str(self._noise.value), self._noise_values.values()),
-            priors=[key for key in ("none", "tikhonov", "tv", "dip") if self._priors[key].value],
+            priors=[key for key in reversed(PRIORS) if self._priors[key].value],
             weight=_weight(self._weight.value) if self._by_hand.value else None,
             steps=round(self._steps.value or 0),
             stops=bool(self._stops.value),

@@ -53,8 +53,8 @@ class Results:
         """Make room for the solves of some settings."""
         self._follows = True
         self._grid.clear()
-        x4 = settings.operator.key == "lanczos"
-        names = {_TRUTH: "ground truth", _MEASURED: "measurement (enlarged)" if x4 else "measurement"}
+        is_small = settings.operator.key == "lanczos"
+        names = {_TRUTH: "ground truth", _MEASURED: "measurement (enlarged)" if is_small else "measurement"}
         if settings.operator.key == "radon":
             names[_MEASURED] = "filtered back-projection"
         names |= {prior: PRIORS[prior] for prior in settings.priors}
