@@ -10,7 +10,7 @@ from dipops._tools.seeds import SeededDraws
 from dipops.course.checks import expect, expect_equal, expect_first, falling_curve, levels, random_image, random_seed
 
 _SHAPE = (1, 3, 16, 16)
-_STEPS = 150
+_STEPS, _FEW = 150, 10
 
 
 def parameters(answer: Any) -> None:
@@ -31,31 +31,37 @@ def fit(answer: Any) -> None:
     """The loop of the deep image prior: fit a network to one image, and give its output."""
     with SeededDraws(random_seed()):
         network = nn.Sequential(nn.Conv2d(4, 16, 3, padding=1), nn.LeakyReLU(), nn.Conv2d(16, 3, 1), nn.Sigmoid())
-    network.double()  # in float32 the rounding of 150 steps may lead elsewhere
+    network.double()
     z, y = random_image(1, 4, 16, 16), 0.2 + 0.6 * random_image(*_SHAPE, seed=1)
-    before = deepcopy(network.state_dict())
-    expected = _fitted(deepcopy(network), z, y)
+    copies = [deepcopy(network) for _ in range(3)]
     image = answer(network, z, y, _STEPS)
     expect(isinstance(image, torch.Tensor), f"return the image that the network gives, not a {type(image).__name__}")
     expect(tuple(image.shape) == _SHAPE, f"the image has shape {tuple(image.shape)} instead of {_SHAPE}")
+    before = copies[0].state_dict()
     changed = any(not value.equal(before[name]) for name, value in network.state_dict().items())
     expect(changed, "the weights of the network did not move: does the optimiser have them?")
     expect(not image.requires_grad, "the image that is returned is still part of the graph: detach it")
-    error, best = float((image - y).square().mean()), float((expected - y).square().mean())
+    error, best = (float((output - y).square().mean()) for output in (image, _outputs(copies[0], z, y, _STEPS)[-1]))
     advice = "is the gradient set to zero in each step, and is it Adam at 0.01?"
-    expect(error < 1.1 * best, f"{_STEPS} steps left an error of {error:.3g}, and {best:.3g} is possible: {advice}")
+    expect(error < 1.25 * best, f"{_STEPS} steps left an error of {error:.3g}, and {best:.3g} is possible: {advice}")
     with torch.no_grad():
         expect(float((image - network(z)).abs().max()) < 0.1, "what is returned is not the output of the network for z")
-    expect(float((image - expected).abs().max()) < 0.05, f"that is not where Adam at 0.01 leads in {_STEPS} steps")
+    # After many steps a loss of another scale leads elsewhere, by rounding and by the epsilon of Adam.
+    early = answer(copies[1], z, y, _FEW)
+    nearest = min(float((early - output).abs().max()) for output in _outputs(copies[2], z, y, _FEW)[-2:])
+    expect(nearest < 0.018, f"that is not where Adam at 0.01 leads in {_FEW} steps")
 
 
-def _fitted(network: nn.Module, z: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+def _outputs(network: nn.Module, z: torch.Tensor, y: torch.Tensor, steps: int) -> list[torch.Tensor]:
+    """The outputs before each step, and after the last."""
     optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
-    for _ in range(_STEPS):
+    outputs = []
+    for _ in range(steps):
         optimizer.zero_grad()
-        (0.5 * (network(z) - y).square().sum()).backward()
+        outputs.append(network(z))
+        (0.5 * (outputs[-1] - y).square().sum()).backward()
         optimizer.step()
-    return network(z).detach()
+    return [output.detach() for output in (*outputs, network(z))]
 
 
 def average(answer: Any) -> None:

@@ -15,17 +15,20 @@ _NAMES = {"psnr": "PSNR (dB)", "residual": "residual (RMS)"}
 def chart(snapshot: Snapshot | None, curve: str) -> dict[str, Any]:
     """One of the curves, "psnr" or "residual", of all priors over the steps."""
     tracks: Mapping[str, Track] = {} if snapshot is None else snapshot.tracks
-    series = [_line(prior, track, curve) for prior, track in tracks.items()]
+    ends = _steps(tracks)
+    series = [_line(prior, track, curve, ends) for prior, track in tracks.items()]
+    name = _NAMES[curve]
     if curve == "residual" and snapshot is not None and snapshot.noise_level > 0 and series:
         series[0]["markLine"] = _marks([_level(snapshot.noise_level)])
+        name += "; dashed: of the ground truth"
     text = {"color": _INK, "fontSize": 12}
     return {
         "animation": False,
-        "grid": {"left": 52, "right": 18, "top": 76, "bottom": 40},
-        "legend": {"right": 8, "top": 4, "itemWidth": 18, "textStyle": text},
+        "grid": {"left": 52, "right": 18, "top": 90, "bottom": 40},
+        "legend": {"right": 8, "top": 26, "itemWidth": 18, "textStyle": text},
         "tooltip": {"trigger": "axis"},
-        "title": {"text": _NAMES[curve], "textStyle": {"color": _INK, "fontSize": 14, "fontWeight": 500}, "left": 8, "top": 4},
-        "xAxis": _axis("log", text) | {"name": "step", "nameLocation": "middle", "nameGap": 26, **_steps(tracks)},
+        "title": {"text": name, "textStyle": {"color": _INK, "fontSize": 14, "fontWeight": 500}, "left": 8, "top": 4},
+        "xAxis": _axis("log", text) | {"name": "step", "nameLocation": "middle", "nameGap": 26, **ends},
         "yAxis": _axis("log" if curve == "residual" else "value", text) | {"scale": True},
         "series": series,
     }
@@ -40,7 +43,7 @@ def _axis(kind: str, text: dict[str, Any]) -> dict[str, Any]:
     return {"type": kind, "axisLabel": text, "nameTextStyle": text, "splitLine": {"lineStyle": {"color": "#e2e8f0"}}}
 
 
-def _line(prior: str, track: Track, curve: str) -> dict[str, Any]:
+def _line(prior: str, track: Track, curve: str, ends: dict[str, int]) -> dict[str, Any]:
     points = [[point.step, _value(point, curve)] for point in track.curve]
     line: dict[str, Any] = {
         "type": "line",
@@ -51,7 +54,7 @@ def _line(prior: str, track: Track, curve: str) -> dict[str, Any]:
         "color": COLOURS[prior],
     }
     if curve == "psnr" and track.marks:
-        line["markLine"] = _marks([_upright(mark.rule, mark.step, place) for place, mark in enumerate(track.marks)])
+        line["markLine"] = _marks([_upright(mark.rule, mark.step, place, ends) for place, mark in enumerate(track.marks)])
     return line
 
 
@@ -63,12 +66,18 @@ def _marks(lines: list[dict[str, Any]]) -> dict[str, Any]:
     return {"symbol": "none", "silent": True, "animation": False, "data": lines}
 
 
-def _upright(rule: str, step: int, place: int) -> dict[str, Any]:
-    """A line at a step; its name stands at a height of its own, so that neighbours do not cover one another."""
-    label = {"formatter": f"{rule}: {step}", "color": _INK, "fontSize": 11, "distance": [0, 2 + 13 * place]}
+def _upright(rule: str, step: int, place: int, ends: dict[str, int]) -> dict[str, Any]:
+    """A line at a step; its name has a height of its own, so that neighbours do not overlap, on the side where there is space."""
+    is_left = step**2 < ends["min"] * ends["max"]  # of the middle, on a logarithmic axis
+    label = {
+        "formatter": f"{rule}: {step}",
+        "color": _INK,
+        "fontSize": 11,
+        "align": "left" if is_left else "right",
+        "distance": [0, 2 + 13 * place],
+    }
     return {"xAxis": step, "label": label, "lineStyle": {"color": _INK, "type": ["solid", "dashed", "dotted"][place % 3]}}
 
 
 def _level(value: float) -> dict[str, Any]:
-    label = {"formatter": "residual of the ground truth", "position": "insideStartBottom", "color": _INK, "fontSize": 11}
-    return {"yAxis": value, "label": label, "lineStyle": {"color": _INK, "type": "dashed"}}
+    return {"yAxis": value, "label": {"show": False}, "lineStyle": {"color": _INK, "type": "dashed"}}
