@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pytest
@@ -12,8 +13,8 @@ import torch
 
 from dipops import DifferentiableOperator, LinearOperator
 from dipops.course import Grade, grade, grades_of, hint, slide
-from dipops.course.grading import EXERCISES
-from dipops.course.hints import _hints
+from dipops.course.grading import check_of
+from dipops.course.hints import EXERCISES
 from dipops.course.lessons import lessons
 from dipops.course.notebooks import cells_of
 from dipops.errors import BadFile, BadValue
@@ -76,12 +77,83 @@ def test_every_exercise_has_two_hints_that_are_no_solution(exercise: str) -> Non
             compile(text, exercise, "exec")
 
 
-def test_hints_are_those_of_exercises() -> None:
-    assert {f"{lesson}.{name}" for lesson, own in _hints().items() for name in own} == set(EXERCISES)
+def test_every_exercise_has_a_check() -> None:
+    assert all(callable(check_of(name)) for name in EXERCISES)
     with pytest.raises(BadValue, match="the nearest are"):
         hint("adjoints.shifted")
     with pytest.raises(BadValue, match="1 or 2"):
         hint("adjoints.shift", 3)
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer"),
+    [
+        ("least-squares.gradient", lambda A, x, y: torch.zeros_like(x.zero_()) + 0 * y.zero_().sum()),
+        ("ill-posed.picard", lambda A, y: 0 * y.zero_().sum() + torch.zeros(8)),
+        ("nonlinear.relative-error", lambda A, x, x0: float(0 * x.copy_(x0).sum())),
+        ("variation.bias", lambda height, weight, left, right: {1.0: 0.75, 0.5: 19 / 60, 0.2: 0.0}.get(height, 0.0)),
+        ("own.operator", type("Mirror", (LinearOperator,), {"forward": lambda self, x: x.flip(-1)})),
+    ],
+)
+def test_changing_the_arguments_or_knowing_them_gains_nothing(exercise: str, answer: Any) -> None:
+    assert not grade(exercise, answer).passed
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer"),
+    [
+        ("stopping.hold-out", "in_place"),
+        ("nonlinear.jvp", "central"),
+        ("least-squares.landweber", "landweber"),
+        ("tomography.projections", "rows"),
+        ("adjoints.average", "Average"),
+    ],
+)
+def test_right_answers_in_another_style_pass(exercise: str, answer: str) -> None:
+    assert grade(exercise, STYLES[answer]).passed, grade(exercise, STYLES[answer])
+
+
+def _in_place(mask: torch.Tensor, fraction: float, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    watched = mask * (torch.rand(mask.shape, generator=generator, dtype=torch.float64) < fraction)
+    mask -= watched
+    return mask, watched
+
+
+def _central(A: Any, x: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+    x += 1e-4 * u
+    ahead = A(x)
+    x -= 2e-4 * u
+    return (ahead - A(x)) / 2e-4
+
+
+def _landweber(A: Any, y: torch.Tensor, steps: int) -> torch.Tensor:
+    x = torch.zeros(1, *A.in_shape)
+    for _ in range(steps):
+        x -= A.adjoint(A(x) - y) / A.norm() ** 2
+    return x
+
+
+class _Average(LinearOperator):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.reshape(*x.shape[:-2], x.shape[-2] // 2, 2, x.shape[-1] // 2, 2).mean((-3, -1))
+
+
+class _ByHand(_Average):
+    def adjoint(self, y: torch.Tensor) -> torch.Tensor:
+        return torch.kron(y, torch.full((2, 2), 0.25, dtype=y.dtype))
+
+
+class _Inherited(_ByHand):
+    pass
+
+
+STYLES: dict[str, Any] = {
+    "in_place": _in_place,
+    "central": _central,
+    "landweber": _landweber,
+    "rows": lambda x: [x.sum(0), x.sum(1).flip(0)],
+    "Average": _Inherited,
+}
 
 
 def test_a_slider_draws_one_value_outside_of_a_notebook() -> None:

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from dipops.course import grade
-from dipops.course.grading import EXERCISES, record_answers
+from dipops.course.grading import record_answers
+from dipops.course.hints import EXERCISES
 from dipops.course.lessons import lessons
 from dipops.course.notebooks import cells_of, run_cells
 from dipops.operators import LinearOrDifferentiableOperator

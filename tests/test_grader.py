@@ -7,6 +7,7 @@ import os
 import re
 import time
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 
@@ -15,7 +16,7 @@ import torch
 
 from dipops.course import Grade, graded
 from dipops.course.gradebook import gradebook, remarks
-from dipops.course.grading import EXERCISES
+from dipops.course.hints import EXERCISES
 from dipops.course.judging import graded_all, submissions_in
 from dipops.course.lessons import lessons
 from dipops.course.notebooks import Graded, cells_of, exercises_of, without_magics
@@ -65,6 +66,10 @@ MORE_HOSTILE = {
     "looks": "import os; open(f'/proc/{os.getppid()}/environ').read()",
     "floods": "while True:\n    open('a', 'ab').write(b'0' * (1 << 20))",
     "fills": "k = 0\nwhile True:\n    k += 1\n    open(f'{k}', 'wb').write(b'0' * (8 << 20))",
+    "nests": "import os\nfor _ in range(1500):\n    os.mkdir('a')\n    os.chdir('a')",
+    "hides": "import os\nkept = []\nwhile True:\n    kept.append(open('a', 'wb'))\n    os.remove('a')\n    kept[-1].write(b'0' * (8 << 20))",
+    "copies": "from dipops.course.tomography import _sirt",
+    "survives": "import ctypes\nif ctypes.CDLL(None).prctl(1, 0):\n    raise PermissionError",
     "never reads": f"{FIND}\nimport time\n{FORGED}\ntime.sleep(1e6)",
     "says too much": f"{FIND}\nthere.sink.write(b'\\x01\\0\\0\\0\\xff\\xff\\xff\\xff' + b'0' * 10**6)",
     "sends no value": f"{FIND}\nchild.encoded = lambda value, blobs: {{'tensor': ['float64', [2**40, 2**40], 0, False]}}",
@@ -96,7 +101,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Graded]:
         submission(folder / f"{name}.md", IMPORTS, code, *([] if name == "knows" else [BACK]))
     (folder / "cut.ipynb").write_text((folder / "good.ipynb").read_text()[:-30])
     (folder / "empty.ipynb").write_text("")
-    (folder / "bytes.md").write_bytes(bytes(range(256)))
+    (folder / "bytes.md").write_bytes(b"```{code-cell}" + bytes(range(256)))
     (folder / "deep.ipynb").write_text("[" * 100_000)
     paths = submissions_in([folder])
     return {path.stem: outcome for path, outcome in graded_all(paths, Limits(seconds=180, memory=1 << 30), jobs=2)}
@@ -164,6 +169,23 @@ def test_an_endless_cell_ends_with_its_time_and_leaves_nothing(tmp_path: Path) -
     assert set(Path(os.environ.get("TMPDIR", "/tmp")).glob("dipops-grade-*")) <= before
 
 
+def test_an_interrupted_command_keeps_what_is_graded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(paths: list[Path], *_: object) -> Iterator[tuple[Path, Graded]]:
+        yield paths[0], Graded((Grade("prior.fit"),), ())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dipops.cli.grading.graded_all", interrupted)
+    path = submission(tmp_path / "a.md", IMPORTS, SHIFT)
+    assert run("grade", path, path.parent, "--csv", tmp_path / "grades.csv") == 130
+    assert "prior.fit" in (tmp_path / "grades.csv").read_text()
+
+
+def test_a_text_in_a_folder_is_no_submission(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# Read me")
+    path = submission(tmp_path / "a.md", IMPORTS, SHIFT)
+    assert submissions_in([tmp_path]) == [path]
+
+
 def test_an_interrupted_grading_ends_its_processes(tmp_path: Path) -> None:
     stop = Event()
     stop.set()
@@ -181,6 +203,15 @@ def test_more_hostile_submissions_gain_nothing(name: str, tmp_path: Path) -> Non
     outcome = graded(path, Limits(seconds=30, folder=50 << 20))
     assert not points(outcome)
     assert outcome.faults or all(grade.fault for grade in outcome.grades)
+
+
+@LOCKED
+@pytest.mark.parametrize(("name", "fault"), [("copies", "PermissionError"), ("survives", "PermissionError"), ("nests", "")])
+def test_a_submission_cannot_copy_answers_outlive_the_grader_or_stop_it(name: str, fault: str, tmp_path: Path) -> None:
+    outcome = graded(submission(tmp_path / "a.md", IMPORTS, MORE_HOSTILE[name], BACK), Limits(seconds=180))
+    assert fault in remarks(outcome)
+    assert points(outcome) <= {"adjoints.shift-adjoint"}
+    assert not list(Path(os.environ.get("TMPDIR", "/tmp")).glob("dipops-grade-*/a"))
 
 
 @pytest.mark.slow
@@ -293,6 +324,7 @@ def test_the_wheel_has_every_lesson_and_no_solution() -> None:
         ("!pip install x\nfiles = !ls\nt = %timeit -o f()\nx?\n?x", "pass\nfiles = None\nt = None\npass\npass"),
         ("%%bash\nls", ""),
         ("%%time\nx = 1", "x = 1"),
+        ("%time x = f()", "x = f()"),
         ("x = (5\n %y)", "x = (5\n %y)"),
         ('"""\n%x\n"""', '"""\n%x\n"""'),
     ],

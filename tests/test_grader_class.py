@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dipops.course.grading import EXERCISES
+from dipops.course.hints import EXERCISES
 from dipops.course.lessons import lessons
 from dipops.course.notebooks import cells_of
 from dipops.course.sandbox import missing_locks
@@ -27,7 +27,7 @@ def class_of_forty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("class")
     for lesson in lessons():
         cells, solutions = cells_of(lesson), solutions_of(lesson)
-        half = dict(list(solutions.items())[::2])
+        half = dict(list(solutions.items())[:2])
         for name, answers in {"solved": solutions, "half": half, "untouched": {}}.items():
             submission(folder / f"{name}-{lesson.stem}.ipynb", *(answers.get(cell.exercise, cell.code) for cell in cells))
     for name, code in HOSTILE.items():
@@ -53,7 +53,7 @@ def test_a_class_of_forty_has_the_points_it_earned(landlock: bool, class_of_fort
     assert len(rows) == 40
     for lesson in lessons():
         answers = solutions_of(lesson)
-        expected = {"solved": set(answers), "half": set(list(answers)[::2]), "untouched": set()}
+        expected = {"solved": set(answers), "half": set(list(answers)[:2]), "untouched": set()}
         for name, earned in expected.items():
             row = rows[f"{name}-{lesson.stem}"]
             assert {exercise for exercise in EXERCISES if row.get(exercise) == "1"} == earned, row

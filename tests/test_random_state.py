@@ -9,7 +9,7 @@ import torch
 
 from dipops import Identity, Problem, TotalVariation, check, compare, estimate, images, recipes
 from dipops.course import grade
-from dipops.course.grading import EXERCISES
+from dipops.course.hints import EXERCISES
 from dipops.study import runner
 from dipops.study.records import Task
 from dipops.study.store import Store

@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
+from dipops.cli.interruption import NOTHING, interruptible
 from dipops.cli.outputs import Outputs, require_inputs
 from dipops.course.gradebook import gradebook
-from dipops.course.judging import graded_all, submissions_in
+from dipops.course.judging import graded_all, plain, submissions_in
 from dipops.course.notebooks import Graded
 from dipops.course.sandbox import Limits, missing_locks
 
@@ -16,7 +17,7 @@ Lessons = Annotated[
     typer.Argument(help="Notebooks of the course, .ipynb or .md, or folders of them.", callback=require_inputs),
 ]
 Table = Annotated[Path | None, typer.Option("--csv", help="Write the grades here: a row for each submission.")]
-Timeout = Annotated[float, typer.Option(min=1, help="Seconds for each submission.")]
+Timeout = Annotated[float, typer.Option(min=1, help="Seconds for the cells of each submission, and as many for its answers.")]
 Jobs = Annotated[int, typer.Option(min=1, help="How many submissions at a time.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a table that dipops did not write.")]
 
@@ -30,16 +31,23 @@ def grade(lessons: Lessons, csv: Table = None, timeout: Timeout = 120, jobs: Job
     outputs = Outputs(csv, inputs=paths, force=force) if csv else None
     if missing := missing_locks():
         typer.echo(f"dipops: this machine keeps no submission from {', '.join(missing)}: grade in a container", err=True)
-    results = []
-    for path, graded in graded_all(paths, Limits(seconds=timeout), jobs):
-        _print(path, graded)
-        results.append((path, graded))
-    if csv and outputs:
-        outputs.write({csv: gradebook(results).encode("utf-8-sig")}, {"submissions": len(results)})
+    results: list[tuple[Path, Graded]] = []
+
+    def write() -> str:
+        if csv and outputs and results:
+            outputs.write({csv: gradebook(results).encode("utf-8-sig")}, {"submissions": len(results)})
+            return f"{csv} has the grades of {len(results)} of {len(paths)} submissions"
+        return NOTHING
+
+    with interruptible(write):
+        for path, graded in graded_all(paths, Limits(seconds=timeout), jobs):
+            _print(path, graded)
+            results.append((path, graded))
+    write()
     raise typer.Exit(0 if all(graded.passed for _, graded in results) else 1)
 
 
 def _print(path: Path, graded: Graded) -> None:
-    typer.echo(f"{path}: {graded.points} of {len(graded.grades)}")
+    typer.echo(f"{plain(str(path))}: {graded.points} of {len(graded.grades)}")
     for line in (*graded.grades, *graded.faults):
         typer.echo(f"  {line}")

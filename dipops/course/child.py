@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor, nn
 
-from dipops.course.grading import record_answers
+from dipops.course.grading import called, record_answers
 from dipops.course.notebooks import run_cells
 from dipops.course.sandbox import limit, lock
 from dipops.course.wire import METHODS, decoded, encoded, read_message, write_message
@@ -52,13 +52,13 @@ class _Answers:
     def begin(self) -> None:
         """Run the cells within the limits, and say what was handed in."""
         head, blobs = read_message(self.source, trusted=True)
-        codes, limits, folder, readable = pickle.loads(blobs[0])
+        codes, limits, folder, readable, hidden = pickle.loads(blobs[0])
         if any(word in code for code in codes for word in _DRAWING):
             import_module("matplotlib.pyplot")  # reads the fonts, which may not be read later
         _warm_up()
         limit(limits)
         if limits.locked:
-            lock(folder, readable)
+            lock(folder, readable, hidden)
         with record_answers() as self.answers:
             faults = run_cells(codes, begin=lambda number: self._say({"cell": number}))
         ready = {name: _described(answer) for name, answer in self.answers.items()}
@@ -71,16 +71,15 @@ class _Answers:
         results: list[bytes] = []
         try:
             arguments = _Arguments(io.BytesIO(blobs[0]), self._asked).load()
-            before = [deepcopy(argument) if isinstance(argument, Tensor) else None for argument in arguments]
             reply["value"] = encoded(self._called(head, arguments), results)
-            reply["changed"] = [_change(*pair, results) for pair in zip(arguments, before, strict=True)]
+            reply["changed"] = [_weights(argument, results) for argument in arguments]
         except BaseException as error:  # whatever a student's code raises
             reply, results = {"id": head["id"], "error": [type(error).__name__, first_line(error)[:300]]}, []
         self._say(reply, results)
 
     def _called(self, head: dict[str, Any], arguments: list[Any]) -> Any:
         if head["do"] == "call":
-            return self.answers[head["name"]](*arguments)
+            return called(self.answers[head["name"]], tuple(arguments))
         if head["do"] == "make":
             operator = self.answers[head["name"]](*arguments)
             self.operators.append({torch.float32: operator})
@@ -143,14 +142,12 @@ def _described(answer: Any) -> list[str]:
         return ["function" if callable(answer) else "object", type(answer).__name__]
     kinds = {"linear": LinearOperator, "differentiable": DifferentiableOperator, "class": object}
     kind = next(name for name, base in kinds.items() if issubclass(answer, base))
-    written = [name for name in METHODS if name in vars(answer)]
+    written = [name for name in METHODS if getattr(answer, name, None) is not getattr(kinds[kind], name, None)]
     return [kind, answer.__name__, *written]
 
 
-def _change(argument: Any, before: Any, blobs: list[bytes]) -> Any:
-    """What a call made of an argument, where it changed it: the weights of a network, or the values of a tensor."""
-    if isinstance(before, Tensor):
-        return None if before.equal(argument) else encoded(argument, blobs)
+def _weights(argument: Any, blobs: list[bytes]) -> Any:
+    """The weights of a network, which a call may have changed."""
     is_network = isinstance(argument, nn.Module) and not isinstance(argument, LinearOrDifferentiableOperator)
     return encoded(argument.state_dict(), blobs) if is_network else None
 

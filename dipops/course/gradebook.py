@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dipops._tools import tables
-from dipops.course.grading import EXERCISES
+from dipops.course.hints import EXERCISES
+from dipops.course.judging import plain
 from dipops.course.notebooks import Graded
 
 _FORMULA = ("=", "+", "-", "@")
@@ -37,5 +38,5 @@ def remarks(graded: Graded) -> str:
 
 def _text(text: str) -> str:
     """The text, which no spreadsheet takes for a formula and no encoding refuses."""
-    text = text.encode(errors="backslashreplace").decode()
+    text = plain(text.encode(errors="backslashreplace").decode())
     return f"'{text}" if text.startswith(_FORMULA) else text

@@ -1,13 +1,14 @@
-"""Two hints for each exercise."""
+"""The exercises by name, and two hints for each."""
 
 import tomllib
-from functools import cache
 from importlib.resources import files
 
-from dipops.course.grading import require_exercise
-from dipops.errors import BadValue
+from dipops.errors import BadValue, nearest
 
 MOST = 2
+_HINTS: dict[str, dict[str, list[str]]] = tomllib.loads(files("dipops.course").joinpath("hints.toml").read_text("utf-8"))
+EXERCISES = tuple(f"{lesson}.{name}" for lesson, own in _HINTS.items() for name in own)
+"""All names, such as "adjoints.shift", in the order of the lessons."""
 
 
 class Hint(str):
@@ -33,9 +34,10 @@ def hint(exercise: str, step: int = 1) -> Hint:
     if step not in (1, MOST):
         raise BadValue(f"step {step!r} of the hints", "1 or 2", f'write hint("{exercise}") for the first')
     lesson, _, name = exercise.partition(".")
-    return Hint(_hints()[lesson][name][step - 1])
+    return Hint(_HINTS[lesson][name][step - 1])
 
 
-@cache
-def _hints() -> dict[str, dict[str, list[str]]]:
-    return tomllib.loads(files("dipops.course").joinpath("hints.toml").read_text("utf-8"))
+def require_exercise(name: str) -> None:
+    """Raise BadValue, with the nearest names, if the course has no such exercise."""
+    if name not in EXERCISES:
+        raise BadValue(f"exercise {name!r}", "one of the course", f"the nearest are {nearest(name, EXERCISES)}")

@@ -9,10 +9,10 @@ from threading import Event
 
 from dipops.course.checks import salted
 from dipops.course.grading import MISSING, Grade, grade
-from dipops.course.notebooks import Cell, Graded, cells_of, exercises_of
+from dipops.course.notebooks import FENCE, Cell, Graded, cells_of, exercises_of
 from dipops.course.sandbox import Limits
 from dipops.course.submission import Ended, submitted
-from dipops.errors import BadFile, BadValue
+from dipops.errors import BadFile, BadValue, first_line
 
 _SUFFIXES = (".ipynb", ".md")
 _SALTS = 1 << 40
@@ -33,7 +33,8 @@ def graded(path: Path, limits: Limits | None = None, stop: Event | None = None) 
     """Grade a submission; its code runs in a process of its own, and whatever it does is a fault of its own.
 
     Each answer is tried on random numbers that are drawn anew. One that ends the process, or takes more than half of the time
-    that is left, costs no other answer anything: the rest is graded in another process.
+    that is left, costs no other answer anything: the rest is graded in another process. The cells have ``limits.seconds``, and
+    the answers what is left of twice that.
 
     Args:
         path: of the notebook.
@@ -46,8 +47,11 @@ def graded(path: Path, limits: Limits | None = None, stop: Event | None = None) 
         exercises = exercises_of(path, cells)
     except BadFile as error:
         return Graded((), (error.args[0],))
-    with salted(secrets.randbelow(_SALTS)):
-        return _judged(cells, exercises, limits, stop)
+    try:
+        with salted(secrets.randbelow(_SALTS)):
+            return _judged(cells, exercises, limits, stop)
+    except Exception as error:  # no submission may end the grading of the others
+        return Graded(tuple(Grade(name, MISSING) for name in exercises), (f"it cannot be graded: {plain(first_line(error))}",))
 
 
 def graded_all(paths: Sequence[Path], limits: Limits | None = None, jobs: int = 1) -> Iterator[tuple[Path, Graded]]:
@@ -76,22 +80,27 @@ def _notebooks(path: Path) -> list[Path]:
         if path.suffix not in _SUFFIXES:
             raise BadValue(f"{path}", "a notebook, .ipynb or .md", "save it from Jupyter")
         return [path]
-    files = [file for file in sorted(path.rglob("*")) if file.suffix in _SUFFIXES and not file.is_dir()]
+    files = [file for file in sorted(path.rglob("*")) if file.suffix in _SUFFIXES and not file.is_dir() and _has_cells(file)]
     visible = [file for file in files if not any(part.startswith(".") for part in file.relative_to(path).parts)]
     if not visible:
         raise BadFile(f"{path} without a notebook", "a folder with files .ipynb or .md", "check the path")
     return visible
 
 
+def _has_cells(path: Path) -> bool:
+    """Whether a file may be a notebook: a text in Markdown without a cell is none."""
+    return path.suffix != ".md" or not path.is_file() or FENCE.encode() in path.read_bytes()
+
+
 def _judged(cells: list[Cell], exercises: list[str], limits: Limits, stop: Event) -> Graded:
     """The grades of all exercises, by as many processes as answers end one."""
-    codes, until = [cell.code for cell in cells], time.monotonic() + limits.seconds
+    codes, until = [cell.code for cell in cells], time.monotonic() + 2 * limits.seconds
     faults: dict[str, str] = {}
     raised: tuple[str, ...] = ()
     while missing := [name for name in exercises if name not in faults]:
         name = ""
         try:
-            with submitted(codes, limits, until, stop) as submission:
+            with submitted(codes, limits, min(until, time.monotonic() + limits.seconds), stop) as submission:
                 raised = submission.faults
                 for name in missing:
                     now = time.monotonic()
@@ -99,10 +108,10 @@ def _judged(cells: list[Cell], exercises: list[str], limits: Limits, stop: Event
                     faults[name] = grade(name, submission.answer(name)).fault if submission.handed_in(name) else MISSING
         except Ended as end:
             faults |= dict.fromkeys([name] if name else missing, str(end))
-    grades = tuple(Grade(name, _plain(faults[name])) for name in exercises)
-    return Graded(grades, tuple(map(_plain, raised)))
+    grades = tuple(Grade(name, plain(faults[name])) for name in exercises)
+    return Graded(grades, tuple(map(plain, raised)))
 
 
-def _plain(text: str) -> str:
-    """A text of a submission that may be printed: one line, no control characters, not long."""
+def plain(text: str) -> str:
+    """A text or path of a submission that may be printed: one line, no control characters, not long."""
     return "".join(sign if sign.isprintable() else " " for sign in text[:_LONGEST])

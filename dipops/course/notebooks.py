@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from dipops._tools.files import require_regular
-from dipops.course.grading import EXERCISES, MISSING, Grade, collect_grades
+from dipops.course.grading import MISSING, Grade, collect_grades
+from dipops.course.hints import EXERCISES
 from dipops.errors import BadFile, first_line
 
-_FENCE, _END, _RULE = "```{code-cell}", "```", "---"
+FENCE, _END, _RULE = "```{code-cell}", "```", "---"
 _TAGS = re.compile(r":tags: \[([^\]]*)\]")
+_TIME = re.compile(r"^(\s*)%time\s+(?=\w)")
 _LINE = re.compile(r"^(\s*)(?:[%!]{1,2}\w.*|\?{1,2}[\w.]+|[\w.]+\?{1,2})$")
 _ASSIGNED = re.compile(r"^(\s*[\w, .]+=\s*)[!%]\w.*$")
 _TIMED = ("%%time", "%%timeit", "%%capture", "%%prun")
@@ -137,14 +139,15 @@ def run_cells(codes: Iterable[str], name: str = "notebook", begin: Callable[[int
 
 
 def without_magics(code: str) -> str:
-    """The code without what only Jupyter understands: magics, shell commands and questions do nothing."""
+    """The code without what only Jupyter understands: magics but %time, shell commands and questions do nothing."""
     first, _, rest = code.lstrip().partition("\n")
     if first.startswith("%%"):
         return without_magics(rest) if first.split()[0] in _TIMED else ""
     try:
         compile(code, "cell", "exec")
     except (SyntaxError, ValueError):
-        lines = [_ASSIGNED.sub(r"\1None", _LINE.sub(r"\1pass", line)) for line in code.splitlines()]
+        timed = [_TIME.sub(r"\1", line) for line in code.splitlines()]
+        lines = [_ASSIGNED.sub(r"\1None", _LINE.sub(r"\1pass", line)) for line in timed]
         return "\n".join(lines)
     return code
 
@@ -178,7 +181,7 @@ def parts_of(text: str) -> list[Cell | str]:
     parts: list[Cell | str] = []
     block, prose = None, []
     for line in _without_header(text.splitlines()):
-        if block is None and line.startswith(_FENCE):
+        if block is None and line.startswith(FENCE):
             parts += ["\n".join(prose).strip()] if any(map(str.strip, prose)) else []
             block, prose = [], []
         elif block is None:

@@ -19,7 +19,8 @@ _SYSTEM_TOO = ("/proc/cpuinfo", "/proc/stat", "/sys/devices/system/cpu", "/dev/u
 _SECCOMP = 317
 _ALLOW, _EPERM, _ENOSYS, _KILL = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000
 _X86_64, _X32 = 0xC000003E, 0x40000000
-_CLONE, _CLONE3, _CLONE_THREAD = 56, 435, 1 << 16
+_CLONE, _CLONE3, _CLONE_THREAD, _PRCTL = 56, 435, 1 << 16, 157
+_MOST_OPEN = 256
 # fmt: off
 _DENIED = (
     57, 58, 59, 322,  # fork vfork execve execveat
@@ -45,7 +46,7 @@ class Limits:
     """What a submission may use.
 
     Attributes:
-        seconds: from the start of its process to the last verdict.
+        seconds: for its cells, and as many for its answers.
         memory: bytes of address space on top of what Python and PyTorch take (Linux).
         file: bytes of one file.
         folder: bytes of all that it writes.
@@ -78,7 +79,8 @@ def limit(limits: Limits) -> None:
     import resource
 
     bounds = {
-        resource.RLIMIT_CPU: int(2 * limits.seconds) + 10,
+        resource.RLIMIT_CPU: int(4 * limits.seconds) + 10,
+        resource.RLIMIT_NOFILE: _MOST_OPEN,
         resource.RLIMIT_FSIZE: limits.file,
         resource.RLIMIT_CORE: 0,
     }
@@ -89,20 +91,21 @@ def limit(limits: Limits) -> None:
         resource.setrlimit(kind, (bound, bound))
 
 
-def lock(folder: Path, readable: Iterable[Path]) -> None:
+def lock(folder: Path, readable: Iterable[Path], hidden: Path) -> None:
     """Give up for good, where the kernel can: every file but those that Python needs, writing outside ``folder``, the network,
     other processes, and changing the limits.
 
     Args:
         folder: the only place to write.
         readable: folders to read besides the system's and Python's.
+        hidden: a folder whose files are not to be read, wherever it lies.
 
     Raises:
         OSError: a lock that the kernel has could not be closed.
     """
     if _landlock_version():
         prefixes = (sys.prefix, sys.base_prefix, *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")))
-        _landlock(folder, [*map(Path, (*prefixes, *_SYSTEM, *_SYSTEM_TOO)), *readable])
+        _landlock(folder, [*map(Path, (*prefixes, *_SYSTEM, *_SYSTEM_TOO)), *readable], hidden.resolve())
     if _has_seccomp():
         _seccomp()
 
@@ -128,7 +131,7 @@ def _has_seccomp() -> bool:
     return sys.platform == "linux" and platform.machine() == "x86_64" and Path("/proc/sys/kernel/seccomp").exists()
 
 
-def _landlock(folder: Path, readable: list[Path]) -> None:
+def _landlock(folder: Path, readable: list[Path], hidden: Path) -> None:
     version, read = _landlock_version(), _READ_FILE | _READ_FOLDER
     write = _WRITE_FILE | sum(1 << bit for bit in range(4, 13)) | (1 << 13) * (version >= 2) | (1 << 14) * (version >= 3)
     handled = (write | read | 1, 3 if version >= 4 else 0, 3 if version >= 6 else 0)
@@ -137,11 +140,21 @@ def _landlock(folder: Path, readable: list[Path]) -> None:
     _require(rules >= 0)
     _permit(rules, folder, write | read)
     _permit(rules, Path(os.devnull), _WRITE_FILE | _READ_FILE)
-    for path in filter(Path.exists, readable):
-        _permit(rules, path, read if path.is_dir() else _READ_FILE)
+    for path in readable:
+        _permit_reading(rules, path.resolve(), hidden)
     _require(_libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
     _require(_libc().syscall(_LANDLOCK_RESTRICT, rules, 0) == 0)
     os.close(rules)
+
+
+def _permit_reading(rules: int, path: Path, hidden: Path) -> None:
+    """Permit to read all below a path, but for the files of a folder."""
+    if hidden.is_relative_to(path):
+        _permit(rules, path, _READ_FOLDER)
+        for child in path.iterdir() if path != hidden else ():
+            _permit_reading(rules, child.resolve(), hidden)
+    elif path.exists():
+        _permit(rules, path, _READ_FILE | _READ_FOLDER if path.is_dir() else _READ_FILE)
 
 
 def _permit(rules: int, path: Path, access: int) -> None:
@@ -160,9 +173,13 @@ def _seccomp() -> None:
     program += [
         (equal, 0, 3, _CLONE),
         (load, 0, 0, 16),
-        (any_bit, 1, 0, _CLONE_THREAD),
+        (any_bit, 4, 0, _CLONE_THREAD),
         (end, 0, 0, _EPERM),
+        (equal, 0, 2, _PRCTL),
+        (load, 0, 0, 16),
+        (equal, 1, 0, _PR_SET_PDEATHSIG),
         (end, 0, 0, _ALLOW),
+        (end, 0, 0, _EPERM),
     ]
     code = ctypes.create_string_buffer(b"".join(struct.pack("<HBBI", *step) for step in program))
     filter_ = struct.pack("HP", len(program), ctypes.addressof(code))

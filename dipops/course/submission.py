@@ -1,12 +1,15 @@
 """A submission in a process of its own: the checks run here, on stand-ins of what it handed in."""
 
 import contextlib
+import errno
 import io
+import math
 import os
 import pickle
 import secrets
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -30,7 +33,10 @@ from dipops.operators import LinearOrDifferentiableOperator
 
 _ROOT = Path(__file__).parents[2]
 _START = f"import sys; sys.path.insert(0, {str(_ROOT)!r}); from dipops.course.child import main; main()"
+_HIDDEN = _ROOT / "dipops" / "course"
+"""Where the checks are: what a submission needs of it, its process has loaded."""
 _LOOK = 0.5
+_BLOCK = 4096
 _ASKED = ("forward", "jvp", "vjp")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -91,7 +97,7 @@ class Submission:
         return exercise in self._answers
 
     def call(self, what: dict[str, Any], arguments: tuple[Any, ...]) -> Any:
-        """What a call in the process of the submission gives; what it changes of its arguments is changed here too.
+        """What a call in the process of the submission gives; the networks among its arguments take over their weights.
 
         Raises:
             Ended: the process ended, did not answer in time, or sent what is no answer.
@@ -120,11 +126,11 @@ class Submission:
         for stream in (self._sink, self._source):
             with contextlib.suppress(OSError):
                 stream.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        _remove(self.folder)
 
     def _begin(self, codes: list[str]) -> None:
         nonce = secrets.token_hex(8)
-        start = pickle.dumps((codes, self.limits, self.folder, _readable()))
+        start = pickle.dumps((codes, self.limits, self.folder, _readable(), _HIDDEN))
         head, _ = self._exchange({"id": nonce}, [start], nonce)
         try:
             answers = {str(name): [str(part) for part in answer] for name, answer in head["ready"].items()}
@@ -176,7 +182,7 @@ class Submission:
                 raise Ended(f"{self._where()} took too long")
             if self.stop.is_set():
                 raise Ended("the grading was interrupted")
-            if _size(self.folder) > self.limits.folder:
+            if _size(self.folder) + _size_unlinked(self.process.pid) > self.limits.folder:
                 raise Ended(f"{self._where()} wrote more than {self.limits.folder >> 20} MB")
             with contextlib.suppress(TimeoutError):
                 future.exception(min(_LOOK, left))
@@ -269,30 +275,48 @@ def _in_thread(exchange: Callable[[], Message]) -> "Future[Message]":
     return future
 
 
-def _take_over(argument: Any, change: Any) -> None:
-    """Change an argument as the call did."""
-    if change is None:
-        return
-    if isinstance(argument, nn.Module):
-        own = argument.state_dict()
-        argument.load_state_dict({name: change[name].to(value.dtype).view_as(value) for name, value in own.items()})
-    elif isinstance(argument, Tensor):
-        with torch.no_grad():
-            argument.copy_(change)
+def _take_over(network: Any, weights: Any) -> None:
+    """Give a network the weights that it has in the other process."""
+    if isinstance(network, nn.Module) and weights is not None:
+        own = network.state_dict()
+        network.load_state_dict({name: weights[name].to(value.dtype).view_as(value) for name, value in own.items()})
 
 
 def _exception(name: str) -> type[Exception]:
     return type(stand_in(name).__name__, (Exception,), {})
 
 
-def _size(folder: Path) -> int:
-    """Bytes of all files in a folder."""
-    sizes = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):
-                sizes += Path(parent, name).lstat().st_size
+def _size(folder: Path) -> float:
+    """Bytes of all files in a folder, each at least a block; infinite where folders are nested too deeply to be read."""
+    sizes, left = 0, [str(folder)]
+    while left:
+        try:
+            with os.scandir(left.pop()) as entries:
+                for entry in entries:
+                    sizes += max(_BLOCK, entry.stat(follow_symlinks=False).st_size)
+                    left += [entry.path] if entry.is_dir(follow_symlinks=False) else []
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                return math.inf
     return sizes
+
+
+def _size_unlinked(process: int) -> int:
+    """Bytes of the files that a process holds open and that no folder lists any more (Linux)."""
+    sizes = 0
+    for descriptor in Path(f"/proc/{process}/fd").glob("*"):
+        with contextlib.suppress(OSError):
+            status = descriptor.stat()
+            sizes += status.st_size if stat.S_ISREG(status.st_mode) and not status.st_nlink else 0
+    return sizes
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder with all that is in it, however deeply nested."""
+    if os.name == "posix":
+        subprocess.run(["rm", "-rf", "--", str(folder)], stderr=subprocess.DEVNULL, check=False)
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _no_answer() -> Ended:

@@ -67,7 +67,7 @@ def _marks(lines: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _upright(rule: str, step: int, place: int, ends: dict[str, int]) -> dict[str, Any]:
-    """A line at a step; its name has a height of its own, so that neighbours do not overlap, on the side where there is space."""
+    """A line at a step; its name has a height of its own, and stands on the side where there is space."""
     is_left = step**2 < ends["min"] * ends["max"]  # of the middle, on a logarithmic axis
     label = {
         "formatter": f"{rule}: {step}",

@@ -29,8 +29,8 @@ PRESETS = (
     ),
     Preset(
         "x4 with three priors",
-        "A sixteenth of the pixels is measured. All answers agree with the measurement to a few percent; the prior decides what "
-        "lies between its pixels.",
+        "A sixteenth of the pixels is measured. All answers agree with the measurement to a few percent; the prior "
+        "decides what lies between its pixels.",
         Settings(
             "astronaut", 96, Choice("lanczos", {"factor": 4}), Choice("none"), priors=("tikhonov", "tv", "dip"), steps=500
         ),
