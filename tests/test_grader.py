@@ -67,7 +67,8 @@ MORE_HOSTILE = {
     "floods": "while True:\n    open('a', 'ab').write(b'0' * (1 << 20))",
     "fills": "k = 0\nwhile True:\n    k += 1\n    open(f'{k}', 'wb').write(b'0' * (8 << 20))",
     "nests": "import os\nfor _ in range(1500):\n    os.mkdir('a')\n    os.chdir('a')",
-    "hides": "import os\nkept = []\nwhile True:\n    kept.append(open('a', 'wb'))\n    os.remove('a')\n    kept[-1].write(b'0' * (8 << 20))",
+    "hides": "import os\nkept = []\nwhile True:\n    kept.append(open('a', 'wb'))\n    os.remove('a')\n"
+    "    kept[-1].write(b'0' * (8 << 20))",
     "copies": "from dipops.course.tomography import _sirt",
     "survives": "import ctypes\nif ctypes.CDLL(None).prctl(1, 0):\n    raise PermissionError",
     "never reads": f"{FIND}\nimport time\n{FORGED}\ntime.sleep(1e6)",
@@ -207,11 +208,15 @@ def test_more_hostile_submissions_gain_nothing(name: str, tmp_path: Path) -> Non
 
 @LOCKED
 @pytest.mark.parametrize(("name", "fault"), [("copies", "PermissionError"), ("survives", "PermissionError"), ("nests", "")])
-def test_a_submission_cannot_copy_answers_outlive_the_grader_or_stop_it(name: str, fault: str, tmp_path: Path) -> None:
+def test_a_submission_cannot_copy_answers_outlive_the_grader_or_stop_it(
+    name: str, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
     outcome = graded(submission(tmp_path / "a.md", IMPORTS, MORE_HOSTILE[name], BACK), Limits(seconds=180))
     assert fault in remarks(outcome)
     assert points(outcome) <= {"adjoints.shift-adjoint"}
-    assert not list(Path(os.environ.get("TMPDIR", "/tmp")).glob("dipops-grade-*/a"))
+    assert not list(tmp_path.glob("dipops-grade-*"))
 
 
 @pytest.mark.slow
