@@ -152,9 +152,9 @@ def test_the_choice_of_a_weight_is_stopped_too() -> None:
 
 def test_an_ended_solve_leaves_no_thread_and_no_files() -> None:
     solving = Solving(replace(SMALL, steps=3000), None, Desk(1).turns)
-    folder = Path(solving._folder.name)
     solving.start()
     wait_for(lambda: solving.snapshot.tracks["dip"].curve)
+    folder = solving._checkpoint("dip").parent
     assert any(folder.iterdir())
     solving.end()
     assert not solving.is_running
@@ -326,3 +326,22 @@ def test_two_tabs_of_the_page_without_a_browser() -> None:
 
 def test_every_noise_of_an_operator_is_one_of_the_noises() -> None:
     assert {noise for choice in OPERATORS.values() for noise in choice.noises} == set(NOISES)
+
+
+def test_a_refused_run_leaves_the_stopped_one_of_its_tab() -> None:
+    desk = Desk(2)
+    mine, other = (Solving(Settings(steps=3000, priors=("dip",)), None, desk.turns) for _ in range(2))
+    desk.start("a", mine)
+    mine.stop()
+    mine.wait()
+    desk.start("a", other)
+    with pytest.raises(BadValue, match="another tab"):
+        desk.start("a", Solving(Settings(), None, desk.turns), instead_of=mine)
+    other.stop()
+    other.wait()
+    desk.start("a", mine)
+    mine.stop()
+    mine.wait()
+    assert mine.snapshot.state == "stopped", mine.snapshot.message
+    desk.close()
+    mine.end()

@@ -105,12 +105,18 @@ class Desk:
         self._lock = threading.Lock()
         self._running: dict[str, Solving] = {}
 
-    def start(self, visitor: str, solving: "Solving") -> None:
-        """Begin or continue a visitor's solve; BadValue where another one of theirs runs, in another tab."""
+    def start(self, visitor: str, solving: "Solving", instead_of: "Solving | None" = None) -> None:
+        """Begin or continue a visitor's solve, and end the one that it replaces.
+
+        Raises:
+            BadValue: another one of theirs runs, in another tab; nothing has ended then.
+        """
         with self._lock:
             other = self._running.get(visitor)
-            if other is not None and other is not solving and other.is_running:
+            if other is not None and other is not solving and other is not instead_of and other.is_running:
                 raise BadValue("a solve in another tab", "one solve at a time", "stop it there, or close that tab")
+            if instead_of is not None:
+                instead_of.end()
             running = {key: value for key, value in self._running.items() if value.is_running}
             self._running = {**running, visitor: solving}
             solving.start()
@@ -139,7 +145,7 @@ class Solving:
         self.snapshot = Snapshot(tracks={prior: Track() for prior in settings.priors})
         self._turns, self._stopped = turns, threading.Event()
         self._thread: threading.Thread | None = None
-        self._folder = TemporaryDirectory(prefix="dipops-lab-")
+        self._saved: TemporaryDirectory[str] | None = None
         self._problem: Problem | None = None
         self._chosen: dict[str, Recipe] = {}
         self._has_ended = False
@@ -173,7 +179,8 @@ class Solving:
 
     def _remove(self) -> None:
         self.wait()
-        self._folder.cleanup()
+        if self._saved is not None:
+            self._saved.cleanup()
 
     def _show(self, **changes: Any) -> None:
         """Replace the snapshot."""
@@ -226,8 +233,14 @@ class Solving:
         self._show_track(prior, state="solves")
         callbacks: list[Any] = [*recipe.callbacks, self._told(prior, problem), *rules.values()]
         followed = replace(recipe, method=_read_often(recipe.method), callbacks=callbacks)
-        result = followed.solve(problem, checkpoint=Path(self._folder.name) / prior, progress=False)
+        result = followed.solve(problem, checkpoint=self._checkpoint(prior), progress=False)
         self._finish(prior, problem, result, list(rules))
+
+    def _checkpoint(self, prior: str) -> Path:
+        """Where a solve saves itself, to go on after a stop."""
+        if self._saved is None:
+            self._saved = TemporaryDirectory(prefix="dipops-lab-")
+        return Path(self._saved.name) / prior
 
     def _watched(self, prior: Prior) -> Prior:
         if self._stopped.is_set():
@@ -267,6 +280,7 @@ class Solving:
             "settings": repr(self._chosen[prior].prior),
             "source": self._chosen[prior].source,
             "steps": result.steps,
+            "step of the image": int(result.image_steps[0]),
             "seconds": result.seconds,
             "ended": result.message,
             "corrected for clipped noise": bool(result.debiased.any()),

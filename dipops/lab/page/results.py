@@ -170,7 +170,7 @@ def _at(track: Track, step: int | None) -> tuple[Picture | None, str]:
     if step is None:
         if track.record:
             corrected = ", corrected for clipping" if track.record["corrected for clipped noise"] else ""
-            return track.shown, f"{track.record['psnr']:.2f} dB, step {track.record['steps']}{corrected}"
+            return track.shown, f"{track.record['psnr']:.2f} dB, step {track.record['step of the image']}{corrected}"
         if not track.curve:
             return track.shown, track.state
         return track.shown, f"{track.curve[-1].psnr:.2f} dB, step {track.curve[-1].step}"
@@ -192,4 +192,7 @@ def _rows(prior: str, track: Track) -> list[dict[str, Any]]:
         "steps": record["steps"],
         "seconds": f"{record['seconds']:.1f}",
     }
-    return [answer, *({"prior": _RULES[mark.rule], "psnr": f"{mark.psnr:.2f}", "steps": mark.step} for mark in track.marks)]
+    rules = [{"prior": _RULES[mark.rule], "psnr": f"{mark.psnr:.2f}", "steps": mark.step} for mark in track.marks]
+    if rules and record["corrected for clipped noise"]:
+        rules.append({"prior": "↳ rules: before the correction", "psnr": "", "steps": ""})
+    return [answer, *rules]

@@ -106,10 +106,8 @@ class _Page:
         self._look.set_text("")
         try:
             settings = self._controls.settings()
-            if self._solving is not None:
-                self._solving.end()
             solving = Solving(settings, self._photo, self._desk.turns)
-            self._desk.start(self._visitor, solving)
+            self._desk.start(self._visitor, solving, instead_of=self._solving)
         except DipopsError as error:
             self._say(str(error))
             return

@@ -34,7 +34,7 @@ grade("variation.projection", project)
 
 # %% variation.chambolle-pock
 def chambolle_pock(y, weight, steps):
-    D = FiniteDifferences(y.shape[1:]).to(y)
+    D = FiniteDifferences(y.shape[1:])
     step = 8**-0.5
     x = bar = y
     p = torch.zeros(len(y), *D.out_shape, dtype=y.dtype)
