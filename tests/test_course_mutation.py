@@ -38,7 +38,7 @@ EQUAL: dict[str, set[str]] = {
     "ill-posed.gcv": {"line 5: 0 is one less", "line 5: 0 is one less, number 2"},  # a residual of no rounding; the only axis
     "least-squares.semi-convergence": {"line 3: 0 is one less"},  # there is one column
     "variation.divergence": {"line 3: 0 is one more", "line 3: 0 is one less"},  # of which only the shape is used
-    "prior.fit": {"line 6: 0.5 is one more"},  # Adam does not see the scale of a loss
+    "prior.fit": {"line 6: 0.5 is one more", "line 6: sum is mean"},  # Adam does not see the scale of a loss
     "prior.average": {"line 3: 1 is one less"},  # the average of the first image with itself
     "stopping.hold-out": {"line 2: the other side of a boundary"},  # no draw is equal to the fraction
     "noise.poisson": {"plus 1", "minus 1", "one short"},  # but for a constant

@@ -2,6 +2,7 @@
 
 import sys
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 
 def progress_bar(steps: int, shown: bool, unit: str = "step", done: int = 0) -> Any:
@@ -9,7 +10,9 @@ def progress_bar(steps: int, shown: bool, unit: str = "step", done: int = 0) -> 
 
     A bar below another one disappears when it is full.
     """
-    from tqdm.auto import tqdm
+    with catch_warnings():
+        simplefilter("ignore")  # of a notebook without ipywidgets, where the bar is text
+        from tqdm.auto import tqdm
 
     interactive = sys.stderr.isatty() or "ipykernel" in sys.modules
     return tqdm(
