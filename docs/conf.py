@@ -1,7 +1,6 @@
 """How the site is built: ``make docs``."""
 
 import os
-import re
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 import api  # noqa: E402
+import commands  # noqa: E402
 import drawings  # noqa: E402
 import measured  # noqa: E402
 import outputs  # noqa: E402
@@ -32,6 +32,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx-mathjax-offline",
+    "launch",
 ]
 exclude_patterns = [
     "_build",
@@ -90,11 +91,7 @@ html_theme_options = {"sidebar_hide_name": False, "navigation_with_keys": True}
 
 
 def _plain(app, what, name, thing, options, lines):
-    """Docstrings are prose: a * in a shape and the bars of a norm are no markup, but for what stands in ``code``."""
-    for number, line in enumerate(lines):
-        parts = line.split("``")
-        parts[::2] = [re.sub(r"\*(?=\w)", r"\\*", part).replace("|", r"\|") for part in parts[::2]]
-        lines[number] = "``".join(parts)
+    lines[:] = map(api.plain, lines)
 
 
 def setup(app):
@@ -102,6 +99,7 @@ def setup(app):
     app.connect("autodoc-process-docstring", _plain, priority=400)
     app.connect("builder-inited", lambda _: thumbnails.write(HERE / "gallery"), priority=900)  # after the gallery is made
     api.write(HERE / "api")
+    commands.write(HERE / "commands.rst")
     drawings.write(HERE / "_drawn")
     outputs.write(HERE / "_drawn")
     measured.write(HERE / "_measured")

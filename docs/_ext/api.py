@@ -1,6 +1,7 @@
 """Writes the pages of the API: every public name once, under the room that exports it."""
 
 import inspect
+import re
 import types
 import typing
 from importlib import import_module
@@ -11,29 +12,34 @@ import dipops
 
 _PAGES = {
     "solve": ("Problems, methods and solve", ("dipops", "dipops.methods", "dipops.solver")),
-    "noise": ("Noise", ("dipops.noise",)),
     "operators": ("Operators", ("dipops.operators", "dipops.operators.kernels", "dipops.operators.networks")),
-    "interop": ("SciPy, PyLops and deepinv", ("dipops.interop",)),
+    "noise": ("Noise", ("dipops.noise",)),
     "priors": ("Priors", ("dipops.priors", "dipops.priors.generators", "dipops.priors.inputs")),
-    "recipes": ("Recipes", ("dipops.recipes",)),
     "stopping": ("Stopping rules", ("dipops.stopping",)),
+    "recipes": ("Recipes", ("dipops.recipes",)),
     "tune": ("Weights by rule", ("dipops.tune",)),
+    "classical": ("Classical denoisers and inpainting", ("dipops.classical",)),
     "study": ("Studies", ("dipops.study",)),
     "images": ("Images", ("dipops.images",)),
     "masks": ("Masks", ("dipops.masks",)),
     "metrics": ("Metrics", ("dipops.metrics",)),
     "plot": ("Figures", ("dipops.plot",)),
-    "testing": ("Laws", ("dipops.testing", "dipops.testing.strategies")),
-    "errors": ("Errors", ("dipops.errors",)),
+    "interop": ("SciPy, PyLops and deepinv", ("dipops.interop",)),
+    "testing": ("Testing operators", ("dipops.testing", "dipops.testing.strategies")),
     "course": ("Course", ("dipops.course",)),
     "preimages": ("Pre-images", ("dipops.paper.preimages",)),
+    "errors": ("Errors", ("dipops.errors",)),
 }
 _INDEX = """API
 ===
 
-The headings of these pages are the modules to import from. ``dipops`` itself has {names}, too.
+The headings of the pages are the modules to import from. Names marked with a star can be imported from ``dipops`` itself, too.
+The commands have :doc:`a page of their own </commands>`.
+
+{summaries}
 
 .. toctree::
+   :hidden:
 
 {pages}
 """
@@ -53,8 +59,8 @@ def write(folder):
     public["dipops"] = [name for name in objects if own[name] not in exported]
     for page, (title, names) in _PAGES.items():
         put(folder / f"{page}.rst", _page(title, {room: public[room] for room in names}))
-    names = ", ".join(f"``{name}``" for name in own)
-    put(folder / "index.rst", _INDEX.format(names=names, pages="\n".join(f"   {page}" for page in _PAGES)))
+    summaries = [_summary(title, {room: public[room] for room in names}, page) for page, (title, names) in _PAGES.items()]
+    put(folder / "index.rst", _INDEX.format(summaries="\n".join(summaries), pages="\n".join(f"   {page}" for page in _PAGES)))
 
 
 def _public(module):
@@ -78,6 +84,36 @@ def _page(title, rooms):
         for name in names:
             lines += [*_entry(name, getattr(import_module(room), name)), ""]
     return "\n".join(lines)
+
+
+def _summary(title, rooms, page):
+    """A table of what the modules of a page have, a line each."""
+    rows = [
+        f"   * - :py:obj:`{_name(room, name)} <{room}.{name}>`\n     - {_line(room, name)}"
+        for room in rooms
+        for name in rooms[room]
+        if _line(room, name)
+    ]
+    head = [f":doc:`{title} <{page}>`", "-" * (len(title) + len(page) + 10), "", ".. list-table::", "   :widths: 30 70", ""]
+    return "\n".join([*head, *rows, ""])
+
+
+def _name(room, name):
+    return f"{name} ★" if name in dipops.__all__ else name
+
+
+def _line(room, name):
+    """The first line of a docstring, as markup."""
+    thing = getattr(import_module(room), name)
+    documented = inspect.isclass(thing) or inspect.isroutine(thing)
+    return plain((inspect.getdoc(thing) or "").split("\n")[0]) if documented else ""
+
+
+def plain(line):
+    """Docstrings are prose: a * in a shape and the bars of a norm are no markup, but for what stands in ``code``."""
+    parts = line.split("``")
+    parts[::2] = [re.sub(r"\*(?=\w)", r"\\*", part).replace("|", r"\|") for part in parts[::2]]
+    return "``".join(parts)
 
 
 def _entry(name, thing):

@@ -12,14 +12,16 @@ from written import put
 from benchmarks.pages import code_of
 
 _DOCS = Path(__file__).parents[1]
+_PAGES = ("operator", "start")
 
 
 def write(folder):
     """A text for each block that prints, named by its number on the page, and a notebook for each lesson."""
     folder.mkdir(exist_ok=True)
-    for number, text in enumerate(_printed(_DOCS / "operator.md"), 1):
-        if text:
-            put(folder / f"operator-{number}.txt", text)
+    for page in _PAGES:
+        for number, text in enumerate(_printed(_DOCS / f"{page}.md"), 1):
+            if text:
+                put(folder / f"{page}-{number}.txt", text)
     for lesson in sorted(_DOCS.glob("course/[0-9]*.md")):
         put(folder / f"{lesson.stem}.ipynb", jupytext.writes(jupytext.read(lesson), fmt="ipynb"))
 
