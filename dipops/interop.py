@@ -1,6 +1,6 @@
 """Operators of SciPy, PyLops and deepinv as operators of dipops, and the other way round; each is imported when it is needed.
 
-What comes is an operator like any other: prove it with :func:`dipops.check`, combine it by algebra, solve with it.
+What comes is an operator like any other: test it with :func:`dipops.check`, combine it by algebra, solve with it.
 """
 
 from collections.abc import Sequence

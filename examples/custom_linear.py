@@ -2,7 +2,7 @@
 Your own linear operator
 ========================
 
-A camera that was moved. The operator is ten lines, and its adjoint, proofs and restorations need no more.
+A camera that was moved. The operator is ten lines; its adjoint, its tests and its restorations need no more.
 """
 
 import torch

@@ -31,7 +31,7 @@ from dipops.paper import preimages
 
 # %%
 # The feature, as an operator that has a derivative everywhere: the energy of edges in eight directions, in cells of 4 x
-# 4 pixels, each cell scaled by its own strength. ``check`` proves that derivative.
+# 4 pixels, each cell scaled by its own strength. ``check`` tests that derivative.
 
 
 class OrientedGradients(DifferentiableOperator):

@@ -35,7 +35,7 @@ class Lens(LinearOperator):
 print(check(Lens((1, 24, 22))))
 
 # %%
-# The adjoint would come by itself; by hand it takes half the time, and ``check`` has proven it. Every prior takes the operator.
+# The adjoint would come by itself; by hand it takes half the time, and ``check`` tests it. Every prior takes the operator.
 
 x = images.portrait(64).mean(0, keepdim=True)
 problem = Problem.simulate(Lens(x.shape), x, 0.01)

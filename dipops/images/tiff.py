@@ -32,7 +32,7 @@ def read_tags(file: BinaryIO, pointer: int | None = None) -> dict[int, Any] | No
 
 
 def pillow_reads(tags: Mapping[int, Any], little_endian: bool) -> bool:
-    """Whether Pillow is proven to read pixels of this kind right."""
+    """Whether Pillow is known to read pixels of this kind right."""
     bits, photometric, samples = set(_tuple(tags.get(BITS, 1))), tags.get(PHOTOMETRIC), tags.get(SAMPLES, 1)
     sample_format = set(_tuple(tags.get(SAMPLE_FORMAT, _UNSIGNED)))
     chunky = tags.get(PLANAR, 1) == 1 or samples == 1

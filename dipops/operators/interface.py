@@ -44,7 +44,7 @@ class LinearOrDifferentiableOperator(nn.Module):
 
     A subclass writes ``__init__``, which hands ``in_shape`` to ``super().__init__``, and ``forward``. Tensors that are
     assigned to ``self`` become buffers, so ``.to()`` moves them. Inherit from :class:`LinearOperator` or
-    :class:`DifferentiableOperator`, and prove the result with :func:`dipops.check`.
+    :class:`DifferentiableOperator`, and test the result with :func:`dipops.check`.
 
     Attributes:
         in_shape: shape of one image, without the batch.
