@@ -4,6 +4,7 @@ import contextlib
 import io
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 
 import jupytext
@@ -27,10 +28,10 @@ def write(folder):
 
 
 def _printed(page):
-    """What each block of Python prints, one after the other as a reader would run them."""
+    """What each block of Python prints, one after the other as a reader would run them; files that they write are dropped."""
     module = sys.modules["page"] = ModuleType("page")  # its classes are found by their names, as in a script
     for code in code_of(page):
         out = io.StringIO()
-        with contextlib.redirect_stdout(out):
+        with TemporaryDirectory() as folder, contextlib.chdir(folder), contextlib.redirect_stdout(out):
             exec(compile(code, page.name, "exec"), vars(module))
         yield out.getvalue()
