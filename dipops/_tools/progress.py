@@ -1,6 +1,7 @@
 """The progress bar."""
 
 import sys
+from functools import cache
 from typing import Any
 from warnings import catch_warnings, simplefilter
 
@@ -10,12 +11,8 @@ def progress_bar(steps: int, shown: bool, unit: str = "step", done: int = 0) -> 
 
     A bar below another one disappears when it is full.
     """
-    with catch_warnings():
-        simplefilter("ignore")  # of a notebook without ipywidgets, where the bar is text
-        from tqdm.auto import tqdm
-
     interactive = sys.stderr.isatty() or "ipykernel" in sys.modules
-    return tqdm(
+    return _tqdm()(
         total=steps,
         initial=done,
         disable=not shown,
@@ -24,3 +21,12 @@ def progress_bar(steps: int, shown: bool, unit: str = "step", done: int = 0) -> 
         mininterval=0.1 if interactive else 30,
         leave=None,
     )
+
+
+@cache
+def _tqdm() -> Any:
+    """The kind of bar that suits a terminal or a notebook, imported at its first use."""
+    with catch_warnings():
+        simplefilter("ignore")  # of a notebook without ipywidgets, where the bar is text
+        from tqdm.auto import tqdm
+    return tqdm

@@ -34,6 +34,7 @@ def grade(lessons: Lessons, csv: Table = None, timeout: Timeout = 120, jobs: Job
     results: list[tuple[Path, Graded]] = []
 
     def write() -> str:
+        """Write the table of what is graded so far, and say so."""
         if csv and outputs and results:
             outputs.write({csv: gradebook(results).encode("utf-8-sig")}, {"submissions": len(results)})
             return f"{csv} has the grades of {len(results)} of {len(paths)} submissions"

@@ -9,7 +9,7 @@ from threading import Event
 
 from dipops.course.checks import salted
 from dipops.course.grading import MISSING, Grade, grade
-from dipops.course.notebooks import FENCE, Cell, Graded, cells_of, exercises_of
+from dipops.course.notebooks import FENCE, MOST_BYTES, Cell, Graded, cells_of, exercises_of
 from dipops.course.sandbox import Limits
 from dipops.course.submission import Ended, submitted
 from dipops.errors import BadFile, BadValue, first_line
@@ -80,16 +80,23 @@ def _notebooks(path: Path) -> list[Path]:
         if path.suffix not in _SUFFIXES:
             raise BadValue(f"{path}", "a notebook, .ipynb or .md", "save it from Jupyter")
         return [path]
-    files = [file for file in sorted(path.rglob("*")) if file.suffix in _SUFFIXES and not file.is_dir() and _has_cells(file)]
-    visible = [file for file in files if not any(part.startswith(".") for part in file.relative_to(path).parts)]
+    files = [file for file in sorted(path.rglob("*")) if file.suffix in _SUFFIXES and not file.is_dir()]
+    shown = [file for file in files if not any(part.startswith(".") for part in file.relative_to(path).parts)]
+    visible = [file for file in shown if _may_be_notebook(file)]
     if not visible:
         raise BadFile(f"{path} without a notebook", "a folder with files .ipynb or .md", "check the path")
     return visible
 
 
-def _has_cells(path: Path) -> bool:
-    """Whether a file may be a notebook: a text in Markdown without a cell is none."""
-    return path.suffix != ".md" or not path.is_file() or FENCE.encode() in path.read_bytes()
+def _may_be_notebook(path: Path) -> bool:
+    """Whether a file is to be graded: a text in Markdown without a cell is not; what cannot be read is, and says so then."""
+    if path.suffix != ".md" or not path.is_file():
+        return True
+    try:
+        with path.open("rb") as file:
+            return FENCE.encode() in file.read(MOST_BYTES)
+    except OSError:
+        return True
 
 
 def _judged(cells: list[Cell], exercises: list[str], limits: Limits, stop: Event) -> Graded:

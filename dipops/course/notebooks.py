@@ -21,7 +21,7 @@ _LINE = re.compile(r"^(\s*)(?:[%!]{1,2}\w.*|\?{1,2}[\w.]+|[\w.]+\?{1,2})$")
 _ASSIGNED = re.compile(r"^(\s*[\w, .]+=\s*)[!%]\w.*$")
 _TIMED = ("%%time", "%%timeit", "%%capture", "%%prun")
 _TAG = "exercise-"
-_MOST_BYTES = 10 << 20
+MOST_BYTES = 10 << 20
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ def cells_of(path: Path) -> list[Cell]:
     try:
         require_regular(path)
         with path.open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
-        if len(content) > _MOST_BYTES:
-            raise ValueError(f"it is larger than {_MOST_BYTES >> 20} MB")
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise ValueError(f"it is larger than {MOST_BYTES >> 20} MB")
         text = content.decode("utf-8-sig")
         cells = _from_jupyter(text) if path.suffix == ".ipynb" else _from_markdown(text)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
