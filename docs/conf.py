@@ -9,6 +9,7 @@ sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 import api  # noqa: E402
+import charts  # noqa: E402
 import commands  # noqa: E402
 import drawings  # noqa: E402
 import measured  # noqa: E402
@@ -99,6 +100,7 @@ def setup(app):
     app.connect("autodoc-process-docstring", _plain, priority=400)
     app.connect("builder-inited", lambda _: thumbnails.write(HERE / "gallery"), priority=900)  # after the gallery is made
     api.write(HERE / "api")
+    charts.write(HERE / "_drawn")
     commands.write(HERE / "commands.rst")
     drawings.write(HERE / "_drawn")
     outputs.write(HERE / "_drawn")
