@@ -8,20 +8,23 @@ which an interrupted task goes on; several processes may share the work. The pag
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from benchmarks.crops import DATA
 from benchmarks.harness import DEVICE, Record, Records, Task, chosen, records_of, run, write_report
+from dipops._tools.tables import markdown
 from dipops.paper.combined import Systems, combined
 from dipops.paper.config import RunConfig
-from dipops.paper.experiments import experiment
+from dipops.paper.contestants import ANSWER, AVERAGE, DEBIASED, PROJECTED, STOPPED
+from dipops.paper.experiments import MEAN_OF_RUNS, Experiment, experiment, mean_over
 from dipops.paper.runs import Run, plan, require_runnable, tasks
 from dipops.paper.tables import table_of
-from dipops.study import Store, runner
+from dipops.study import Store, runner, scores_of
 
 LIGHT, PAPER = RunConfig(settings="light"), RunConfig()
 _FOLDER = Path(tempfile.gettempdir()) / "dipops-paper"
@@ -79,8 +82,8 @@ def _facts(record: Record) -> dict[str, Any]:
     return {name: value for name, value in record.get("facts", {}).items() if name != "curves"}
 
 
-def report(records: Records, planned: Iterable[Task]) -> str:
-    """A table for each experiment and configuration of which there is an image."""
+def tables_of(records: Records, planned: Iterable[Task]) -> dict[tuple[str, RunConfig], Systems]:
+    """The runs of each experiment and configuration of which there is an image, by system."""
     found: dict[tuple[str, RunConfig], Systems] = {}
     for task in planned:
         if task.name in records:
@@ -93,15 +96,74 @@ def report(records: Records, planned: Iterable[Task]) -> str:
                 }
                 systems = found.setdefault((each.experiment, each.config), defaultdict(dict))
                 systems[kept["system"]][each] = {**kept, **about}
+    return found
+
+
+def report(found: Mapping[tuple[str, RunConfig], Systems]) -> str:
+    """A table for each experiment and configuration."""
     head = "Made by `python -m benchmarks.paper`: whole images, each system's scores as the paper takes them."
     made = [table_of(experiment(name), config, systems).markdown() for (name, config), systems in found.items()]
     return "\n".join([f"{head}\n", *made])
 
 
+def summary(found: Mapping[tuple[str, RunConfig], Systems]) -> str:
+    """One row for each experiment at light settings: the best figure that the paper prints of its method, and ours."""
+    heads = [
+        "experiment",
+        "images",
+        "printed",
+        "ours, one run",
+        "ours, mean of the runs",
+        "ours - printed",
+        "best of the others",
+    ]
+    rows = [_summed_up(experiment(name), systems) for (name, config), systems in found.items() if config == LIGHT]
+    return f"Made by `python -m benchmarks.paper`: whole images, dB.\n\n{markdown(heads, rows)}\n"
+
+
+def _summed_up(row: Experiment, systems: Systems) -> list[str]:
+    first = next(iter(row.contestants))
+    answers = {name: answer for name in systems if (answer := _answer(row, systems[name])) is not None}
+    covered = {each.image for each in systems[first]}
+    others = {name: answers[name] for name in row.contestants if name != first and name in answers}
+    best = max(others, key=others.__getitem__, default=None)
+    printed = [figure for name in (first, MEAN_OF_RUNS) for figure in row.printed.get(name, {}).values()]
+    is_same = len(covered) == len(row.images) or not any(isinstance(figure, float) for figure in printed)
+    wanted = max(mean_over(figure, covered) for figure in printed) if printed and is_same else None
+    one, several = answers.get(first), answers.get(MEAN_OF_RUNS)
+    ours = several if several is not None else one
+    return [
+        row.title,
+        f"{len(covered)} of {len(row.images)}",
+        *map(_decibels, (wanted, one, several)),
+        "–" if wanted is None or ours is None else f"{ours - wanted:+.2f}",
+        "–" if best is None else f"{best} {others[best]:.2f}",
+    ]
+
+
+def _answer(row: Experiment, runs: Mapping[Run, Record]) -> float | None:
+    """The mean over seeds and images of what a user gets: the answer with its corrections, where it has any."""
+    columns = (DEBIASED, PROJECTED, STOPPED, AVERAGE, ANSWER)
+    of_image: dict[str, list[float]] = defaultdict(list)
+    for each, record in runs.items():
+        scores = scores_of(record)
+        column = next((column for column in columns if column in scores), None)
+        if column is None or row.metric not in scores[column]:
+            return None
+        of_image[each.image].append(scores[column][row.metric])
+    return fmean(map(fmean, of_image.values())) if of_image else None
+
+
+def _decibels(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
 def main(parts: Sequence[str]) -> None:
     planned = whole()
     run(chosen(planned, parts))
-    write_report("paper-whole", report(records_of(planned), planned))
+    found = tables_of(records_of(planned), planned)
+    write_report("paper-whole", report(found))
+    write_report("paper-summary", summary(found))
 
 
 if __name__ == "__main__":
