@@ -97,7 +97,7 @@ def table_of(row: Experiment, config: RunConfig, systems: Systems) -> Table:
     """The table of systems whose runs, or what stands for them, are known: by name, in the order of the table."""
     systems = {name: own for name, own in systems.items() if own}
     runs = {run: record for name in row.contestants for run, record in systems.get(name, {}).items()}
-    systems |= {name: {} for name in row.printed if name not in systems}
+    systems |= {name: {} for name in row.printed if name not in systems and config.is_full_size}
     heads, names = _score_heads(runs), {run.image for run in runs}
     lines = [_line(row, config, name, own, heads, names) for name, own in systems.items()]
     oracle = [head for (column, _), head in heads.items() if column == ORACLE]
@@ -129,11 +129,12 @@ def _line(
 ) -> dict[str, str]:
     """The cells of one system by their heads: of its runs, or only what is printed of it.
 
-    What is printed is of the images that the system was run on, and compared with ours where it is of the same images.
+    What is printed is of the images that the system was run on, and compared with ours where it is of the same images. A smaller
+    version has no printed figures beside it.
     """
     scores, seeds = _by_key(runs), Counter(run.image for run in runs)
     label, covered = next((run.contestant for run in runs), name), seeds or images
-    figures = row.printed.get(name, {})
+    figures = row.printed.get(name, {}) if config.is_full_size else {}
     printed = {column: mean_over(figure, covered) for column, figure in figures.items()}
     columns = {column: f" ({COLUMNS[column]})" if len(printed) > 1 else "" for column in printed}
     is_same = len(covered) == len(row.images) or not any(isinstance(figure, float) for figure in figures.values())
@@ -141,7 +142,7 @@ def _line(
         "system": label + _missing(seeds, images),
         "printed": ", ".join(f"{value:.2f}{columns[column]}" for column, value in printed.items()),
         **{heads[key]: _mean_and_deviation(by_image) for key, by_image in scores.items()},
-        "ours - printed": _differences(printed, scores, row.metric) if config.is_full_size and is_same else "",
+        "ours - printed": _differences(printed, scores, row.metric) if is_same else "",
         "seconds": _seconds(mean(record["seconds"] for record in runs.values())) if runs else "published",
     }
 
