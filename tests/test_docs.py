@@ -1,7 +1,9 @@
 """Every block of Python in the documentation runs as written, and every command in it exists."""
 
+import json
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import matplotlib as mpl
@@ -65,3 +67,57 @@ def test_every_example_has_a_place_in_the_gallery() -> None:
     for script in (DOCS.parent / "examples").glob("*.py"):
         assert f'"{script.stem}"' in order
         assert script.read_text().startswith('"""\n')
+
+
+def test_pages_with_code_open_in_colab_and_binder_once_there_is_an_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(DOCS / "_ext")
+    import launch  # pyright: ignore[reportMissingImports]
+
+    (tmp_path / "pyproject.toml").write_text(
+        '[project.urls]\nRepository = "https://github.com/owner/name"\n[project]\nname = "x"\n'
+    )
+    monkeypatch.setattr(launch, "_ROOT", tmp_path)
+    assert launch.repository() == "owner/name"
+    for page, notebook in {"gallery/deblur": "deblur", "course/1-adjoints": "1-adjoints"}.items():
+        context = {"body": "<h1>A page</h1>"}
+        launch._add_buttons("owner/name", page, context)
+        assert (
+            f"https://colab.research.google.com/github/owner/name/blob/gh-pages/notebooks/{notebook}.ipynb" in context["body"]
+        )
+        assert f"https://mybinder.org/v2/gh/owner/name/gh-pages?urlpath=lab/tree/notebooks/{notebook}.ipynb" in context["body"]
+        assert context["body"].endswith("<h1>A page</h1>")
+    for page in ("start", "gallery/index", "course/index"):
+        context = {"body": "<h1>A page</h1>"}
+        launch._add_buttons("owner/name", page, context)
+        assert context["body"] == "<h1>A page</h1>"
+
+    (tmp_path / "gallery").mkdir()
+    (tmp_path / "gallery" / "deblur.ipynb").write_text('{"cells": [{"cell_type": "code", "source": "1"}], "nbformat": 4}')
+    launch._write_notebooks("owner/name", tmp_path, tmp_path)
+    install, own = json.loads((tmp_path / "notebooks" / "deblur.ipynb").read_text())["cells"]
+    assert install["source"] == '%pip install --quiet "dipops @ git+https://github.com/owner/name"'
+    assert own["source"] == "1"
+    assert "git+https://github.com/owner/name" in (tmp_path / "requirements.txt").read_text()
+
+
+def test_without_an_address_there_are_no_buttons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(DOCS / "_ext")
+    import launch  # pyright: ignore[reportMissingImports]
+
+    for urls in ("", '[project.urls]\nRepository = "https://example.org/owner/name"\n'):
+        (tmp_path / "pyproject.toml").write_text(f'{urls}[project]\nname = "x"\n')
+        monkeypatch.setattr(launch, "_ROOT", tmp_path)
+        assert launch.repository() == ""
+
+
+def test_the_image_for_teaching_installs_extras_and_runs_commands_that_exist() -> None:
+    lines = (DOCS.parent / "Dockerfile").read_text()
+    extras = tomllib.loads((DOCS.parent / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    (installed,) = re.findall(r'pip install [^"]*"/opt/dipops\[([\w,]+)\]"', lines)
+    assert {"course", "lab"} <= set(installed.split(",")) <= extras.keys()
+    commands = typer.main.get_command(app).commands  # pyright: ignore
+    for command in re.findall(r"RUN dipops (.+)", lines):
+        name, verb, *_ = shlex.split(command)
+        assert verb in commands[name].commands
