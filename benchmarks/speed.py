@@ -144,7 +144,7 @@ def photo(settings: dict[str, Any]) -> dict[str, Any]:
         before, after = Path(folder) / "noisy.png", Path(folder) / "clean.png"
         images.save(before, noisy(settings["size"]).y)
         started = time.perf_counter()
-        command = [sys.executable, "-m", "dipops", "denoise", before, after, "--sigma", "25"]
+        command = [sys.executable, "-m", "dipops", "denoise", before, after, "--sigma", "25", "--prior", settings["prior"]]
         subprocess.run(command, check=True, capture_output=True, env=environment)
         seconds = time.perf_counter() - started
         return {"seconds": seconds, "psnr": [float(psnr(images.load(path), x)) for path in (before, after)]}
@@ -262,7 +262,17 @@ LANCZOS = {
     size: Task(f"speed-lanczos-{size}", lanczos, {"size": size, "repeats": repeats, "rounds": 7}, repeats * 16, 0.05)
     for size, repeats in ((512, 10), (2048, 1))
 }
-PHOTO = Task("speed-photo", photo, {"size": 256, "threads": THREADS, **VERSION}, 1, 130)
+PHOTOS = {
+    (size, prior): Task(
+        f"speed-photo-{size}-{prior}",
+        photo,
+        {"size": size, "prior": prior, "threads": THREADS, "version": "2026-12"},
+        1,
+        (60 if prior == "dip" else 10) * (size / 256) ** 2.5,
+    )
+    for size in (128, 256, 512)
+    for prior in ("tv", "dip")
+}
 START = Task("speed-start", start, {"rounds": 5, **VERSION}, 5, 8)
 _USUAL = {"size": 128, "width": 32, "scales": 5, "members": 1, "recompute": False}
 
@@ -284,9 +294,9 @@ RUNS = {
 }
 TASKS = [
     *(*RATES.values(), *LANCZOS.values(), START, *RUNS.values(), *PEAKS, *REACHED.values(), *OTHER_RATES.values()),
-    *(*BY_SIZE.values(), *BY_WIDTH.values(), *BY_DEPTH.values(), PHOTO),
+    *(*BY_SIZE.values(), *BY_WIDTH.values(), *BY_DEPTH.values()),
 ]
 
 
 if __name__ == "__main__":
-    run(chosen(TASKS, sys.argv[1:]))
+    run(chosen([*TASKS, *PHOTOS.values()], sys.argv[1:]))

@@ -19,7 +19,7 @@ from benchmarks.speed import (
     OTHER_RATES,
     OTHERS,
     PEAKS,
-    PHOTO,
+    PHOTOS,
     RATES,
     REACHED,
     RUNS,
@@ -34,7 +34,7 @@ CURVES = {
     for image in HELD_OUT
     for seed in HELD_OUT_SEEDS
 }
-SOURCES = [*TASKS, *CURVES.values()]
+SOURCES = [*TASKS, *PHOTOS.values(), *CURVES.values()]
 
 
 def main() -> None:
@@ -47,7 +47,7 @@ def main() -> None:
 
 def report(records: Records) -> str:
     gains = [run["paper"][1] - run["loop"][1] for run in (records[task.name]["result"] for task in PEAKS)]
-    start, photo = records[START.name], records[PHOTO.name]
+    start = records[START.name]
     return render(
         "speed",
         near=NEAR,
@@ -58,7 +58,7 @@ def report(records: Records) -> str:
         gain={"runs": len(gains), "mean": mean(gains), "error": stdev(gains) / len(gains) ** 0.5},
         race=races(records),
         others=others(records),
-        photo=photo,
+        photos=photos(records),
         reductions=reductions(records),
         start=table(["what", "seconds"], [([name, f"{seconds:.2f}"], [start]) for name, seconds in start["result"].items()]),
         runs=runs(records),
@@ -66,6 +66,16 @@ def report(records: Records) -> str:
         by_width=growth("width", BY_WIDTH, records),
         by_depth=growth("scales", BY_DEPTH, records),
     )
+
+
+def photos(records: Records) -> str:
+    """What ``dipops denoise`` takes and gives, by size and prior."""
+    rows: list[Row] = []
+    for size in dict.fromkeys(size for size, _ in PHOTOS):
+        tv, dip = (records[PHOTOS[size, prior].name] for prior in ("tv", "dip"))
+        cells = [f"{made['result']['seconds']:.0f} s, {made['result']['psnr'][1]:.2f} dB" for made in (tv, dip)]
+        rows.append(([f"{size} x {size}", f"{dip['result']['psnr'][0]:.2f} dB", *cells], [tv, dip]))
+    return table(["pixels", "noisy", "total variation", "deep image prior"], rows)
 
 
 def rates(records: Records) -> str:
