@@ -44,3 +44,8 @@ def test_every_command_exists_with_its_options() -> None:
 def test_every_link_leads_somewhere() -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_the_table_of_measured_figures_is_what_was_measured() -> None:
+    summary = (ROOT / "benchmarks" / "results" / "paper-summary.md").read_text()
+    assert "\n".join(line for line in summary.splitlines() if line.startswith("|")) in README
