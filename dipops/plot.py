@@ -30,7 +30,7 @@ def compare(images: Mapping[str, Tensor], truth: Tensor | None = None, columns: 
     Args:
         images: name to image (1 or 3, H, W) or (1, 1 or 3, H, W); sizes may differ.
         truth: the ground truth; images of its size are scored.
-        columns: images in a row; all in one row by default, up to five.
+        columns: images in a row; by default at most three, and two for four images.
 
     Raises:
         BadValue: there is no image, or one has another shape.
@@ -42,7 +42,7 @@ def compare(images: Mapping[str, Tensor], truth: Tensor | None = None, columns: 
     drawn = {name: to_pil(image) for name, image in images.items()}
     if truth is not None and truth[..., 0, 0, 0].numel() != 1:
         raise BadValue(f"{len(truth)} ground truths", "one", "draw the members of a batch one by one")
-    columns = columns or min(len(images), 5)
+    columns = columns or (2 if len(images) == 4 else min(len(images), 3))
     rows = -(-len(images) // columns)
     ratio = max(image.height / image.width for image in drawn.values())
     notes = {name: _notes(name, image, truth) for name, image in images.items()}

@@ -88,6 +88,7 @@ pygments_dark_style = "one-dark"
 html_title = "dipops"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["tables.js"]
 html_theme_options = {"sidebar_hide_name": False, "navigation_with_keys": True}
 
 

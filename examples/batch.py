@@ -24,4 +24,4 @@ print("the answers are of steps", result.image_steps.tolist())
 pairs = {}
 for number, (noisy, restored) in enumerate(zip(problem.y, result.image, strict=True), 1):
     pairs |= {f"{number}: noisy": noisy, f"{number}: restored": restored}
-plot.compare(pairs, columns=6)
+plot.compare(pairs, columns=2)

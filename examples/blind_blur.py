@@ -48,9 +48,7 @@ lbfgs, prior = partial(torch.optim.LBFGS, line_search_fn="strong_wolfe"), TotalV
 wrong = solve(guess, prior, Descent(lbfgs), steps=20, progress=False)
 fitted = solve(guess, prior, Descent(lbfgs, fit_operator=True), steps=20, progress=False)
 print(f"true width 2.00, guess {guess.operator.width:.2f}, fitted {fitted.operator.width:.2f} pixels")
-plot.compare(
-    {"photograph": y[:, :1], "with the guess": wrong.image, "fitted": fitted.image, "ground truth": x}, truth=x, columns=4
-)
+plot.compare({"photograph": y[:, :1], "with the guess": wrong.image, "fitted": fitted.image, "ground truth": x}, truth=x)
 
 # %%
 # One photograph would not do. Total variation is lower for a blurred image than for a sharp one, and takes the blur for

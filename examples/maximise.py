@@ -52,7 +52,7 @@ for unit, words in enumerate(("upright", "slanted")):
     maximised[f"{words}, TV"] = solve(problem, TotalVariation(1e-6, initial=grey), steps=200, progress=False).image.clamp(0, 1)
     prior = DeepImagePrior(Hourglass((16, 32, 32, 32), skips=4))
     maximised[f"{words}, DIP"] = solve(problem, prior, steps=150, progress=False).image
-plot.compare(maximised, columns=4)
+plot.compare(maximised)
 
 # %%
 # With weights of a network that knows classes: ``dipops maximise --layer conv_final --unit 370 ...`` draws what it

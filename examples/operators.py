@@ -33,7 +33,7 @@ blurs = {
     "rolling_shutter": operators.rolling_shutter(shape, 8 * torch.sin(rows / 12)),
     "Diagonal, a vignette": operators.Diagonal(shape, torch.outer(light, light)),
 }
-plot.compare({"x": x, **{name: seen(operator) for name, operator in blurs.items()}}, columns=4)
+plot.compare({"x": x, **{name: seen(operator) for name, operator in blurs.items()}})
 
 # %%
 # What the sensor does.
@@ -47,7 +47,7 @@ sensors = {
     "ExpectedClip": operators.ExpectedClip(shape, 0.3),
     "JPEG, quality 8": operators.JPEG(shape, 8),
 }
-plot.compare({"x": x, **{name: seen(operator) for name, operator in sensors.items()}}, columns=4)
+plot.compare({"x": x, **{name: seen(operator) for name, operator in sensors.items()}})
 
 # %%
 # What is lost.
