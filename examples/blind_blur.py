@@ -1,6 +1,6 @@
 """
-Fit the operator too
-====================
+Blind deblurring: fit the operator too
+======================================
 
 Two photographs of one scene, out of focus by an unknown amount: the second through an aperture of twice the diameter, which
 doubles the blur. How wide is it?

@@ -1,6 +1,6 @@
 """
-Magnetic resonance imaging from a quarter of the samples
-========================================================
+Magnetic resonance imaging (MRI) from a quarter of the samples
+==============================================================
 
 A scanner samples the Fourier transform of an image, line by line, and each line takes time. With a quarter of the samples an
 image takes a quarter of the time, and something has to fill in the rest.

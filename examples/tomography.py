@@ -1,6 +1,6 @@
 """
-Computed tomography from few views
-==================================
+Computed tomography (CT) from few views
+=======================================
 
 A scanner sees a slice of the body from many sides. Fewer views mean less dose, and an image that is no longer determined.
 """
