@@ -1,6 +1,6 @@
 """
-Every operator in a picture
-===========================
+What each operator does
+=======================
 
 What comes with dipops, besides the networks. Each operator has its formula and its source in the API; any two of them compose.
 """

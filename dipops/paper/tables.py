@@ -129,8 +129,8 @@ def _line(
 ) -> dict[str, str]:
     """The cells of one system by their heads: of its runs, or only what is printed of it.
 
-    What is printed is of the images that the system was run on, and compared with ours where it is of the same images. A smaller
-    version has no printed figures beside it.
+    What is printed is of the images that the system was run on, and compared with ours where it is of the same images. Nothing
+    printed is shown beside a smaller version.
     """
     scores, seeds = _by_key(runs), Counter(run.image for run in runs)
     label, covered = next((run.contestant for run in runs), name), seeds or images
