@@ -548,6 +548,8 @@ def test_the_command_lists_every_experiment(capsys: pytest.CaptureFixture[str]) 
     assert command("list") == 0
     shown = capsys.readouterr().out
     assert all(name in shown for name in EXPERIMENTS)
+    assert command("list", "hole") == 0
+    assert "inpainting/reference/vase.png, inpainting/reference/vase_mask.png" in capsys.readouterr().out
     assert command("list", "preimage") == 0
     assert "  conv5, TV\n" in capsys.readouterr().out
 

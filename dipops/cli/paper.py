@@ -88,7 +88,7 @@ class WorkerOptions:
         return used
 
 
-def show(names: Annotated[list[str] | None, Argument(help="Only these, with every image and system.")] = None) -> None:
+def show(names: Annotated[list[str] | None, Argument(help="Only these, with every file and system.")] = None) -> None:
     """Show every experiment: its name, images, systems, and the figures that the paper prints."""
     texts = map(_in_full, map(experiment, names)) if names else map(_in_brief, EXPERIMENTS.values())
     typer.echo("\n".join(texts))
@@ -211,8 +211,10 @@ def _store(out: Path) -> Store:
 
 
 def _in_full(row: Experiment) -> str:
-    names, systems = (f"  {image.name}" for image in row.images), (f"  {name}" for name in row.contestants)
-    return "\n".join([f"{row.name}: {row.title}", row.source, "images:", *names, "systems:", *systems])
+    names = [f"  {image.name:<14} {', '.join(image.files.values())}" for image in row.images]
+    systems = [f"  {name}" for name in row.contestants]
+    head = [f"{row.name}: {row.title}", row.source, "images, and their files in --data:"]
+    return "\n".join([*head, *names, "systems:", *systems])
 
 
 def _in_brief(row: Experiment) -> str:
