@@ -24,7 +24,7 @@ _PAGES = {
     "masks": ("Masks", ("dipops.masks",)),
     "metrics": ("Metrics", ("dipops.metrics",)),
     "plot": ("Figures", ("dipops.plot",)),
-    "interop": ("SciPy, PyLops and deepinv", ("dipops.interop",)),
+    "interop": ("Operators of other packages", ("dipops.interop",)),
     "testing": ("Testing operators", ("dipops.testing", "dipops.testing.strategies")),
     "course": ("Course", ("dipops.course",)),
     "preimages": ("Pre-images", ("dipops.paper.preimages",)),
