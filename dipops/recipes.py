@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
+from math import prod, sqrt
 from pathlib import Path
 from typing import Literal
 
@@ -194,12 +195,13 @@ def _for_strong_noise(recipe: Recipe, problem: Problem) -> Recipe:
 def denoise(settings: Settings = "light") -> Recipe:
     """Denoising. The paper's: 3000 steps, and noise on z of 1/30 up to σ = 37.5/255, of 1/20 above. The light one stops.
 
-    It stops by the discrepancy principle where the noise is known, and else by the variance of the outputs.
+    It stops by the discrepancy principle where the noise is known, and else by the variance of the outputs. Larger images take
+    a longer start by Muon and less noise on z.
     """
     if _is_light(settings):
         stops = (Discrepancy(), VARIANCE)
         recipe = _light(4000, upsampling="nearest", optimizer=MuonThenAdam, stops=stops)
-        return replace(recipe, usual_steps=_DENOISING_STEPS, adapt=_one_stop)
+        return replace(recipe, usual_steps=_DENOISING_STEPS, adapt=_BySizeAndNoise(_PERTURBATION, 40))
     return replace(_paper("section 3.1", 3000, averaging_is_ours=False), adapt=_for_strong_noise)
 
 
@@ -214,12 +216,31 @@ def _without(recipe: Recipe, kind: type[StopRule]) -> Recipe:
     return replace(recipe, callbacks=tuple(rule for rule in recipe.callbacks if not isinstance(rule, kind)))
 
 
-def _one_stop(recipe: Recipe, problem: Problem) -> Recipe:
-    """The settings with one stop: the discrepancy where the noise is known, else the variance.
+@dataclass(frozen=True)
+class _BySizeAndNoise:
+    """Settings that follow the size of the image, and one stop: the discrepancy where the noise is known, else the variance.
 
-    The variance can be smallest long before the best image: with textures, once the smooth regions are done.
+    Larger images take less noise on z and a longer start by Muon, where these are the recipe's own. The variance can be
+    smallest long before the best image: with textures, once the smooth regions are done.
+
+    Attributes:
+        perturbation: noise on z for images of up to ``side`` pixels a side; with the root of the side it falls.
+        muon_steps: steps of the start for images of ``side`` pixels; with this power of the side they grow.
     """
-    return recipe if problem.noise is None else _without(recipe, ExponentialVariance)
+
+    perturbation: float
+    muon_steps: int
+    side: int = 128
+    power: float = 0.8
+
+    def __call__(self, recipe: Recipe, problem: Problem) -> Recipe:
+        prior, method, size = deepcopy(recipe.prior), recipe.method, sqrt(prod(problem.operator.in_shape[-2:])) / self.side
+        if isinstance(prior, DeepImagePrior) and prior.perturbation == self.perturbation:
+            prior.perturbation = self.perturbation * min(1, size**-0.5)
+        if isinstance(method, Descent) and method.optimizer is MuonThenAdam:
+            method = replace(method, optimizer=partial(MuonThenAdam, muon_steps=round(self.muon_steps * size**self.power)))
+        adapted = replace(recipe, prior=prior, method=method)
+        return adapted if problem.noise is None else _without(adapted, ExponentialVariance)
 
 
 def jpeg(settings: Settings = "light") -> Recipe:
