@@ -12,7 +12,7 @@ RUN pip install --no-cache-dir "/opt/dipops[course,lab,compare,images]"
 RUN useradd --create-home --uid 1000 student
 USER student
 WORKDIR /home/student
-RUN dipops course export lessons
+RUN dipops course export lessons && mkdir work
 
 EXPOSE 8888
 CMD ["jupyter", "lab", "--ip=0.0.0.0", "--port=8888", "--no-browser"]

@@ -1,6 +1,7 @@
 """The lessons as notebooks to hand out, also with the metadata of nbgrader."""
 
 import json
+import re
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ def notebook(lesson: Path, nbgrader: bool = False) -> str:
     cells: list[dict[str, Any]] = []
     for part in parts_of(lesson.read_text("utf-8")):
         if isinstance(part, str):
-            cells.append(_cell("markdown", part))
+            cells.append(_cell("markdown", _between_notebooks(part)))
         elif nbgrader and part.exercise:
             cells += _graded_cells(part)
         else:
@@ -48,6 +49,11 @@ def notebook(lesson: Path, nbgrader: bool = False) -> str:
     return json.dumps(
         {"cells": numbered, "metadata": _KERNEL, "nbformat": 4, "nbformat_minor": 5}, indent=1, ensure_ascii=False
     )
+
+
+def _between_notebooks(text: str) -> str:
+    """Links to lessons lead to their notebooks; of links to other pages the words stay."""
+    return re.sub(r"\[([^]]+)\]\(\.\./[^)]+\)", r"\1", re.sub(r"\]\(([0-9]+-[\w-]+)\.md\)", r"](\1.ipynb)", text))
 
 
 def _graded_cells(part: Cell) -> list[dict[str, Any]]:

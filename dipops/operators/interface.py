@@ -182,6 +182,11 @@ class LinearOrDifferentiableOperator(nn.Module):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(map(str, self.in_shape))})"
 
+    def __getattr__(self, name: str) -> Any:
+        if "_parameters" not in self.__dict__ and not name.startswith("__"):
+            raise _not_initialised(self)
+        return super().__getattr__(name)
+
     def __setattr__(self, name: str, value: Any) -> None:
         _refuse_to_hide(self, name, value)
         if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):

@@ -99,7 +99,8 @@ def _summary(title, rooms, page):
 
 
 def _name(room, name):
-    return f"{name} ★" if name in dipops.__all__ else name
+    is_top = getattr(dipops, name, None) is getattr(import_module(room), name)
+    return f"{name} ★" if is_top and name in dipops.__all__ else name
 
 
 def _line(room, name):
