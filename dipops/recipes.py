@@ -32,6 +32,8 @@ _LIGHT = "measured on images outside the paper's sets, benchmarks/results/dip.md
 VARIANCE = ExponentialVariance(0.05, patience=100)
 _DENOISING_STEPS = 1333  # a third: the whole images and crops in benchmarks/results/gpu.md took 75 to 1200
 _PERTURBATION = 0.04
+_MUON_STEPS = 40  # on images of 128 pixels a side
+_NEAREST_LAST: tuple[Upsampling, ...] = ("nearest", "bilinear", "bilinear", "bilinear", "bilinear")
 _SIX_SCALES = (16, 32, 64, 128, 128, 128)
 SHORT_MEMORY = partial(ADAM, betas=(0.9, 0.95))
 _ANY_WEIGHT = 1.0  # under a constraint its size does not matter
@@ -196,12 +198,12 @@ def denoise(settings: Settings = "light") -> Recipe:
     """Denoising. The paper's: 3000 steps, and noise on z of 1/30 up to σ = 37.5/255, of 1/20 above. The light one stops.
 
     It stops by the discrepancy principle where the noise is known, and else by the variance of the outputs. Larger images take
-    a longer start by Muon and less noise on z.
+    a longer start by Muon.
     """
     if _is_light(settings):
         stops = (Discrepancy(), VARIANCE)
-        recipe = _light(4000, upsampling="nearest", optimizer=MuonThenAdam, stops=stops)
-        return replace(recipe, usual_steps=_DENOISING_STEPS, adapt=_BySizeAndNoise(_PERTURBATION, 40))
+        recipe = _light(4000, perturbation=1 / 30, upsampling=_NEAREST_LAST, optimizer=MuonThenAdam, stops=stops)
+        return replace(recipe, usual_steps=_DENOISING_STEPS, adapt=_by_size_and_noise)
     return replace(_paper("section 3.1", 3000, averaging_is_ours=False), adapt=_for_strong_noise)
 
 
@@ -216,31 +218,18 @@ def _without(recipe: Recipe, kind: type[StopRule]) -> Recipe:
     return replace(recipe, callbacks=tuple(rule for rule in recipe.callbacks if not isinstance(rule, kind)))
 
 
-@dataclass(frozen=True)
-class _BySizeAndNoise:
-    """Settings that follow the size of the image, and one stop: the discrepancy where the noise is known, else the variance.
+def _by_size_and_noise(recipe: Recipe, problem: Problem) -> Recipe:
+    """A longer start by Muon for larger images, where it is the recipe's own, and one stop.
 
-    Larger images take less noise on z and a longer start by Muon, where these are the recipe's own. The variance can be
-    smallest long before the best image: with textures, once the smooth regions are done.
-
-    Attributes:
-        perturbation: noise on z for images of up to ``side`` pixels a side; with the root of the side it falls.
-        muon_steps: steps of the start for images of ``side`` pixels; with this power of the side they grow.
+    That is the discrepancy where the noise is known, else the variance, which can be smallest long before the best image: with
+    textures, once the smooth regions are done.
     """
-
-    perturbation: float
-    muon_steps: int
-    side: int = 128
-    power: float = 0.8
-
-    def __call__(self, recipe: Recipe, problem: Problem) -> Recipe:
-        prior, method, size = deepcopy(recipe.prior), recipe.method, sqrt(prod(problem.operator.in_shape[-2:])) / self.side
-        if isinstance(prior, DeepImagePrior) and prior.perturbation == self.perturbation:
-            prior.perturbation = self.perturbation * min(1, size**-0.5)
-        if isinstance(method, Descent) and method.optimizer is MuonThenAdam:
-            method = replace(method, optimizer=partial(MuonThenAdam, muon_steps=round(self.muon_steps * size**self.power)))
-        adapted = replace(recipe, prior=prior, method=method)
-        return adapted if problem.noise is None else _without(adapted, ExponentialVariance)
+    method = recipe.method
+    if isinstance(method, Descent) and method.optimizer is MuonThenAdam:
+        side = sqrt(prod(problem.operator.in_shape[-2:]))
+        steps = round(_MUON_STEPS * (side / 128) ** 0.8)
+        recipe = replace(recipe, method=replace(method, optimizer=partial(MuonThenAdam, muon_steps=steps)))
+    return recipe if problem.noise is None else _without(recipe, ExponentialVariance)
 
 
 def jpeg(settings: Settings = "light") -> Recipe:
@@ -405,7 +394,7 @@ def _light(
     input: Input | None = None,
     skips: int = 8,
     perturbation: float = _PERTURBATION,
-    upsampling: Upsampling = "bilinear",
+    upsampling: Upsampling | tuple[Upsampling, ...] = "bilinear",
     optimizer: MakeOptimizer = _SMOOTH,
     stops: tuple[StopRule, ...] = (),
 ) -> Recipe:

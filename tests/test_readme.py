@@ -19,7 +19,8 @@ def test_the_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     mpl.use("Agg")
     monkeypatch.chdir(tmp_path)
     code = "\n".join(code_of(ROOT / "README.md", "python"))
-    small = code.replace("portrait(128)", "portrait(32)").replace("restore().solve(problem)", "restore().solve(problem, steps=2)")
+    small = code.replace("portrait(128)", "portrait(32)")
+    small = small.replace("restore().solve(problem)", "restore().solve(problem, steps=2)")
     small = small.replace("recipes.denoise()", "TotalVariation(0.1)")
     assert [small.count(text) for text in ("portrait(32)", "steps=2", "TotalVariation(0.1)")] == [1, 1, 1]
     exec(compile(small, "README.md", "exec"), {"__name__": "readme"})
