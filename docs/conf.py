@@ -83,8 +83,6 @@ sphinx_gallery_conf = {
 }
 
 html_theme = "furo"
-pygments_style = "friendly"
-pygments_dark_style = "one-dark"
 html_title = "dipops"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
