@@ -20,6 +20,7 @@ from dipops import (
     GuidedInput,
     Hourglass,
     Identity,
+    LanczosDownsampler,
     Laplace,
     LinearOperator,
     Mask,
@@ -33,6 +34,7 @@ from dipops import (
 )
 from dipops.errors import BadType, BadValue
 from dipops.noise import Noise as NoiseModel
+from dipops.operators import Blur, Fourier, kernels
 from dipops.priors.generators import DeepDecoder, ResNet, UNet, encoder_decoder, joining, layers
 from dipops.priors.generators.interface import Generator, grouped_copies
 from dipops.priors.generators.joining import Join
@@ -508,6 +510,27 @@ def test_other_operators_and_generators_without_a_sigmoid_get_no_warning() -> No
         DeepImagePrior(Unbounded()).start(Problem(Identity(PIXELS.shape), 255 * PIXELS), [0])
         for operator in (RowSums(PIXELS.shape), 255 * Identity(PIXELS.shape)):
             DeepImagePrior(TINY).start(Problem.simulate(operator, PIXELS, 0.1), [0])
+
+
+BEHIND = [Blur(PIXELS.shape, kernels.gaussian(2)), LanczosDownsampler(PIXELS.shape, 4), RowSums(PIXELS.shape)]
+
+
+@pytest.mark.parametrize("operator", BEHIND, ids=repr)
+def test_pixels_from_0_to_255_get_a_warning_behind_linear_operators_too(operator: LinearOperator) -> None:
+    y = operator(torch.stack([PIXELS, 255 * PIXELS]))
+    with pytest.warns(UserWarning, match=r"y is 2\d\d times as large as A of random pixels.*divide y by 255"):
+        DeepImagePrior(TINY).start(Problem(operator, y), [0, 1])
+
+
+@pytest.mark.parametrize("noise", [Gaussian(0.5), Laplace(0.5), Poisson(1), Poisson(100), Poisson(10, 5.0)], ids=repr)
+@pytest.mark.parametrize(
+    "image", [PIXELS, PIXELS.square().mean() + 0 * PIXELS, (PIXELS > 0.5).float()], ids=["random", "flat", "binary"]
+)
+def test_noisy_measurements_by_linear_operators_get_no_warning(noise: NoiseModel, image: torch.Tensor) -> None:
+    signed = [] if isinstance(noise, Poisson) else [Fourier(PIXELS.shape, torch.ones(32, 32)), FiniteDifferences(PIXELS.shape)]
+    for operator in (*BEHIND, *signed):
+        with warnings.catch_warnings(action="error"):
+            DeepImagePrior(TINY).start(Problem.simulate(operator, image, noise), [0])
 
 
 class _Misguided(Identity):

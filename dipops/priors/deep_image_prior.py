@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from dipops._tools.batches import power
 from dipops._tools.seeds import stream
 from dipops.errors import BadValue, require_number, safe_repr
 from dipops.noise import Poisson
-from dipops.operators import measures_pixels
+from dipops.operators import LinearOperator, measures_pixels
 from dipops.priors.generators.hourglass import Hourglass
 from dipops.priors.generators.interface import Generator, grouped_copies
 from dipops.priors.generators.layers import ToImage
@@ -17,7 +18,7 @@ from dipops.priors.inputs import Guide, Input, Noise
 from dipops.priors.interface import Prior
 from dipops.problem import Problem
 
-_FAR = 2.0
+_FAR, _TIMES = 2.0, 10.0
 
 
 class DeepImagePrior(Prior):
@@ -26,7 +27,7 @@ class DeepImagePrior(Prior):
     Ulyanov, Vedaldi and Lempitsky, "Deep Image Prior", CVPR 2018, equation 2. A batch of N images is N networks, grouped in
     one, which do not influence each other. Images may have any size from 16 pixels: z is padded for the network and its
     output cropped. Images are 2-D, (C, H, W); for signals and volumes there are TotalVariation and Tikhonov. The generators of
-    dipops give values in [0, 1]; a y of pixels from 0 to 255 gets a warning.
+    dipops give values in [0, 1]; a y of pixels from 0 to 255 gets a warning, behind linear operators too.
 
     Args:
         generator: config of the network; the paper's Hourglass by default.
@@ -118,18 +119,28 @@ def _ends_in_sigmoid(network: nn.Module) -> bool:
 
 
 def _warn_out_of_reach(problem: Problem) -> None:
-    """Warn where half of a member's values are above 2, which noise around an image in [0, 1] does not do.
+    """Warn where a member's y is far above what A makes of images in [0, 1].
 
-    Only where y measures the pixels: what another operator makes of images in [0, 1] is not known.
+    Where y measures the pixels, half of its values are above 2, which noise around such images does not do. Behind another
+    linear operator, it is ten times as large as the measurement of random pixels. What others make of images is not known.
     """
-    if not measures_pixels(problem.operator):
-        return
+    operator = problem.operator
     background = problem.noise.background if isinstance(problem.noise, Poisson) else 0.0
-    y = problem.where_measured(problem.y, torch.nan)
-    far, measured = (where.flatten(1).sum(1) for where in (y > _FAR + background, ~y.isnan()))
-    if bool((2 * far > measured).any()):
-        reached = f"A of an image in [0, 1] reaches {1 + background:.1f}"
-        warnings.warn(f"y has values up to {float(problem.y.max()):.1f} where {reached}; divide y by 255", stacklevel=2)
+    if measures_pixels(operator):
+        y = problem.where_measured(problem.y, torch.nan)
+        far, measured = (where.flatten(1).sum(1) for where in (y > _FAR + background, ~y.isnan()))
+        if bool((2 * far > measured).any()):
+            reached = f"A of an image in [0, 1] reaches {1 + background:.1f}"
+            warnings.warn(f"y has values up to {float(problem.y.max()):.1f} where {reached}; divide y by 255", stacklevel=2)
+    elif isinstance(operator, LinearOperator):
+        pixels = torch.rand(1, *operator.in_shape, generator=torch.Generator().manual_seed(0)).to(problem.y)
+        with torch.no_grad():
+            sizes = power(problem.where_measured(problem.y - background, 0.0)).sqrt()
+            usual = power(problem.where_measured(operator(pixels).expand_as(problem.y), 0.0)).sqrt()
+        if bool((sizes > _TIMES * usual).any()):
+            times = float((sizes / usual.clamp(min=torch.finfo(usual.dtype).tiny)).max())
+            reached = f"y is {times:.0f} times as large as A of random pixels in [0, 1]"
+            warnings.warn(f"{reached}; divide y by 255 if its pixels go to 255", stacklevel=2)
 
 
 def _require_deviation(value: float) -> float:
