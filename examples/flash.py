@@ -1,6 +1,6 @@
 """
-A photograph with flash guides one without
-==========================================
+Denoise a photograph with the help of one with flash
+====================================================
 
 Images with flash are sharp but have the wrong light; images by lamplight have the right light but are noisy. The pair is
 made here from the bundled photograph: one with another light and colour, the other one dim, warm and noisy. With two

@@ -1,6 +1,6 @@
 """
-Noise meets resistance
-======================
+A network learns noise late
+===========================
 
 Why does an untrained network denoise? It can fit anything, but not anything as fast.
 """

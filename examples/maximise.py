@@ -1,6 +1,6 @@
 """
-What excites a unit?
-====================
+Which image activates a unit most?
+==================================
 
 Instead of the feature of a photograph we ask for a strong response of one unit, and look at the image that gives it. The
 energy is the usual one, with a measurement that no image gives.

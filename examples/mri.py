@@ -13,8 +13,8 @@ from dipops.operators import Fourier
 from dipops.tune import SURE, tune
 
 # %%
-# Samples lie on lines through the zero frequency. ``masks.radial`` has it in the first place, as ``torch.fft`` has;
-# ``fftshift`` moves it to the middle for a look.
+# Samples lie on lines through the zero frequency. ``masks.radial`` puts it first, as ``torch.fft`` does;
+# ``fftshift`` moves it to the middle to show it.
 
 x = images.phantom("shepp-logan", 64)
 samples = masks.radial((64, 64), spokes=16)
@@ -23,8 +23,8 @@ problem = Problem.simulate(scanner, x, 0.02)
 plot.compare({f"{float(samples.mean()):.0%} of the samples": torch.fft.fftshift(samples)[None]})
 
 # %%
-# The adjoint fills the missing samples with zeros. Total variation has its weight from SURE, which knows the noise and not the
-# ground truth, and the deep image prior stops by itself.
+# The adjoint fills the missing samples with zeros and transforms back. The weight of total variation comes from SURE, which
+# needs σ and not the ground truth. The deep image prior stops by itself.
 
 results = {
     "zero-filled": scanner.T(problem.y),

@@ -1,6 +1,6 @@
 """
-Where to doubt a restoration
-============================
+Where a restoration is uncertain
+================================
 
 Four networks that start from different weights agree where the measurement decides, and differ a little where they
 invent. Their mean is better than each of them.
