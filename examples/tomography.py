@@ -2,7 +2,8 @@
 Computed tomography (CT) from few views
 =======================================
 
-A scanner sees a slice of the body from many sides. Fewer views mean less dose, and an image that is no longer determined uniquely.
+A scanner sees a slice of the body from many sides. Fewer views mean less dose, but no longer
+determine one image.
 """
 
 import torch
@@ -12,8 +13,8 @@ from dipops.operators import Radon
 from dipops.tune import Discrepancy, tune
 
 # %%
-# 30 views, of 91 detectors each, for 64 x 64 pixels: fewer numbers than unknowns. The noise is 1% of the largest measured value.
-# A row of the measurement is one view.
+# 30 views, of 91 detectors each, for 64 x 64 pixels: fewer numbers than unknowns. The noise is 1% of the largest
+# measured value. A row of the measurement is one view.
 
 x = images.phantom("shepp-logan", 64)
 radon = Radon(x.shape, torch.arange(0, 180, 6))
