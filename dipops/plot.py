@@ -49,9 +49,10 @@ def compare(images: Mapping[str, Tensor], truth: Tensor | None = None, columns: 
     lines = 1 + max(len(lines) for lines in notes.values())
     size = (_WIDTH * columns, (_WIDTH * ratio + 0.22 * lines) * rows + 0.1)
     figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="compressed")
-    for axes in grid.flat:
-        axes.set_axis_off()
+    for empty in grid.flat[len(images) :]:
+        empty.remove()
     for axes, (name, image) in zip(grid.flat, drawn.items(), strict=False):
+        axes.set_axis_off()
         axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axes.set_title(name.partition("\n")[0], fontsize=11, parse_math=False)
         axes.text(0.5, -0.02, "\n".join(notes[name]), transform=axes.transAxes, ha="center", va="top", fontsize=10)

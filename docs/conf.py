@@ -51,6 +51,7 @@ nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
+smartquotes_action = "qe"  # two hyphens begin an option
 bibtex_bibfiles = ["references.bib"]
 bibtex_default_style = "plain"
 napoleon_google_docstring = True

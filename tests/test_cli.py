@@ -440,6 +440,15 @@ def test_tv_next_to_dip_has_half_the_weight_that_sure_chooses(folder: Path) -> N
 
 
 @pytest.mark.slow
+def test_a_comparison_is_not_written_next_to_its_images(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The next comparison of the folder would take its figure for a ground truth."""
+    before = sorted(folder.iterdir())
+    for images_of in (folder, folder / "truth.png"):
+        assert run("compare", images_of, "--output", folder, "--priors", "none", "--steps", 2) == 2
+        assert "the folder of the images; expected another folder" in capsys.readouterr().err
+    assert sorted(folder.iterdir()) == before
+
+
 def test_processes_make_the_runs_of_a_comparison(compared) -> None:
     folder, command = compared
     (folder / "op.py").write_text(OPERATOR)

@@ -96,6 +96,7 @@ def compare(
     contestants = parse_priors(compared.priors, compared.sigma > 0, compared.settings, run.steps)
     numbers = range(run.seed, run.seed + require_integer("seeds", compared.seeds, 1, "write --seeds 3"))
     problems = _problems(paths, compared.operator or ["identity"], compared.sigma, run)
+    _require_other_folder(tables.output, paths)
     with made_folder(tables.output):
         single = len(problems) == len(numbers) == 1
         image_paths = {word: tables.output / f"{word}.png" for word in contestants if single}
@@ -114,6 +115,12 @@ def compare(
         for line in failures:
             typer.echo(f"dipops: {line}", err=True)
         raise typer.Exit(1)
+
+
+def _require_other_folder(output: Path, paths: Sequence[Path]) -> None:
+    """Refuse to write images next to the ground truths: a comparison of their folder would take them for ground truths."""
+    if output.resolve() in {path.resolve().parent for path in paths}:
+        raise BadValue(f"results in {output}, the folder of the images", "another folder", "write --output comparison")
 
 
 def demo(
