@@ -122,7 +122,7 @@ def _entry(name, thing):
         return [f".. autoclass:: {name}", "   :members:"]
     if inspect.isroutine(thing):
         return [f".. autofunction:: {name}"]
-    if isinstance(thing, types.GenericAlias):  # autodoc would show the docstring of dict
+    if isinstance(thing, types.GenericAlias | types.UnionType):  # autodoc would show the docstring of dict, or of unions
         return [f".. data:: {name}", f"   :value: {thing}"]
     if typing.get_origin(thing):
         return [f".. autodata:: {name}", "   :no-value:"]
