@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from benchmarks.crops import DATA
@@ -25,6 +24,7 @@ from dipops.paper.experiments import MEAN_OF_RUNS, Experiment, experiment, mean_
 from dipops.paper.runs import Run, plan, require_runnable, tasks
 from dipops.paper.tables import table_of
 from dipops.study import Store, runner, scores_of
+from dipops.study.statistics import mean
 
 LIGHT, PAPER = RunConfig(settings="light"), RunConfig()
 _FOLDER = Path(tempfile.gettempdir()) / "dipops-paper"
@@ -128,8 +128,8 @@ def _summed_up(row: Experiment, systems: Systems) -> list[str]:
     others = {name: answers[name] for name in row.contestants if name != first and name in answers}
     best = max(others, key=others.__getitem__, default=None)
     printed = [figure for name in (first, MEAN_OF_RUNS) for figure in row.printed.get(name, {}).values()]
-    is_same = len(covered) == len(row.images) or not any(isinstance(figure, float) for figure in printed)
-    wanted = max(mean_over(figure, covered) for figure in printed) if printed and is_same else None
+    is_same = all(row.prints_for(figure, covered) for figure in printed)
+    wanted = max((mean_over(figure, covered) for figure in printed), default=None) if is_same else None
     one, several = answers.get(first), answers.get(MEAN_OF_RUNS)
     ours = several if several is not None else one
     return [
@@ -144,14 +144,14 @@ def _summed_up(row: Experiment, systems: Systems) -> list[str]:
 def _answer(row: Experiment, runs: Mapping[Run, Record]) -> float | None:
     """The mean over seeds and images of what a user gets: the answer with its corrections, where it has any."""
     columns = (DEBIASED, PROJECTED, STOPPED, AVERAGE, ANSWER)
-    of_image: dict[str, list[float]] = defaultdict(list)
+    of_image: dict[str, dict[int, float]] = defaultdict(dict)
     for each, record in runs.items():
         scores = scores_of(record)
         column = next((column for column in columns if column in scores), None)
         if column is None or row.metric not in scores[column]:
             return None
-        of_image[each.image].append(scores[column][row.metric])
-    return fmean(map(fmean, of_image.values())) if of_image else None
+        of_image[each.image][each.seed] = scores[column][row.metric]
+    return mean(of_image) if of_image else None
 
 
 def _decibels(value: float | None) -> str:

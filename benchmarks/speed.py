@@ -266,7 +266,7 @@ PHOTOS = {
     (size, prior): Task(
         f"speed-photo-{size}-{prior}",
         photo,
-        {"size": size, "prior": prior, "threads": THREADS, "version": "2026-12"},
+        {"size": size, "prior": prior, "threads": THREADS, **VERSION},
         1,
         (60 if prior == "dip" else 10) * (size / 256) ** 2.5,
     )

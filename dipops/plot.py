@@ -23,7 +23,7 @@ _SMALLER = 0.7
 
 
 def compare(images: Mapping[str, Tensor], truth: Tensor | None = None, columns: int | None = None) -> "Figure":
-    """Images in rows, clipped to [0, 1], each above its PSNR, clipped, where the ground truth is given.
+    """Images in rows, clipped to [0, 1], each above the PSNR of what is shown, where the ground truth is given.
 
     The name is the title of its image; what follows a line break in it is written below the image.
 

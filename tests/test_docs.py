@@ -1,10 +1,12 @@
 """Every block of Python in the documentation runs as written, and every command in it exists."""
 
+import importlib
 import json
 import re
 import shlex
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import pytest
@@ -69,16 +71,19 @@ def test_every_example_has_a_place_in_the_gallery() -> None:
         assert script.read_text().startswith('"""\n')
 
 
-def test_pages_with_code_open_in_colab_and_binder_once_there_is_an_address(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def launch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The extension that adds the buttons, for a project in another folder."""
     monkeypatch.syspath_prepend(DOCS / "_ext")
-    import launch  # pyright: ignore[reportMissingImports]
+    extension = importlib.import_module("launch")
+    monkeypatch.setattr(extension, "_ROOT", tmp_path)
+    return extension
 
+
+def test_pages_with_code_open_in_colab_and_binder_once_there_is_an_address(tmp_path: Path, launch: Any) -> None:
     (tmp_path / "pyproject.toml").write_text(
         '[project.urls]\nRepository = "https://github.com/owner/name"\n[project]\nname = "x"\n'
     )
-    monkeypatch.setattr(launch, "_ROOT", tmp_path)
     assert launch.repository() == "owner/name"
     for page, notebook in {"gallery/deblur": "deblur", "course/1-adjoints": "1-adjoints"}.items():
         context = {"body": "<h1>A page</h1>"}
@@ -102,13 +107,9 @@ def test_pages_with_code_open_in_colab_and_binder_once_there_is_an_address(
     assert "git+https://github.com/owner/name" in (tmp_path / "requirements.txt").read_text()
 
 
-def test_without_an_address_there_are_no_buttons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(DOCS / "_ext")
-    import launch  # pyright: ignore[reportMissingImports]
-
+def test_without_an_address_there_are_no_buttons(tmp_path: Path, launch: Any) -> None:
     for urls in ("", '[project.urls]\nRepository = "https://example.org/owner/name"\n'):
         (tmp_path / "pyproject.toml").write_text(f'{urls}[project]\nname = "x"\n')
-        monkeypatch.setattr(launch, "_ROOT", tmp_path)
         assert launch.repository() == ""
 
 

@@ -59,6 +59,10 @@ class Experiment:
         """The function of the metric: of an image and the ground truth, in dB."""
         return SCORES.get(self.metric)
 
+    def prints_for(self, figure: Figure, images: Collection[str]) -> bool:
+        """Whether a printed figure is of these images: a mean is of all of them only."""
+        return not isinstance(figure, float) or len(images) == len(self.images)
+
     def image(self, name: str) -> PaperImage:
         """The image of that name."""
         return next(image for image in self.images if image.name == name)

@@ -43,7 +43,7 @@ def score(row: Experiment, folder: Path, data: Path) -> Table:
         (f"printed: {system} ({COLUMNS[column]})", mean_over(figure, scores))
         for system, figures in row.printed.items()
         for column, figure in figures.items()
-        if not isinstance(figure, float) or len(scores) == len(row.images)
+        if row.prints_for(figure, scores)
     ]
     notes = f"{row.metric} in dB, {len(scores)} of {len(row.images)} images of {folder}."
     return Table(row.title, notes, ["image", str(row.metric)], [[name, f"{value:.2f}"] for name, value in rows])

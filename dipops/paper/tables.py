@@ -137,7 +137,7 @@ def _line(
     figures = row.printed.get(name, {}) if config.is_full_size else {}
     printed = {column: mean_over(figure, covered) for column, figure in figures.items()}
     columns = {column: f" ({COLUMNS[column]})" if len(printed) > 1 else "" for column in printed}
-    is_same = len(covered) == len(row.images) or not any(isinstance(figure, float) for figure in figures.values())
+    is_same = all(row.prints_for(figure, covered) for figure in figures.values())
     return {
         "system": label + _missing(seeds, images),
         "printed": ", ".join(f"{value:.2f}{columns[column]}" for column, value in printed.items()),

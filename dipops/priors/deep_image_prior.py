@@ -137,8 +137,8 @@ def _warn_out_of_reach(problem: Problem) -> None:
         with torch.no_grad():
             sizes = power(problem.where_measured(problem.y - background, 0.0)).sqrt()
             usual = power(problem.where_measured(operator(pixels).expand_as(problem.y), 0.0)).sqrt()
-        if bool((sizes > _TIMES * usual).any()):
-            times = float((sizes / usual.clamp(min=torch.finfo(usual.dtype).tiny)).max())
+        times = float((sizes / usual).where(usual > 0, 0).max())
+        if times > _TIMES:
             reached = f"y is {times:.0f} times as large as A of random pixels in [0, 1]"
             warnings.warn(f"{reached}; divide y by 255 if its pixels go to 255", stacklevel=2)
 

@@ -3,10 +3,8 @@
 import json
 from pathlib import Path
 
-import matplotlib as mpl
-
-mpl.use("Agg")
 import matplotlib.pyplot as plt
+from written import draw
 
 _RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 _PRIORS = {"Tikhonov": ("#9a9a9a", "o"), "TV": ("#d98b2b", "s"), "DIP": ("#2a6fb0", "D")}
@@ -14,11 +12,7 @@ _PRIORS = {"Tikhonov": ("#9a9a9a", "o"), "TV": ("#d98b2b", "s"), "DIP": ("#2a6fb
 
 def write(folder):
     """priors.svg."""
-    folder.mkdir(exist_ok=True)
-    mpl.rcParams["svg.hashsalt"] = "dipops"
-    figure = priors()
-    figure.savefig(folder / "priors.svg", metadata={"Date": None}, bbox_inches="tight")
-    plt.close(figure)
+    draw(folder, priors)
 
 
 def priors():

@@ -5,10 +5,8 @@ import dataclasses
 import inspect
 from pathlib import Path
 
-import matplotlib as mpl
-
-mpl.use("Agg")
 import matplotlib.pyplot as plt
+from written import draw
 
 import dipops
 
@@ -19,12 +17,7 @@ _PACKAGE = Path(dipops.__file__).parent
 
 def write(folder):
     """classes.svg, house.svg, flow.svg and adjoint.svg."""
-    folder.mkdir(exist_ok=True)
-    mpl.rcParams["svg.hashsalt"] = "dipops"
-    for draw in (classes, house, flow, adjoint):
-        figure = draw()
-        figure.savefig(folder / f"{draw.__name__}.svg", metadata={"Date": None}, bbox_inches="tight")
-        plt.close(figure)
+    draw(folder, classes, house, flow, adjoint)
 
 
 def classes():

@@ -7,10 +7,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
 
-import jupytext
 from written import put
 
 from benchmarks.pages import code_of
+from dipops.course.lessons import lessons, notebook
 
 _DOCS = Path(__file__).parents[1]
 _PAGES = ("operator", "start")
@@ -23,8 +23,8 @@ def write(folder):
         for number, text in enumerate(_printed(_DOCS / f"{page}.md"), 1):
             if text:
                 put(folder / f"{page}-{number}.txt", text)
-    for lesson in sorted(_DOCS.glob("course/[0-9]*.md")):
-        put(folder / f"{lesson.stem}.ipynb", jupytext.writes(jupytext.read(lesson), fmt="ipynb"))
+    for lesson in lessons():
+        put(folder / f"{lesson.stem}.ipynb", notebook(lesson))
 
 
 def _printed(page):
