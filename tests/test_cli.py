@@ -207,7 +207,10 @@ BAD = {
         lambda f: ("compare", f / "truth.png", f / "small.png", "--operator", f"{f / 'op.py'}:OneSize", "--priors", "none"),
         r"OneSize\(\(3, 8, 8\)\) raises ValueError",
     ),
-    "operator": (lambda f: ("compare", f / "truth.png", "--operator", "swirl", "--output", f / "folder.png"), "write mask:0.5"),
+    "operator": (
+        lambda f: ("compare", f / "truth.png", "--operator", "maks:0.5", "--output", f / "folder.png"),
+        "write mask:0.5",
+    ),
     "keep": (lambda f: ("compare", f / "truth.png", "--operator", "mask:x", "--output", f / "folder.png"), "mask = x"),
     "class": (lambda f: ("check", f"{f / 'op.py'}:Absent"), "no class Absent.*Right.*make"),
     "more arguments": (lambda f: ("check", f"{f / 'op.py'}:Scaled"), r"Scaled\(in_shape, factor\).*write def make\(in_shape\)"),
@@ -566,6 +569,19 @@ def test_the_cost_of_a_long_run_is_printed(
     assert capsys.readouterr().out.splitlines()[-1] == words
     assert run(*command, "--quiet") == 130
     assert capsys.readouterr().out == ""
+
+
+def test_the_cost_of_a_comparison_is_that_of_all_its_network_runs(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(solving, "estimate", lambda problem, prior, method, steps: Estimate(steps, 0.6 * steps, 10**9))
+    monkeypatch.setattr(comparing, "study", interrupted)
+    command = ("compare", folder / "truth.png", "--priors", "tv,dip,dip+tv", "--seeds", 3, "--output", folder / "c.png")
+    assert run(*command) == 130
+    assert "at most 4.0 h (6 network runs of 4000 steps), usually under 80 min" in capsys.readouterr().out
 
 
 def test_the_cost_of_a_short_run_is_not_printed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -392,6 +392,8 @@ BAD_CALLS = [
     (lambda a: a(torch.zeros(1, 3, 9, 13, dtype=torch.uint8)), BadType, r"x.float\(\) / 255"),
     (lambda a: a(torch.zeros(1, 3, 9, 13, dtype=torch.complex64)), BadType, "view_as_real.*real and imaginary"),
     (lambda a: a(torch.zeros(3, 9, 13)), BadValue, r"add a batch dimension: x\[None\]"),
+    (lambda a: Identity((1, 9, 13))(torch.zeros(9, 13)), BadValue, r"a batch and a channel dimension: x\[None, None\]"),
+    (lambda a: a(torch.zeros(9, 13)), BadValue, "takes no other shape"),
     (lambda a: a(torch.zeros(1, 3, 9, 12)), BadValue, r"\(1, 3, 9, 12\).*\(N, 3, 9, 13\)"),
     (lambda a: a(torch.zeros(1, 3, 9, 13, dtype=torch.float64)), BadValue, "float64 on cpu; expected float32 on cpu"),
     (lambda a: a(torch.zeros(1, 3, 9, 13, device="meta")), BadValue, "float32 on meta"),

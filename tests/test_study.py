@@ -437,6 +437,7 @@ def test_operators_are_parts_of_a_table_and_rows_of_a_figure(tmp_path: Path) -> 
     text = found.markdown()
     assert "| as_it_is | own |" in text
     assert "never below 0.5" in text
+    assert "- Measured by as_it_is and x4 with noise of σ = 0.1 (25.5/255)." in text
     lines = list(csv.DictReader(io.StringIO(found.csv())))
     assert len(lines) == 2 * 2 * 2 * 2
     scores = [float(line["answer_psnr"]) for line in lines if line["contestant"] == "DIP" and line["operator"] == "x4"]
@@ -451,6 +452,8 @@ def test_operators_are_parts_of_a_table_and_rows_of_a_figure(tmp_path: Path) -> 
     latex = found.latex()
     assert r"as\_it\_is & own" in latex
     assert latex.count(r"\hline") == 4
+    assert re.search(r"\$-\$\d", latex), "a negative difference has a minus sign"
+    assert " & 0.5 & " in latex, "p is written in full"
     with pytest.raises(BadValue, match="the reference 'TV'"):
         found.table("TV")
 

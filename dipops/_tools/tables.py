@@ -2,6 +2,7 @@
 
 import csv as csv_format
 import io
+import re
 from collections.abc import Iterable
 
 Cells = Iterable[object]
@@ -11,6 +12,7 @@ _LATEX = {
     **{"[": "{[}", "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
     **{"±": r"$\pm$", "–": "--", "σ": r"$\sigma$", "λ": r"$\lambda$", "‖": r"$\|$", "×": r"$\times$"},
 }
+_MINUS = re.compile(r"(?<!\w)-(?=\d)")
 
 
 def markdown(heads: Cells, rows: Iterable[Cells]) -> str:
@@ -34,7 +36,7 @@ def latex(heads: Cells, rows: Iterable[Cells], texts: int = 1) -> str:
     """
     heads, escape = list(heads), str.maketrans(_LATEX)
     first, *lines = (
-        " & ".join(str(cell).translate(escape) for cell in row) + r" \\" if row else r"\hline"
+        " & ".join(_MINUS.sub("$-$", str(cell).translate(escape)) for cell in row) + r" \\" if row else r"\hline"
         for row in (heads, *map(list, rows))
     )
     columns = "l" * texts + "r" * (len(heads) - texts)

@@ -11,7 +11,7 @@ import typer
 from typer import Argument, Option
 
 from dipops import images, plot, recipes
-from dipops.cli.contestants import CONTESTANTS, dip_recipe, load_images, operator_names, parse_operator, parse_priors
+from dipops.cli.contestants import CONTESTANTS, NETWORKS, dip_recipe, load_images, operator_names, parse_operator, parse_priors
 from dipops.cli.interruption import interruptible
 from dipops.cli.jobs import find_images
 from dipops.cli.options import DipSettings, PriorName, RunOptions, torch_device
@@ -170,9 +170,10 @@ def _studied(
 ) -> Study:
     """The study, unless all of it failed."""
     named = {CONTESTANTS[word]: contestant for word, contestant in contestants.items()}
-    if "dip" in contestants or "dip+tv" in contestants:
+    if networks := len(contestants.keys() & NETWORKS):
         largest = max(problems.values(), key=lambda problem: prod(problem.operator.in_shape[-2:]))
-        announce_long(largest, dip_recipe(largest, compared.settings), run)
+        times = networks * len(problems) * len(seeds)
+        announce_long(largest, dip_recipe(largest, compared.settings), run, times, "network runs")
     with (
         interruptible(lambda: f"finished runs are in {tables.runs}; give the same command again to go on"),
         nullcontext() if compared.workers is None else dask_client(None, compared.workers) as client,

@@ -13,7 +13,7 @@ from dipops.cli.operators import Make, Shape, load_make, require_forward
 from dipops.cli.options import LABELS, parse_int
 from dipops.cli.solving import ConvexName, convex_recipe, prior_of_name
 from dipops.contestants import BestWeight, Contestant
-from dipops.errors import BadValue
+from dipops.errors import BadValue, nearest
 from dipops.operators import Identity, LanczosDownsampler, LinearOrDifferentiableOperator, Mask, is_identity, is_mask
 from dipops.priors import TotalVariation
 from dipops.problem import Problem
@@ -24,6 +24,9 @@ TV_SHARE = 0.5
 """The weight of TV next to a deep image prior, over what SURE chooses for TV alone: two priors share the work of one."""
 
 _WITH_TV = "dip+tv"
+_EXAMPLES = ("identity", "mask:0.5", "lanczos:4", "mine.py:make")
+NETWORKS = frozenset({"dip", _WITH_TV})
+"""The words of --priors that fit a network."""
 _DENOISERS: dict[str, tuple[Callable[[Problem], Tensor], str]] = {
     "wavelet": (classical.wavelet, "pywt"),
     "nlm": (classical.non_local_means, "skimage.restoration"),
@@ -37,7 +40,8 @@ def parse_priors(text: str, is_noisy: bool, settings: Settings, steps: int | Non
     """The contestants by the words of --priors; ``steps`` is for the deep image prior."""
     words = [word.strip() for word in text.split(",")]
     if unknown := [word for word in words if word not in CONTESTANTS]:
-        raise BadValue(f"priors {', '.join(unknown)}", f"some of {', '.join(CONTESTANTS)}", "separate them by commas")
+        advice = f"write {nearest(unknown[0].lower(), CONTESTANTS, 1)}, and a comma between two"
+        raise BadValue(f"priors {', '.join(unknown)}", f"some of {', '.join(CONTESTANTS)}", advice)
     if twice := [word for word, count in Counter(words).items() if count > 1]:
         raise BadValue(f"the prior {twice[0]} twice", "each once", "leave one out")
     if _WITH_TV in words and not is_noisy:
@@ -78,7 +82,9 @@ def parse_operator(text: str) -> Make:
         return partial(_lanczos, parse_int(argument, "lanczos"))
     if name.endswith(".py"):
         return partial(_own, load_make(text))
-    raise BadValue(f"operator {text!r}", "identity, mask:KEEP, lanczos:FACTOR or FILE.py:NAME", "write mask:0.5, say")
+    known = "identity, mask:KEEP, lanczos:FACTOR or FILE.py:NAME"
+    advice = f"write {text}:make, say" if text.endswith(".py") else f"write {nearest(text, _EXAMPLES, 1)}, say"
+    raise BadValue(f"operator {text!r}", known, advice)
 
 
 def operator_names(texts: Sequence[str]) -> dict[str, str]:

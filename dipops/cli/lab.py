@@ -9,6 +9,8 @@ from typer import Option
 
 from dipops.errors import BadValue
 
+_EVERYWHERE = ("0.0.0.0", "::")
+
 
 def lab(
     *,
@@ -22,7 +24,8 @@ def lab(
     from dipops.lab.page.serving import serve
 
     port = _free_port(host, port)
-    typer.echo(f"The lab is at http://{host}:{port}; Ctrl-C ends it")
+    name = socket.gethostname() if host in _EVERYWHERE else host
+    typer.echo(f"The lab is at http://{name}:{port}; Ctrl-C ends it")
     try:
         serve(host, port, browser)
     except KeyboardInterrupt:

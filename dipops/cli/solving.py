@@ -48,10 +48,10 @@ def solve_runs(problem: Problem, recipe: Recipe, runs: int, run: RunOptions, che
     return recipe.ensemble(problem, runs, run.seed, run.steps, checkpoint, not run.quiet, together)
 
 
-def announce_long(problem: Problem, recipe: Recipe, run: RunOptions) -> None:
+def announce_long(problem: Problem, recipe: Recipe, run: RunOptions, times: int, what: str) -> None:
     """As ``announce_cost``, without a look at a small problem of a quiet command."""
     if _is_costed(problem, run, None):
-        announce_cost(problem, recipe, run)
+        announce_cost(problem, recipe, run, times, what)
 
 
 def _is_costed(problem: Problem, run: RunOptions, checkpoint: Path | None) -> bool:

@@ -84,7 +84,8 @@ def _planes(image: Tensor) -> Tensor:
     require_image(image)
     planes = image[0] if image.ndim == 4 and len(image) == 1 else image
     if planes.ndim != 3 or planes.shape[0] not in (1, 3):
-        raise BadValue(f"a tensor of shape {tuple(image.shape)}", "one image (1 or 3, H, W)", "save a batch one by one")
+        advice = "write image[None] for one channel" if image.ndim == 2 else "take the images of a batch one by one"
+        raise BadValue(f"a tensor of shape {tuple(image.shape)}", "one image (1 or 3, H, W)", advice)
     if not planes.isfinite().all():
         raise BadValue("an image with NaN or infinity", "finite values", "look at the objective's trace")
     return planes.detach().float().clamp(0, 1).cpu()

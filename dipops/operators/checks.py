@@ -94,7 +94,10 @@ def require_batch(x: Tensor, shape: Shape, like: Tensor, name: str, owner: objec
     if x.layout is not torch.strided:
         raise BadType(f"{name} is a sparse tensor", "a dense one", "write x.to_dense()")
     if tuple(x.shape[1:]) != shape:
-        advice = "add a batch dimension: x[None]" if tuple(x.shape) == shape else f"{safe_repr(owner)} takes no other shape"
+        missing = len(shape) + 1 - x.ndim
+        advice = f"{safe_repr(owner)} takes no other shape"
+        if missing > 0 and (*(1,) * (missing - 1), *x.shape) == shape:
+            advice = f"add a batch{' and a channel' if missing > 1 else ''} dimension: {name}[{', '.join(['None'] * missing)}]"
         if len(shape) == 3 and is_channels_last(x.shape) and not is_channels_last(shape):
             advice = f"{name} looks like (H, W, C): {CHANNELS_FIRST}"
         raise BadValue(f"{name} has shape {tuple(x.shape)}", f"shape (N, {', '.join(map(str, shape))})", advice)

@@ -95,7 +95,8 @@ class DeepImagePrior(Prior):
         """z of each member (channels, h, w)."""
         in_shape = problem.operator.in_shape
         if len(in_shape) != 3:
-            advice = "reshape inside your operator's forward, or use TotalVariation"
+            gray = "give A the shape (1, H, W) and x as x[None]"
+            advice = gray if len(in_shape) == 2 else "reshape inside your operator's forward, or use TotalVariation"
             raise BadValue(f"DeepImagePrior on images of shape {in_shape}", "2-D images (C, H, W)", advice)
         source = self.input or (Noise() if problem.operator.guide is None else Guide())
         size = self.generator.input_size((in_shape[1], in_shape[2]))

@@ -20,8 +20,8 @@ from dipops.operators import LinearOrDifferentiableOperator
 from dipops.problem import Problem, require_problem
 from dipops.study.cluster import run_on
 from dipops.study.measurement import drawn
-from dipops.study.records import Record, Task
-from dipops.study.report import Name, Study, study_of
+from dipops.study.records import Name, Record, Task
+from dipops.study.report import Study, study_of
 from dipops.study.runner import run as run_here
 from dipops.study.store import Store, temporary_store
 

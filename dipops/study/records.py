@@ -10,6 +10,8 @@ from torch import Tensor
 from dipops._tools.files import environment
 
 Record = dict[str, Any]
+Name = tuple[str | None, str]
+"""Of an operator, or None where problems are named by the image alone, and of an image."""
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,14 @@ from dipops.contestants import ANSWER
 from dipops.errors import BadValue, nearest
 from dipops.problem import Problem
 from dipops.study.measurement import drawn
-from dipops.study.records import Record, scores_of
-from dipops.study.rows import COLUMNS, EMPTY, PSNR, SSIM, Row, cells_of, failures_of, notes_of, row_of
+from dipops.study.records import Name, Record, scores_of
+from dipops.study.rows import COLUMNS, EMPTY, PSNR, SSIM, Row, cells_of, failures_of, measured_by, notes_of, row_of
 from dipops.study.store import Store
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _BESIDES = ("data PSNR (dB)", "steps", "ended")
-Name = tuple[str | None, str]
-"""Of an operator, or None where problems are named by the image alone, and of an image."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,8 @@ class Study:
 
     def notes(self, reference: str | None = None) -> list[str]:
         """What the table shows, on what it was made, and what failed, in sentences."""
-        return notes_of(self.table(reference), list(self.records.values()), self._reference(reference))
+        about = notes_of(self.table(reference), list(self.records.values()), self._reference(reference))
+        return [measured_by(self.problems), *about]
 
     def failures(self) -> list[str]:
         """Who failed on what, and why: a sentence for each reason of each contestant."""

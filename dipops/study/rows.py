@@ -1,12 +1,14 @@
 """The rows of a study's table, and the notes below it."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
 from dipops.contestants import ANSWER, AVERAGE, LAST, ORACLE, STOPPED
-from dipops.study.records import Record, machine, scores_of, versions
+from dipops.noise import Gaussian
+from dipops.problem import Problem
+from dipops.study.records import Name, Record, machine, scores_of, versions
 from dipops.study.statistics import Draw, deviation, difference, least_p, mean
 
 PSNR, SSIM = "psnr", "ssim"
@@ -46,7 +48,7 @@ def cells_of(row: Row, reference: str, several: bool) -> dict[str, str]:
     cells = {"operator": row["operator"] if several else "", "contestant": row["contestant"] + _missing(row)}
     cells |= {head: _with_deviation(row[name], row[f"{name}_sd"], 3 if name == SSIM else 2) for head, name in heads.items()}
     cells[f"minus {reference} (dB)"] = _interval(row)
-    cells["p"] = "" if row["p"] is None else "< .001" if row["p"] < 0.001 else f"{row['p']:.3f}".lstrip("0")
+    cells["p"] = "" if row["p"] is None else "< 0.001" if row["p"] < 0.001 else f"{row['p']:.3g}"
     for head, name, digits in (("data PSNR (dB)", "data_psnr", 1), ("seconds", "seconds", 1), ("steps", "steps", 0)):
         cells[head] = "" if row[name] is None else f"{row[name]:.{digits}f}"
     return {**cells, "ended": row["ended"] or ""}
@@ -62,11 +64,32 @@ def notes_of(rows: Sequence[Row], records: Sequence[Record], reference: str) -> 
         paired = "mean [95% confidence interval of the mean by Student's t], p of Wilcoxon's signed-rank test"
         notes.append(f"Differences in PSNR from {reference}, paired by image: {paired}.{few}")
     if any(row[STOPPED] is not None for row in rows):
-        notes.append("Stopped: without the ground truth. Oracle: the best step by the ground truth, which nobody can have.")
+        stopped = "Stopped: by a rule that does not see the ground truth; the answer where it had not stopped at the last step."
+        notes.append(f"{stopped} Oracle: the best step by the ground truth, which nobody can have.")
     if made:
         machines = " and on ".join(sorted({machine(record) for record in made}))
         notes.append(f"Run on {machines}, with {versions(made)}.")
     return [*notes, *failures_of(records)]
+
+
+def measured_by(problems: Mapping[Name, Problem]) -> str:
+    """Which operators measured the images, and with what noise, in a sentence."""
+    operators: dict[str, dict[str, None]] = defaultdict(dict)
+    for (operator, _), problem in problems.items():
+        operators[_noise_of(problem)][operator or type(problem.operator).__name__] = None
+    return f"Measured {'; '.join(f'by {_listed(names)} with {noise}' for noise, names in operators.items())}."
+
+
+def _listed(names: Iterable[str]) -> str:
+    return " and ".join(names)
+
+
+def _noise_of(problem: Problem) -> str:
+    """The noise of a problem in words, with σ in units of 8 bits too."""
+    noise = problem.noise
+    if noise is None or problem.is_noise_free:
+        return "noise that is not known" if noise is None else "no noise"
+    return f"{noise} ({noise.sigma * 255:.4g}/255)" if isinstance(noise, Gaussian) else str(noise)
 
 
 def _about_means(rows: Sequence[Row], records: Sequence[Record]) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 from dipops._tools.defaults import usual_defaults
 from dipops._tools.precision import full_float32, has_float64
 from dipops._tools.seeds import GlobalDraws
-from dipops.errors import BadType, LawError, first_line, require_choice
+from dipops.errors import BadType, LawError, first_line, require_choice, require_instance
 from dipops.operators import LinearOperator, LinearOrDifferentiableOperator
 from dipops.operators.autodiff import pullback
 from dipops.testing import probes
@@ -104,8 +104,8 @@ def check(operator: LinearOrDifferentiableOperator, strict: bool = True, precisi
         BadType: ``operator`` is none, or its ``__init__`` does not call ``super().__init__``.
         BadValue: ``precision`` is another word.
     """
-    if not isinstance(operator, LinearOrDifferentiableOperator):
-        raise BadType(f"a {type(operator).__name__}", "an operator", "inherit from LinearOperator or DifferentiableOperator")
+    expected = "an operator, such as Identity((3, 9, 13))"
+    require_instance(operator, LinearOrDifferentiableOperator, "operator", expected, "inherit from LinearOperator, say")
     require_choice("precision", precision, CheckPrecision)
     laws = (*FIRST_LAWS, *(LINEAR_LAWS if isinstance(operator, LinearOperator) else ()), *DERIVATIVE_LAWS)
     verdicts = tuple(_verdicts(operator, laws, torch.float64 if precision == "double" else torch.float32))
@@ -328,7 +328,7 @@ def shape(operator: LinearOrDifferentiableOperator, generator: torch.Generator) 
             return Verdict("shape", fault=f"{name} gives {tuple(out.shape)} instead of {expected}")
         if not out.isfinite().all():
             return Verdict("shape", fault=f"{name} gives values that are not finite")
-    return Verdict("shape")
+    return Verdict("shape", note=f"{operator.in_shape} gives {operator.out_shape}")
 
 
 def layout(operator: LinearOrDifferentiableOperator, generator: torch.Generator) -> Verdict:
