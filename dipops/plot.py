@@ -77,9 +77,11 @@ def grid(rows: Mapping[str, Mapping[str, Tensor]]) -> "Figure":
     if not columns:
         raise BadValue("no images", "at least one", 'pass {"photo": {"noisy": y, "restored": x}}')
     drawn = {title: {name: to_pil(image) for name, image in images.items()} for title, images in rows.items()}
-    ratio = max(image.height / image.width for images in drawn.values() for image in images.values())
-    size = (_WIDTH * len(columns) * _SMALLER, (_WIDTH * ratio + 0.3) * len(rows) * _SMALLER + 0.3)
-    figure, all_axes = plt.subplots(len(rows), len(columns), figsize=size, squeeze=False, layout="compressed")
+    ratios = [max((image.height / image.width for image in images.values()), default=1.0) for images in drawn.values()]
+    size = (_WIDTH * len(columns) * _SMALLER, (_WIDTH * sum(ratios) + 0.3 * len(rows)) * _SMALLER + 0.3)
+    figure, all_axes = plt.subplots(
+        len(rows), len(columns), figsize=size, height_ratios=ratios, squeeze=False, layout="compressed"
+    )
     for axes in all_axes.flat:
         axes.set(xticks=[], yticks=[])
         axes.set_frame_on(False)
