@@ -141,20 +141,16 @@ def projections(records: Records) -> str:
 def impedance(records: Records) -> str:
     runs = {target: records[name_of("impedance", target)] for target in TARGETS}
     image = runs["image"]["result"]["objective"]
-    bars = {"at step 200": image[199], "at best by step 200": min(image[:200])}
+    bar = min(image[:200])
+    own = _below(image, bar)
     rows: list[Row] = []
     for target, run in runs.items():
         curve = run["result"]["objective"]
-        cells: list[object] = [target]
-        for bar in bars.values():
-            own, step = _below(image, bar), _below(curve, bar)
-            times = f"{(step or len(curve)) / own:.1f}" if own else "–"
-            cells += [step or f"not in {len(curve)}", times if step else f"more than {times}"]
+        step = _below(curve, bar)
+        times = f"{(step or len(curve)) / own:.1f}"
+        cells = [target, step or f"not in {len(curve)}", times if step else f"more than {times}"]
         rows.append((cells, [runs["image"], run]))
-    columns = [
-        column for when, bar in bars.items() for column in (f"first E ≤ {bar:.0f}, the image's {when}", "times the image's")
-    ]
-    return table(["target", *columns], rows)
+    return table(["fitted to", f"steps until E is {bar:.0f}, as of the image in under 200", "times the image's"], rows)
 
 
 def draw_stops(records: Records) -> Any:

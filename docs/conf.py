@@ -95,9 +95,16 @@ def _plain(app, what, name, thing, options, lines):
     lines[:] = map(api.plain, lines)
 
 
+def _module_of_alias(app, module, name):
+    """The module itself for a name that stands for a builtin, such as Record for a dict, which has no source."""
+    thing = getattr(sys.modules.get(module), name.partition(".")[0], None)
+    return module if getattr(thing, "__module__", None) in ("builtins", "types") else None
+
+
 def setup(app):
     """Write what is made from the code before anything is read."""
     app.connect("autodoc-process-docstring", _plain, priority=400)
+    app.connect("viewcode-follow-imported", _module_of_alias)
     app.connect("builder-inited", lambda _: thumbnails.write(HERE / "gallery"), priority=900)  # after the gallery is made
     api.write(HERE / "api")
     charts.write(HERE / "_drawn")

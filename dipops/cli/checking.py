@@ -19,7 +19,7 @@ from dipops.testing.laws import check as check_laws
 Target = Annotated[
     str | None, Argument(help="FILE.py:NAME of your class, or of a function of in_shape; without it, all operators of dipops.")
 ]
-Shapes = Annotated[str, Option("--shape", help="Shape C,H,W to test at, or several; odd and even sides show most.")]
+Shapes = Annotated[str, Option("--shape", help="Shape C,H,W to test at, or several; odd and even sides find different errors.")]
 _OTHER_SHAPES = ((3, 16, 16), (1, 16, 16), (16, 16), (64,))
 
 

@@ -43,9 +43,9 @@ class StudyOptions:
     ] = None
     sigma: Annotated[float, Option(min=0, max=255, help="Standard deviation of the noise; pixels are 0 to 255.")] = DEMO_SIGMA
     priors: Annotated[str, Option(help=f"Any of {', '.join(CONTESTANTS)}, with commas.")] = "none,tikhonov,tv,dip"
-    seeds: Annotated[int, Option(help="How often, each time with other noise and another start, counted from --seed.")] = 1
+    seeds: Annotated[int, Option(help="Number of seeds, counted from --seed; each draws other noise and another start.")] = 1
     settings: DipSettings = "light"
-    workers: Annotated[int | None, Option(min=1, help="Make the runs by so many processes here.")] = None
+    workers: Annotated[int | None, Option(min=1, help="Number of processes on this machine.")] = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class TableOptions:
     """Where the results go."""
 
     output: Annotated[Path, Option(help="Folder for table, figure, record and runs.")] = Path("comparison")
-    csv: Annotated[Path | None, Option(help="File for a line of each run.")] = None
+    csv: Annotated[Path | None, Option(help="File for a CSV with one line for each run.")] = None
     latex: Annotated[Path | None, Option(help="File for the table as a LaTeX tabular.")] = None
 
     @property

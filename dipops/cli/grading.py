@@ -16,9 +16,9 @@ Lessons = Annotated[
     list[Path],
     typer.Argument(help="Notebooks of the course, .ipynb or .md, or folders of them.", callback=require_inputs),
 ]
-Table = Annotated[Path | None, typer.Option("--csv", help="Write the grades here: a row for each submission.")]
-Timeout = Annotated[float, typer.Option(min=1, help="Seconds for the cells of each submission, and as many for its answers.")]
-Jobs = Annotated[int, typer.Option(min=1, help="How many submissions at a time.")]
+Table = Annotated[Path | None, typer.Option("--csv", help="File for the grades, one row for each submission.")]
+Timeout = Annotated[float, typer.Option(min=1, help="Seconds for the cells of each submission, and again for its answers.")]
+Jobs = Annotated[int, typer.Option(min=1, help="Number of submissions to grade at a time.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a table that dipops did not write.")]
 
 

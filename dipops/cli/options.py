@@ -20,9 +20,7 @@ OutputImage = Annotated[
     Path, Argument(metavar="OUTPUT", help="Image to write; its record, OUTPUT.dipops.json, is written next to it.")
 ]
 DipSettings = Annotated[Settings, Option("--recipe", help="Settings of the deep image prior; the paper's take far longer.")]
-DeviceOption = Annotated[
-    Device, Option(help="Where to compute; auto uses CUDA where it is available, and mps is a GPU of Apple.")
-]
+DeviceOption = Annotated[Device, Option(help="Where to compute; auto uses CUDA where it is available, mps is Apple's GPU.")]
 Force = Annotated[bool, Option("--force", help="Replace inputs and files that dipops did not write.")]
 Quiet = Annotated[bool, Option("--quiet", "-q", help="Print nothing and show no progress bar.")]
 

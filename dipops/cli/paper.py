@@ -28,7 +28,7 @@ Name = Annotated[str, Argument(help="An experiment that dipops paper list shows.
 Names = Annotated[list[str], Argument(help="Experiments that dipops paper list shows, or all.")]
 Data = Annotated[Path, Option(envvar="DIPOPS_DATA", help="Folder of the paper's images and weights.")]
 Out = Annotated[Path, Option(help="Folder of finished runs.")]
-Crop = Annotated[int | None, Option(help="Cut images to the middle of so many pixels; tables say so.")]
+Crop = Annotated[int | None, Option(help="Crop images to a centred square of this side, in pixels; tables say so.")]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class ConfigOptions:
     """How much of each experiment is run."""
 
     crop: Crop = None
-    steps: Annotated[float, Option(help="Make this share of each recipe's steps; tables say so.")] = 1.0
+    steps: Annotated[float, Option(help="Fraction of each recipe's steps to make; tables say so.")] = 1.0
     light: Annotated[bool, Option("--light", help="Use the light settings instead of the paper's; tables say so.")] = False
 
     @property
@@ -54,9 +54,9 @@ class ConfigOptions:
 class PlanOptions:
     """Which runs of the experiments are made."""
 
-    seeds: Annotated[int, Option(min=1, help="Runs of everything that draws at random.")] = 1
-    layers: Annotated[str | None, Option(help="Of the pre-images only these layers, separated by commas.")] = None
-    pictures: Annotated[int | None, Option(min=1, help="Of each experiment only the first so many images.")] = None
+    seeds: Annotated[int, Option(min=1, help="Number of seeds for everything random.")] = 1
+    layers: Annotated[str | None, Option(help="Layers of the pre-images, separated by commas; all by default.")] = None
+    pictures: Annotated[int | None, Option(min=1, help="Number of images of each experiment, from the first.")] = None
     only: Annotated[list[str] | None, Option(help="Only this system; repeat the option for several.")] = None
 
     def plan(self, names: list[str], config: RunConfig) -> list[Run]:
@@ -71,7 +71,7 @@ class WorkerOptions:
 
     device: DeviceOption = "auto"
     scheduler: Annotated[str | None, Option(help="Address of a Dask scheduler, whose workers make the runs.")] = None
-    workers: Annotated[int | None, Option(min=1, help="Make the runs by so many processes here.")] = None
+    workers: Annotated[int | None, Option(min=1, help="Number of processes on this machine.")] = None
 
     @property
     def are_used(self) -> bool:
@@ -142,7 +142,7 @@ def table(
     name: Name,
     *,
     out: Out = Path("paper"),
-    data: Annotated[Path | None, Option(envvar="DIPOPS_DATA", help="For means of runs, and what is fused.")] = None,
+    data: Annotated[Path | None, Option(envvar="DIPOPS_DATA", help="For means of runs, and for fused results.")] = None,
     size: ConfigOptions,
     form: Annotated[Form, Option(help="runs has a line for every run.")] = "markdown",
 ) -> None:

@@ -70,12 +70,12 @@ class RestoringOptions:
     dip: DipOptions
     tile: Annotated[
         int | None,
-        Option(min=LEAST_SIZE, help="Solve by overlapping tiles with sides of so many pixels, in the memory of one."),
+        Option(min=LEAST_SIZE, help="Solve overlapping tiles of this side, in pixels, one at a time, to save memory."),
     ] = None
-    depth: Annotated[str | None, Option(help="Bits of a channel to write, 8 or 16; by default those of the input.")] = None
+    depth: Annotated[str | None, Option(help="Bits per channel to write, 8 or 16; by default those of the input.")] = None
     truth: Annotated[
         Path | None,
-        Option(help="Ground truth, or folder of them, to print the PSNR; never used to restore.", callback=require_inputs),
+        Option(help="Ground truth, or a folder of them, for the PSNR; not used to restore.", callback=require_inputs),
     ] = None
     figure: Annotated[Path | None, Option(help="Figure of input, result and ground truth side by side.")] = None
     checkpoint: Annotated[Path | None, Option(help="File to save the run in; if it exists, the run is resumed.")] = None

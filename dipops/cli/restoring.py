@@ -47,7 +47,7 @@ Clipped = Annotated[
 ]
 Fuse = Annotated[
     Denoiser | None,
-    Option(help="Half of the result by non-local means or BM3D, which err otherwise: a better mean. Needs the extra compare."),
+    Option(help="Average the result with that of non-local means or BM3D. Needs the extra compare."),
 ]
 Factor = Annotated[str, Option(help="Ratio of the sides, an integer from 2.")]
 MaskImage = Annotated[
