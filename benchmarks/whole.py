@@ -24,7 +24,7 @@ SIZES = {512: ("astronaut", "retina"), 256: ("astronaut", "cat", "cave")}
 """The held-out images on which light settings are held against the paper's."""
 SEEDS, STOPPED_SEEDS = 4, 2
 STEPS: dict[Settings, int] = {"light": 2000, "paper": 3500}
-VERSIONS: dict[Settings, str] = {"light": "2026-12: bilinear upsampling but at full size", "paper": "2026-12"}
+VERSIONS: dict[Settings, str] = {"light": "2026-12: 86 steps by Muon at 128 pixels", "paper": "2026-12"}
 NEAR, THIN = 0.1, 5
 DIP = 150
 """Steps for which the average of the light settings may be low: it dips where Adam follows Muon."""

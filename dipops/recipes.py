@@ -32,7 +32,7 @@ _LIGHT = "measured on images outside the paper's sets, benchmarks/results/dip.md
 VARIANCE = ExponentialVariance(0.05, patience=100)
 _DENOISING_STEPS = 1333  # a third: the whole images and crops in benchmarks/results/gpu.md took 75 to 1200
 _PERTURBATION = 0.04
-_MUON_STEPS = 40  # on images of 128 pixels a side
+_MUON_STEPS = 86  # on images of 128 pixels a side
 _NEAREST_LAST: tuple[Upsampling, ...] = ("nearest", "bilinear", "bilinear", "bilinear", "bilinear")
 _SIX_SCALES = (16, 32, 64, 128, 128, 128)
 SHORT_MEMORY = partial(ADAM, betas=(0.9, 0.95))
