@@ -96,7 +96,7 @@ def stopped() -> list[Task]:
 
 def times() -> list[Task]:
     return [
-        Task(f"whole-step-{size}", step_times, {"size": size, "version": "2026-12"}, 70, (size / 256) ** 2) for size in SIZES
+        Task(f"whole-step-{size}", step_times, {"size": size, "version": VERSIONS["light"]}, 70, (size / 256) ** 2) for size in SIZES
     ]
 
 
