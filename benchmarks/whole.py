@@ -95,9 +95,8 @@ def stopped() -> list[Task]:
 
 
 def times() -> list[Task]:
-    return [
-        Task(f"whole-step-{size}", step_times, {"size": size, "version": VERSIONS["light"]}, 70, (size / 256) ** 2) for size in SIZES
-    ]
+    versions = [{"size": size, "version": VERSIONS["light"]} for size in SIZES]
+    return [Task(f"whole-step-{made['size']}", step_times, made, 70, (made["size"] / 256) ** 2) for made in versions]
 
 
 class Report:
