@@ -24,10 +24,8 @@ SIZES = {512: ("astronaut", "retina"), 256: ("astronaut", "cat", "cave")}
 """The held-out images on which light settings are held against the paper's."""
 SEEDS, STOPPED_SEEDS = 4, 2
 STEPS: dict[Settings, int] = {"light": 2000, "paper": 3500}
-VERSIONS: dict[Settings, str] = {"light": "2026-12: 86 steps by Muon at 128 pixels", "paper": "2026-12"}
+VERSIONS: dict[Settings, str] = {"light": "2026-12: by Muon up to the peak", "paper": "2026-12"}
 NEAR, THIN = 0.1, 5
-DIP = 150
-"""Steps for which the average of the light settings may be low: it dips where Adam follows Muon."""
 _RULES = {"discrepancy": Discrepancy(), "exponential variance": ExponentialVariance(0.05, patience=250)}
 
 
@@ -41,7 +39,7 @@ def curve(settings: dict[str, Any]) -> dict[str, Any]:
     """A run up to its peak, and what stopping rules keep that observe it."""
     problem = noisy(settings["image"], settings["size"])
     recipe = recipes.denoise(settings["recipe"]).at(problem)
-    ending = [*(Observe(rule) for rule in _RULES.values()), PastPeak(0.3, settings.get("patience", 0))]
+    ending = [*(Observe(rule) for rule in _RULES.values()), PastPeak(0.3)]
     steps = STEPS[settings["recipe"]]
     result = solve(problem, recipe.prior, recipe.method, steps=steps, seed=settings["seed"], callbacks=ending, progress=False)
     average = result.trace["psnr_average"][:, 0]
@@ -57,7 +55,7 @@ def curve(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def step_times(settings: dict[str, Any]) -> dict[str, Any]:
-    """Seconds of five steps of both settings after Muon's start, in turn."""
+    """Seconds of five steps of both settings, in turn."""
     problem = noisy("astronaut", settings["size"])
     with reused_memory():
         iterations = {}
@@ -74,8 +72,6 @@ def _steps(iteration: Any) -> None:
 
 def curve_task(name: str, size: int, recipe: Settings, seed: int) -> Task:
     settings = {"image": name, "size": size, "recipe": recipe, "seed": seed, "version": VERSIONS[recipe]}
-    if recipe == "light":
-        settings["patience"] = DIP
     seconds = {"light": 0.25, "paper": 1.1}[recipe] * (size / 256) ** 2
     return Task(
         f"whole-{name}-{size}-{recipe}-{seed}", curve, settings, 500 if recipe == "light" else 2500, seconds, alone=False

@@ -1,6 +1,7 @@
 """The recipes hold the paper's settings, and run on images of any size."""
 
 import pickle
+from dataclasses import replace
 from copy import deepcopy
 
 import pytest
@@ -80,7 +81,17 @@ def test_the_papers_noise_on_z_follows_that_of_y_for_any_operator(sigma: float, 
     recipe = recipes.restore("paper").at(problem)
     assert isinstance(recipe.prior, DeepImagePrior)
     assert (recipe.prior.perturbation, recipe.steps) == (perturbation, 3000)
-    assert recipes.restore().at(problem).prior.perturbation == 1 / 30, "that of the light one does not"
+
+
+@pytest.mark.parametrize(
+    ("sigma", "side", "share"),
+    [(25, 256, 1), (25, 64, 2), (50, 256, 2**0.5), (5, 128, 1), (25, 512, 1), (100, 32, 2), (0, 32, 1)],
+)
+def test_the_light_noise_on_z_grows_with_the_noise_and_for_small_images(sigma: float, side: int, share: float) -> None:
+    problem = Problem(Identity((1, side, side)), torch.full((1, side, side), 0.5), sigma / 255)
+    assert recipes.denoise().at(problem).prior.perturbation == pytest.approx(share / 30)
+    own = replace(recipes.denoise(), prior=DeepImagePrior(perturbation=0.01))
+    assert own.at(problem).prior.perturbation == 0.01
 
 
 @pytest.mark.parametrize("name", [*ROWS, *(f"light {name}" for name in LIGHTS)])
