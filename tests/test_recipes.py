@@ -1,8 +1,8 @@
 """The recipes hold the paper's settings, and run on images of any size."""
 
 import pickle
-from dataclasses import replace
 from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 import torch
