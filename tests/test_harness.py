@@ -152,7 +152,7 @@ def test_a_report_is_made_from_its_records(name: str, module: ModuleType, tasks:
 
 def test_the_light_recipe_is_that_of_its_version() -> None:
     """Where this fails, write another version in benchmarks/dip.py: the records are of other settings."""
-    assert dip.LIGHT["version"] == "2026-12"
+    assert dip.LIGHT["version"] == "2026-12: by Muon up to the peak"
     recipe = recipes.denoise()
     generator = recipe.prior.generator
     assert isinstance(generator, Hourglass)
