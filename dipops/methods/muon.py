@@ -112,11 +112,17 @@ class MuonThenAdam(Optimizer):
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:
-    """U Vᵀ of each matrix U Σ Vᵀ of (B, m, n), singular values between 0.7 and 1.2 by five Newton-Schulz iterations."""
+    """U Vᵀ of each matrix U Σ Vᵀ of (B, m, n), singular values between 0.7 and 1.2 by five Newton-Schulz iterations.
+
+    They multiply X by polynomials of X Xᵀ, which commute: only their product, as small as X Xᵀ, is iterated.
+    """
     wide = matrices if matrices.shape[1] <= matrices.shape[2] else matrices.mT
     wide = wide / wide.flatten(1).norm(dim=1).clamp(min=torch.finfo(wide.dtype).tiny)[:, None, None]
     once, thrice, five_times = _COEFFICIENTS
+    gram = wide @ wide.mT
+    product = identity = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
     for _ in range(_ITERATIONS):
-        gram = wide @ wide.mT
-        wide = once * wide + (thrice * gram + five_times * gram @ gram) @ wide
+        factor = once * identity + thrice * gram + five_times * gram @ gram
+        product, gram = factor @ product, factor @ gram @ factor
+    wide = product @ wide
     return wide if matrices.shape[1] <= matrices.shape[2] else wide.mT
