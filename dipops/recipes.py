@@ -33,7 +33,6 @@ VARIANCE = ExponentialVariance(0.05, patience=100)
 _DENOISING_STEPS = 1333  # a third: the whole images and crops in benchmarks/results/gpu.md took 75 to 1200
 _PERTURBATION = 0.04
 _MUON_STEPS = 172  # on images of 128 pixels a side
-_DENOISING_PERTURBATION = 1 / 30  # on images of 256 pixels a side with noise of σ = 25 / 255
 _NEAREST_LAST: tuple[Upsampling, ...] = ("nearest", "bilinear", "bilinear", "bilinear", "bilinear")
 _SIX_SCALES = (16, 32, 64, 128, 128, 128)
 SHORT_MEMORY = partial(ADAM, betas=(0.9, 0.95))
@@ -204,8 +203,8 @@ def denoise(settings: Settings = "light") -> Recipe:
     """
     if _is_light(settings):
         stops = (Discrepancy(), VARIANCE)
-        recipe = _light(4000, None, 8, _DENOISING_PERTURBATION, _NEAREST_LAST, _SLOW_MUON, stops)
-        return replace(recipe, usual_steps=_DENOISING_STEPS, adapt=_by_size_and_noise)
+        recipe = _light(4000, perturbation=0.047, upsampling=_NEAREST_LAST, optimizer=_SLOW_MUON, stops=stops)
+        return replace(recipe, usual_steps=_DENOISING_STEPS, adapt=_by_size)
     return replace(_paper("section 3.1", 3000, averaging_is_ours=False), adapt=_for_strong_noise)
 
 
@@ -220,21 +219,17 @@ def _without(recipe: Recipe, kind: type[StopRule]) -> Recipe:
     return replace(recipe, callbacks=tuple(rule for rule in recipe.callbacks if not isinstance(rule, kind)))
 
 
-def _by_size_and_noise(recipe: Recipe, problem: Problem) -> Recipe:
-    """Where they are the recipe's own: a longer start by Muon for larger images, more noise on z for noisier ones; one stop.
+def _by_size(recipe: Recipe, problem: Problem) -> Recipe:
+    """A longer start by Muon for larger images, where it is the recipe's own, and one stop.
 
     That is the discrepancy where the noise is known, else the variance, which can be smallest long before the best image: with
     textures, once the smooth regions are done.
     """
-    side = sqrt(prod(problem.operator.in_shape[-2:]))
-    method, prior = recipe.method, recipe.prior
+    method = recipe.method
     if isinstance(method, Descent) and method.optimizer is _SLOW_MUON:
+        side = sqrt(prod(problem.operator.in_shape[-2:]))
         steps = round(_MUON_STEPS * (side / 128) ** 0.8)
         recipe = replace(recipe, method=replace(method, optimizer=partial(_SLOW_MUON, muon_steps=steps)))
-    if isinstance(prior, DeepImagePrior) and prior.perturbation == _DENOISING_PERTURBATION:
-        sigma = problem.noise.sigma if isinstance(problem.noise, Gaussian) else 0.0
-        more = min(max(1.0, sqrt(255 * sigma / 25 * 256 / side)), 2.0)
-        recipe = replace(recipe, prior=DeepImagePrior(prior.generator, prior.input, more * _DENOISING_PERTURBATION))
     return recipe if problem.noise is None else _without(recipe, ExponentialVariance)
 
 
