@@ -32,13 +32,12 @@ _LIGHT = "measured on images outside the paper's sets, benchmarks/results/dip.md
 VARIANCE = ExponentialVariance(0.05, patience=100)
 _DENOISING_STEPS = 1333  # a third: the whole images and crops in benchmarks/results/gpu.md took 75 to 1200
 _PERTURBATION = 0.04
-_MUON_STEPS = 172  # on images of 128 pixels a side
+_MUON_STEPS = 86  # on images of 128 pixels a side
 _NEAREST_LAST: tuple[Upsampling, ...] = ("nearest", "bilinear", "bilinear", "bilinear", "bilinear")
 _SIX_SCALES = (16, 32, 64, 128, 128, 128)
 SHORT_MEMORY = partial(ADAM, betas=(0.9, 0.95))
 _ANY_WEIGHT = 1.0  # under a constraint its size does not matter
-_MUON = partial(MuonThenAdam, muon_steps=100)
-_SLOW_MUON = partial(MuonThenAdam, muon_lr=0.03)
+_SMOOTH = partial(MuonThenAdam, muon_steps=100, smooth=True)
 
 
 Settings = Literal["light", "paper"]
@@ -203,8 +202,8 @@ def denoise(settings: Settings = "light") -> Recipe:
     """
     if _is_light(settings):
         stops = (Discrepancy(), VARIANCE)
-        recipe = _light(4000, perturbation=0.047, upsampling=_NEAREST_LAST, optimizer=_SLOW_MUON, stops=stops)
-        return replace(recipe, usual_steps=_DENOISING_STEPS, adapt=_by_size)
+        recipe = _light(4000, perturbation=1 / 30, upsampling=_NEAREST_LAST, optimizer=MuonThenAdam, stops=stops)
+        return replace(recipe, usual_steps=_DENOISING_STEPS, adapt=_by_size_and_noise)
     return replace(_paper("section 3.1", 3000, averaging_is_ours=False), adapt=_for_strong_noise)
 
 
@@ -219,17 +218,17 @@ def _without(recipe: Recipe, kind: type[StopRule]) -> Recipe:
     return replace(recipe, callbacks=tuple(rule for rule in recipe.callbacks if not isinstance(rule, kind)))
 
 
-def _by_size(recipe: Recipe, problem: Problem) -> Recipe:
+def _by_size_and_noise(recipe: Recipe, problem: Problem) -> Recipe:
     """A longer start by Muon for larger images, where it is the recipe's own, and one stop.
 
     That is the discrepancy where the noise is known, else the variance, which can be smallest long before the best image: with
     textures, once the smooth regions are done.
     """
     method = recipe.method
-    if isinstance(method, Descent) and method.optimizer is _SLOW_MUON:
+    if isinstance(method, Descent) and method.optimizer is MuonThenAdam:
         side = sqrt(prod(problem.operator.in_shape[-2:]))
         steps = round(_MUON_STEPS * (side / 128) ** 0.8)
-        recipe = replace(recipe, method=replace(method, optimizer=partial(_SLOW_MUON, muon_steps=steps)))
+        recipe = replace(recipe, method=replace(method, optimizer=partial(MuonThenAdam, muon_steps=steps)))
     return recipe if problem.noise is None else _without(recipe, ExponentialVariance)
 
 
@@ -396,7 +395,7 @@ def _light(
     skips: int = 8,
     perturbation: float = _PERTURBATION,
     upsampling: Upsampling | tuple[Upsampling, ...] = "bilinear",
-    optimizer: MakeOptimizer = _MUON,
+    optimizer: MakeOptimizer = _SMOOTH,
     stops: tuple[StopRule, ...] = (),
 ) -> Recipe:
     """A network half as wide as the paper's, narrower still at full size, that starts by Muon and goes on by Adam."""

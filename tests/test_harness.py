@@ -152,13 +152,13 @@ def test_a_report_is_made_from_its_records(name: str, module: ModuleType, tasks:
 
 def test_the_light_recipe_is_that_of_its_version() -> None:
     """Where this fails, write another version in benchmarks/dip.py: the records are of other settings."""
-    assert dip.LIGHT["version"] == "2026-12: by Muon, noise of 0.047 on z"
+    assert dip.LIGHT["version"] == "2026-12: 86 steps by Muon"
     recipe = recipes.denoise()
     generator = recipe.prior.generator
     assert isinstance(generator, Hourglass)
     assert (generator.channels, generator.skips) == ((32, 64, 64, 64, 64), 8)
     assert generator.upsampling == ("nearest", *["bilinear"] * 4)
-    assert recipe.prior.perturbation == 0.047
+    assert recipe.prior.perturbation == 1 / 30
 
 
 def test_candidates_are_timed_in_turn() -> None:

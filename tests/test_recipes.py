@@ -80,7 +80,7 @@ def test_the_papers_noise_on_z_follows_that_of_y_for_any_operator(sigma: float, 
     recipe = recipes.restore("paper").at(problem)
     assert isinstance(recipe.prior, DeepImagePrior)
     assert (recipe.prior.perturbation, recipe.steps) == (perturbation, 3000)
-    assert recipes.restore().at(problem).prior.perturbation == 0.047, "that of the light one does not"
+    assert recipes.restore().at(problem).prior.perturbation == 1 / 30, "that of the light one does not"
 
 
 @pytest.mark.parametrize("name", [*ROWS, *(f"light {name}" for name in LIGHTS)])

@@ -81,9 +81,9 @@ SAME = {
     "schedule of stairs": (DIP, FULL(schedule=partial(StepLR, step_size=5))),
     "one cycle": (DIP, FULL(schedule=partial(OneCycleLR, max_lr=0.02, total_steps=20, cycle_momentum=False))),
     "Muon across its end": (DIP, FULL(partial(MuonThenAdam, muon_steps=4))),
-    "Muon, scheduled": (
+    "Muon, smooth and scheduled": (
         DIP,
-        FULL(partial(MuonThenAdam, muon_steps=3), partial(CosineAnnealingLR, T_max=9)),
+        FULL(partial(MuonThenAdam, muon_steps=3, smooth=True), partial(CosineAnnealingLR, T_max=9)),
     ),
     "Langevin": (DIP, Langevin(burn_in=5)),
     "falling perturbation": (DeepImagePrior(SMALL, perturbation=Ramp(1 / 30, 0, 9)), FULL()),

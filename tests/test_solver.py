@@ -43,7 +43,7 @@ LBFGS = partial(torch.optim.LBFGS, lr=1.0, line_search_fn="strong_wolfe", max_it
 quiet = partial(solve, progress=False)
 MIXED = Descent(precision="mixed")
 MUON = Descent(partial(MuonThenAdam, muon_steps=5))
-MUON_ENDS = Descent(partial(MuonThenAdam, muon_steps=2))
+SMOOTH = Descent(partial(MuonThenAdam, muon_steps=2, smooth=True))
 COUPLED = Descent(torch.optim.Adafactor)
 
 
@@ -293,7 +293,7 @@ def test_a_schedule_lowers_the_rate() -> None:
     assert rates == pytest.approx([0.1, 0.05, 0.025])
 
 
-@pytest.mark.parametrize("method", [Descent(), MUON, MUON_ENDS], ids=["Adam", "Muon", "Muon across its end"])
+@pytest.mark.parametrize("method", [Descent(), MUON, SMOOTH], ids=["Adam", "Muon", "smooth"])
 def test_an_iteration_goes_on_from_its_state(method: Descent) -> None:
     problem = noisy()
 

@@ -19,9 +19,8 @@ class MuonThenAdam(Optimizer):
     """Adam, but for the weights of convolutions in the first steps, which go along orthogonalised momentum.
 
     Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024: every direction of a weight moves equally
-    far, those of coarse shapes and of noise alike. An image appears in few steps; Adam, which gathers its moments from the
-    first step on, continues where moves of one size would shake the image. Parameters of four dimensions are taken for
-    weights of convolutions.
+    far, those of coarse shapes and of noise alike. An image appears in few steps, and so does its noise; Adam continues at a
+    pace at which the image is fitted before the noise. Parameters of four dimensions are taken for weights of convolutions.
 
     Args:
         params: parameters of one network, or of several that are grouped along their first dimension.
@@ -29,6 +28,8 @@ class MuonThenAdam(Optimizer):
         muon_lr: how far the weights move in a step of the start, times √(out / (in k²)) for those (out, in, k, k) where that
             is above 1.
         muon_steps: number of steps of the start.
+        smooth: whether Adam gathers its moments from the first step and so continues without a jolt, which is best where y
+            has no noise. Otherwise its own first steps disturb the image, and noise is kept out for longer.
 
     Raises:
         BadValue: a rate is not positive, or ``muon_steps`` is below 0.
@@ -41,6 +42,7 @@ class MuonThenAdam(Optimizer):
         betas: tuple[float, float] = (0.9, 0.95),
         muon_lr: float = 0.05,
         muon_steps: int = 40,
+        smooth: bool = False,
     ) -> None:
         for name, rate in {"lr": lr, "muon_lr": muon_lr}.items():
             require_positive(name, rate, "a rate above 0", "leave it out")
@@ -51,7 +53,7 @@ class MuonThenAdam(Optimizer):
         others = [parameter for parameter in every if parameter.ndim != 4]
         parts = [{"params": part} for part in (self._weights, others) if part]
         on_gpu = all(parameter.is_cuda for parameter in every)
-        self._adam = Adam(parts, lr, betas, fused=True, capturable=on_gpu)
+        self._adam, self._smooth = Adam(parts, lr, betas, fused=True, capturable=on_gpu), smooth
 
     counter = "taken"
 
@@ -101,6 +103,8 @@ class MuonThenAdam(Optimizer):
             moves = orthogonalised(matrices).mul_(max(1, rows / columns) ** 0.5).reshape(len(weights), *shape)
             for weight, move in zip(weights, moves, strict=True):
                 weight.add_(move, alpha=-group["muon_lr"])
+                if not self._smooth:
+                    weight.grad = None  # Adam then skips the weight, moments included
 
     def _direction(self, weight: Parameter) -> Tensor:
         """The gradient and what it was, as Nesterov looks ahead."""
