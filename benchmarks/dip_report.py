@@ -142,7 +142,7 @@ def impedance(records: Records) -> str:
     runs = {target: records[name_of("impedance", target)] for target in TARGETS}
     image = runs["image"]["result"]["objective"]
     bar = min(image[:200])
-    own = _below(image, bar)
+    own = image.index(bar) + 1
     rows: list[Row] = []
     for target, run in runs.items():
         curve = run["result"]["objective"]
@@ -150,7 +150,7 @@ def impedance(records: Records) -> str:
         times = f"{(step or len(curve)) / own:.1f}"
         cells = [target, step or f"not in {len(curve)}", times if step else f"more than {times}"]
         rows.append((cells, [runs["image"], run]))
-    return table(["fitted to", f"steps until E is {bar:.0f}, as of the image in under 200", "times the image's"], rows)
+    return table(["fitted to", f"steps until E ≤ {bar:.0f}, the image's lowest in 200", "times the image's"], rows)
 
 
 def draw_stops(records: Records) -> Any:

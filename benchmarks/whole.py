@@ -95,8 +95,8 @@ def stopped() -> list[Task]:
 
 
 def times() -> list[Task]:
-    versions = [{"size": size, "version": VERSIONS["light"]} for size in SIZES]
-    return [Task(f"whole-step-{made['size']}", step_times, made, 70, (made["size"] / 256) ** 2) for made in versions]
+    version = VERSIONS["light"]
+    return [Task(f"whole-step-{size}", step_times, {"size": size, "version": version}, 70, (size / 256) ** 2) for size in SIZES]
 
 
 class Report:

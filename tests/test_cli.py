@@ -442,7 +442,6 @@ def test_tv_next_to_dip_has_half_the_weight_that_sure_chooses(folder: Path) -> N
     assert weights[0] == pytest.approx(weights[1] / 2)
 
 
-@pytest.mark.slow
 def test_a_comparison_is_not_written_next_to_its_images(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The next comparison of the folder would take its figure for a ground truth."""
     before = sorted(folder.iterdir())
@@ -452,6 +451,7 @@ def test_a_comparison_is_not_written_next_to_its_images(folder: Path, capsys: py
     assert sorted(folder.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_processes_make_the_runs_of_a_comparison(compared) -> None:
     folder, command = compared
     (folder / "op.py").write_text(OPERATOR)

@@ -130,7 +130,7 @@ def test_a_failed_save_does_not_change_the_file(tmp_path: Path) -> None:
     for bad, words in (
         (torch.full((3, 4, 4), float("nan")), "NaN or infinity"),
         (torch.zeros(2, 4, 4), "one image"),
-        (torch.zeros(2, 3, 4, 4), "one by one"),
+        (torch.zeros(2, 3, 4, 4), "take the images of a batch one by one"),
         (torch.zeros(4, 4), r"image\[None\]"),
     ):
         with pytest.raises(BadValue, match=words):

@@ -52,7 +52,7 @@ PRESETS = (
     Preset(
         "Where should I stop?",
         "Upright lines show the step that each rule keeps. The oracle knows the ground truth; the discrepancy principle knows "
-        "the noise; the variance of the outputs knows neither. All come within fifty steps of one another here: try another "
+        "the noise; the variance of the outputs knows neither. All come within thirty steps of one another here: try another "
         "image, or less noise, where they do not.",
         Settings("portrait", 64, noise=Choice("clipped", {"sigma": 40}), priors=("dip",), steps=800),
     ),

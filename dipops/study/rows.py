@@ -77,18 +77,17 @@ def measured_by(problems: Mapping[Name, Problem]) -> str:
     operators: dict[str, dict[str, None]] = defaultdict(dict)
     for (operator, _), problem in problems.items():
         operators[_noise_of(problem)][operator or type(problem.operator).__name__] = None
-    return f"Measured {'; '.join(f'by {_listed(names)} with {noise}' for noise, names in operators.items())}."
-
-
-def _listed(names: Iterable[str]) -> str:
-    return " and ".join(names)
+    parts = [f"by {' and '.join(names)} with {noise}" for noise, names in operators.items()]
+    return f"Measured {'; '.join(parts)}."
 
 
 def _noise_of(problem: Problem) -> str:
     """The noise of a problem in words, with σ in units of 8 bits too."""
     noise = problem.noise
-    if noise is None or problem.is_noise_free:
-        return "noise that is not known" if noise is None else "no noise"
+    if noise is None:
+        return "noise that is not known"
+    if problem.is_noise_free:
+        return "no noise"
     return f"{noise} ({noise.sigma * 255:.4g}/255)" if isinstance(noise, Gaussian) else str(noise)
 
 
