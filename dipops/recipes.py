@@ -32,7 +32,6 @@ _LIGHT = "measured on images outside the paper's sets, benchmarks/results/dip.md
 VARIANCE = ExponentialVariance(0.05, patience=100)
 _DENOISING_STEPS = 1333  # a third: the whole images and crops in benchmarks/results/gpu.md took 75 to 1200
 _PERTURBATION = 0.04
-_MUON_STEPS = 86  # on images of 128 pixels a side
 _NEAREST_LAST: tuple[Upsampling, ...] = ("nearest", "bilinear", "bilinear", "bilinear", "bilinear")
 _SIX_SCALES = (16, 32, 64, 128, 128, 128)
 SHORT_MEMORY = partial(ADAM, betas=(0.9, 0.95))
@@ -203,7 +202,7 @@ def denoise(settings: Settings = "light") -> Recipe:
     if _is_light(settings):
         stops = (Discrepancy(), VARIANCE)
         recipe = _light(4000, perturbation=1 / 30, upsampling=_NEAREST_LAST, optimizer=MuonThenAdam, stops=stops)
-        return replace(recipe, usual_steps=_DENOISING_STEPS, adapt=_by_size_and_noise)
+        return replace(recipe, usual_steps=_DENOISING_STEPS, adapt=partial(_by_size_and_noise, muon_steps=86))
     return replace(_paper("section 3.1", 3000, averaging_is_ours=False), adapt=_for_strong_noise)
 
 
@@ -218,8 +217,8 @@ def _without(recipe: Recipe, kind: type[StopRule]) -> Recipe:
     return replace(recipe, callbacks=tuple(rule for rule in recipe.callbacks if not isinstance(rule, kind)))
 
 
-def _by_size_and_noise(recipe: Recipe, problem: Problem) -> Recipe:
-    """A longer start by Muon for larger images, where it is the recipe's own, and one stop.
+def _by_size_and_noise(recipe: Recipe, problem: Problem, muon_steps: int) -> Recipe:
+    """A start of so many steps by Muon at 128 pixels a side, more on larger images, where it is the recipe's own; and one stop.
 
     That is the discrepancy where the noise is known, else the variance, which can be smallest long before the best image: with
     textures, once the smooth regions are done.
@@ -227,7 +226,7 @@ def _by_size_and_noise(recipe: Recipe, problem: Problem) -> Recipe:
     method = recipe.method
     if isinstance(method, Descent) and method.optimizer is MuonThenAdam:
         side = sqrt(prod(problem.operator.in_shape[-2:]))
-        steps = round(_MUON_STEPS * (side / 128) ** 0.8)
+        steps = round(muon_steps * (side / 128) ** 0.8)
         recipe = replace(recipe, method=replace(method, optimizer=partial(MuonThenAdam, muon_steps=steps)))
     return recipe if problem.noise is None else _without(recipe, ExponentialVariance)
 
