@@ -217,6 +217,7 @@ class Same(DifferentiableOperator):
         ("adjoints.shift-adjoint", lambda y: 1 / 0, "it raises ZeroDivisionError"),
         ("adjoints.dot-test", lambda A, x, y: 0.0, "is wrong"),
         ("adjoints.composition", lambda A, B, y: B.adjoint(A.adjoint(y)) * 2, "2 times what it should be"),
+        ("adjoints.composition", lambda A, B, y: A.adjoint(B.adjoint(y)), "transposing turns the order round"),
         ("ill-posed.null-image", lambda A: torch.ones(1, 6, 8) / 48**0.5, "the operator does see it"),
         ("ill-posed.null-image", lambda A: torch.zeros(1, 6, 8), "its norm is 0"),
         ("ill-posed.picard", lambda A, y: torch.zeros(8), "it is zero"),

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from dipops.course.checks import expect, expect_equal, expect_linear_operator, instance_of, random_image
 from dipops.course.operators import Trail, WrongAdjoint
-from dipops.operators import LanczosDownsampler, LinearOperator
+from dipops.operators import LanczosDownsampler, LinearOperator, Shift
 
 _SHAPE = (1, 4, 6)
 
@@ -28,8 +28,7 @@ def shift_adjoint(answer: Any) -> None:
     expected = torch.zeros_like(y)
     expected[..., :-1] = y[..., 1:]
     answer_image = answer(y)
-    rolled = isinstance(answer_image, Tensor) and answer_image.shape == y.shape and answer_image.equal(y.roll(-1, -1))
-    expect(not rolled, "the first column comes back in as the last: what forward moves out of the image is lost")
+    expect(not _is(answer_image, y.roll(-1, -1)), "the first column comes back in as the last: what forward moves out of the image is lost")
     expect_equal(answer_image, expected, "Aᵀy")
 
 
@@ -58,9 +57,17 @@ def average(answer: Any) -> None:
 
 def composition(answer: Any) -> None:
     """(A @ B).T of two given operators, by their adjoints alone."""
-    outer, inner = LanczosDownsampler((1, 8, 12), 4).double(), Trail((1, 8, 12)).double()
-    y = random_image(2, *outer.out_shape, seed=3)
-    product = answer(outer, inner, y)
-    if isinstance(product, Tensor) and product.shape[1:] == inner.in_shape:
-        expect(not torch.allclose(product.double(), inner(outer.adjoint(y))), "that applies B itself: its adjoint is wanted")
-    expect_equal(product, (outer @ inner).T(y), "(AB)ᵀy")
+    shape = (1, 8, 12)
+    inner = Trail(shape).double()
+    for outer in (Shift(shape, (2.0, 1.0)).double(), LanczosDownsampler(shape, 4).double()):
+        y = random_image(2, *outer.out_shape, seed=3)
+        product = answer(outer, inner, y)
+        if outer.out_shape == shape:
+            expect(not _is(product, outer.adjoint(inner.adjoint(y))), "that is AᵀBᵀy: transposing turns the order round")
+        expect(not _is(product, inner(outer.adjoint(y))), "that applies B itself: its adjoint is wanted")
+        expect_equal(product, (outer @ inner).T(y), "(AB)ᵀy")
+
+
+def _is(answer: Any, image: Tensor) -> bool:
+    """Whether an answer is this image."""
+    return isinstance(answer, Tensor) and answer.shape == image.shape and torch.allclose(answer.to(image), image)
