@@ -6,7 +6,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import api  # noqa: E402
 import charts  # noqa: E402
@@ -75,6 +75,7 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "write_computation_times": False,
     "plot_gallery": "True",
+    "parallel": 2,
     "abort_on_example_error": True,
     "image_srcset": [],
     "thumbnail_size": (480, 440),
@@ -105,6 +106,8 @@ def setup(app):
     """Write what is made from the code before anything is read."""
     app.connect("autodoc-process-docstring", _plain, priority=400)
     app.connect("viewcode-follow-imported", _module_of_alias)
+    app.connect("env-get-outdated", lambda *_: outputs.PAGES)
+    app.connect("source-read", outputs.add)
     app.connect("builder-inited", lambda _: thumbnails.write(HERE / "gallery"), priority=900)  # after the gallery is made
     api.write(HERE / "api")
     charts.write(HERE / "_drawn")

@@ -1,7 +1,8 @@
-"""What the blocks of a page print, and the lessons as notebooks to download."""
+"""What the blocks of a page print, below each of them, and the lessons as notebooks to download."""
 
 import contextlib
 import io
+import re
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,19 +13,27 @@ from written import put
 from benchmarks.pages import code_of
 from dipops.course.lessons import lessons, notebook
 
+PAGES = ("operator", "start")
 _DOCS = Path(__file__).parents[1]
-_PAGES = ("operator", "start")
+_BLOCK = re.compile(r"^```python\n.*?^```\n", re.S | re.M)
 
 
 def write(folder):
-    """A text for each block that prints, named by its number on the page, and a notebook for each lesson."""
+    """A notebook for each lesson."""
     folder.mkdir(exist_ok=True)
-    for page in _PAGES:
-        for number, text in enumerate(_printed(_DOCS / f"{page}.md"), 1):
-            if text:
-                put(folder / f"{page}-{number}.txt", text)
     for lesson in lessons():
         put(folder / f"{lesson.stem}.ipynb", notebook(lesson))
+
+
+def add(app, page, source):
+    """Put what each block prints below it, before the page is read."""
+    if page in PAGES:
+        texts = _printed(_DOCS / f"{page}.md")
+        source[0] = _BLOCK.sub(lambda block: block[0] + _block_of(next(texts)), source[0])
+
+
+def _block_of(text):
+    return f"\n```text\n{text}```\n" if text else ""
 
 
 def _printed(page):
