@@ -75,6 +75,7 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "write_computation_times": False,
     "plot_gallery": "True",
+    "image_scrapers": ("thumbnails",),
     "parallel": 2,
     "abort_on_example_error": True,
     "image_srcset": [],

@@ -1,11 +1,15 @@
-"""Thumbnails that show what a script is about: of a row of images, half of the input and half of the result."""
+"""Thumbnails that show what a script is about: half of the input and half of the result, of its first figure."""
 
 from pathlib import Path
+from shutil import copy
 
+import matplotlib.pyplot as plt
+import numpy as np
 from PIL import Image, ImageDraw
+from sphinx_gallery.scrapers import matplotlib_scraper
 
-_PANEL = 0.84  # width of an image over the height of its row, with titles and scores
-_ROWS = {
+_SIZE = (480, 440)
+_HALVES = {
     "denoise": (0, -2),
     "upscale": (0, -2),
     "inpaint_text": (0, -2),
@@ -23,30 +27,57 @@ _ROWS = {
     "maximise": (1, -1),
     "tuning": (2, 0),
 }
+"""Which images of the figure of a script are the left and the right half."""
+
+
+def _get_sg_image_scraper():
+    """What sphinx-gallery looks for in a module that is named as a scraper."""
+    return _scrape
+
+
+def _scrape(block, variables, settings, **kwargs):
+    """Keep the halves of a script's first figure, and then let sphinx-gallery save its figures."""
+    name, images = Path(variables["src_file"]).stem, _images_drawn()
+    if name in _HALVES and images and not len(variables["image_path_iterator"]):
+        left, right = (images[index] for index in _HALVES[name])
+        folder = Path(variables["image_path_iterator"].image_path).parent
+        folder.mkdir(exist_ok=True)
+        _halves(left, right).save(_kept(folder, name))
+    return matplotlib_scraper(block, variables, settings, **kwargs)
 
 
 def write(gallery):
-    """Replace the thumbnails of scripts whose first figure is a row of images."""
-    for name, (before, after) in _ROWS.items():
-        source = gallery / "images" / f"sphx_glr_{name}_001.png"
-        if source.exists():
-            _split(source, before, after).save(gallery / "images" / "thumb" / f"sphx_glr_{name}_thumb.png")
+    """Replace the thumbnails of the scripts whose halves were kept."""
+    for name in _HALVES:
+        kept = _kept(gallery / "images", name)
+        if kept.exists():
+            copy(kept, gallery / "images" / "thumb" / f"sphx_glr_{name}_thumb.png")
 
 
-def _split(source: Path, before: int, after: int) -> Image.Image:
-    row = Image.open(source).convert("RGB")
-    count = round(row.width / row.height / _PANEL)
-    side = row.width // count
-    left, right = (_panel(row, index % count, side) for index in (before, after))
-    half = left.width // 2
-    left.paste(right.crop((half, 0, *right.size)), (half, 0))
-    ImageDraw.Draw(left).line([(half, 0), (half, left.height)], fill="white", width=3)
+def _kept(folder, name):
+    return folder / f"halves_{name}.png"
+
+
+def _images_drawn():
+    """The images in the first of the open figures, as they are shown."""
+    numbers = plt.get_fignums()
+    axes = plt.figure(numbers[0]).axes if numbers else []
+    drawn = [image for each in axes for image in each.images[:1]]
+    return [image.to_rgba(image.get_array(), bytes=True)[..., :3] for image in drawn]
+
+
+def _halves(left, right):
+    left, right = map(_filling, (left, right))
+    half = _SIZE[0] // 2
+    left.paste(right.crop((half, 0, *_SIZE)), (half, 0))
+    ImageDraw.Draw(left).line([(half, 0), (half, _SIZE[1])], fill="white", width=3)
     return left
 
 
-def _panel(row: Image.Image, index: int, side: int) -> Image.Image:
-    """One image, without its border, title and score."""
-    middle, reach = row.height // 2, int(0.42 * side)
-    centre = side * index + side // 2
-    box = (centre - int(0.46 * side), middle - reach, centre + int(0.46 * side), middle + reach)
-    return row.crop(box).resize((480, 440), Image.Resampling.BICUBIC)
+def _filling(pixels):
+    """An image, its middle cut to the shape of a thumbnail."""
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    scale = max(wanted / side for wanted, side in zip(_SIZE, image.size, strict=True))
+    larger = image.resize([round(scale * side) for side in image.size], Image.Resampling.BICUBIC)
+    left, up = ((side - wanted) // 2 for wanted, side in zip(_SIZE, larger.size, strict=True))
+    return larger.crop((left, up, left + _SIZE[0], up + _SIZE[1]))
