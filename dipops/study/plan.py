@@ -28,6 +28,7 @@ from dipops.study.store import Store, temporary_store
 Shape = tuple[int, ...]
 _ADVICE = 'write {"photo": problem}, or {("blur", "photo"): problem}'
 _LONGEST = 100
+_BATCHES_OF_ONE = ((1, 1), (1, 3))
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,15 @@ def problems_of(
 
     Raises:
         BadType: the images are no dict, or one is no tensor.
+        BadValue: an image has a batch dimension: (1, 1, H, W) or (1, 3, H, W), which would be measured as a volume.
         BadType, BadValue: as for ``Problem.simulate``.
     """
     require_instance(images, Mapping, "images", "a dict of names", 'write {"photo": x}')
     for name, x in images.items():
         require_instance(x, Tensor, f"image {safe_repr(name)}", "a tensor", "read a file by images.load")
+        if x.ndim == 4 and tuple(x.shape[:2]) in _BATCHES_OF_ONE:
+            came = f"image {safe_repr(name)} of shape {tuple(x.shape)}"
+            raise BadValue(came, "(C, H, W), without a batch", "pass x[0]; make the Problem of a volume yourself")
     return {
         (operator, image): Problem.simulate(make(tuple(x.shape)), x, noise)
         for operator, make in operators.items()
