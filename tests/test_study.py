@@ -518,7 +518,7 @@ BATCH = Problem.simulate(Identity(PHOTO.shape), torch.stack([PHOTO, PHOTO]), 0.1
             BadType,
             "for the image 'a'; expected a tensor",
         ),
-        (lambda p: problems_of({"a": PHOTO[None]}, {"as it is": Identity}, 0.1), BadValue, r"expected \(C, H, W\).*pass x\[0\]"),
+        (lambda p: problems_of({"a": PHOTO[None]}, {"b": Identity}, 0.1), BadValue, r"expected \(C, H, W\).*pass x\[0\]"),
     ],
 )
 def test_bad_studies_are_refused_before_anything_runs(call, kind: type, words: str) -> None:

@@ -28,7 +28,8 @@ def shift_adjoint(answer: Any) -> None:
     expected = torch.zeros_like(y)
     expected[..., :-1] = y[..., 1:]
     answer_image = answer(y)
-    expect(not _is(answer_image, y.roll(-1, -1)), "the first column comes back in as the last: what forward moves out of the image is lost")
+    is_rolled = _is(answer_image, y.roll(-1, -1))
+    expect(not is_rolled, "the first column comes back in as the last: what forward moves out of the image is lost")
     expect_equal(answer_image, expected, "Aᵀy")
 
 
