@@ -34,7 +34,7 @@ print(camera.gram)
 print(check(Mask(masks.random((4, 6), keep=0.7), 1) @ LanczosDownsampler((1, 8, 12), 2)))
 
 # %%
-# Two images of one scene, each with its own dead pixels, are one stacked measurement. Two contain more than one.
+# Two images of one scene, each with its own dead pixels, form one stacked measurement. It tells more than either image.
 
 other = Mask(masks.random((64, 64), keep=0.7, seed=1), channels=3) @ small
 smooth = Tikhonov(1e-3, FiniteDifferences(x.shape))

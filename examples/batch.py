@@ -2,7 +2,7 @@
 Several images at once
 ======================
 
-A batch is as many independent solves in one pass: there is one network for each image, and no image influences another.
+All images of a batch are solved in one pass. There is one network for each image, and no image influences another.
 """
 
 import torch

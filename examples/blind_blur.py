@@ -37,9 +37,9 @@ class Defocus(LinearOperator):
 
 
 # %%
-# The measurement is made with a width of 2 pixels, and the problem is posed with a guess of 1. ``fit_operator=True`` fits
-# the operator's parameters together with the image. A tenth in the exponent makes one unit of the parameter a small change,
-# as the optimiser expects.
+# The measurement is made with a width of 2 pixels, and the problem starts from a guess of 1. ``fit_operator=True`` fits
+# the operator's parameters together with the image. The width is exp(parameter / 10), so that a change of 1 in the
+# parameter, as an optimiser makes it, is a small change of the width.
 
 x = images.portrait(64).mean(0, keepdim=True)
 y = Problem.simulate(Defocus(x.shape, 2.0), x, 0.01).y
@@ -51,8 +51,8 @@ print(f"true width 2.00, guess {guess.operator.width:.2f}, fitted {fitted.operat
 plot.compare({"photograph": y[:, :1], "with the guess": wrong.image, "fitted": fitted.image, "ground truth": x}, truth=x)
 
 # %%
-# One photograph would not do. Total variation is lower for a blurred image than for a sharp one, and takes the blur for
-# part of the scene (Levin et al., "Understanding and evaluating blind deconvolution algorithms", CVPR 2009).
+# One photograph is not enough. Total variation is lower for a blurred image than for a sharp one, so the solve treats the
+# blur as part of the scene (Levin et al., "Understanding and evaluating blind deconvolution algorithms", CVPR 2009).
 
 one = Problem(Defocus(x.shape, 1.0, apertures=(1,)), y[:, :1])
 blind = solve(one, prior, Descent(lbfgs, fit_operator=True), steps=20, progress=False)

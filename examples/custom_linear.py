@@ -2,7 +2,7 @@
 Your own linear operator
 ========================
 
-A camera that was moved. The operator is ten lines; its adjoint, its tests and its restorations need no more.
+The camera moved during the exposure. The operator takes ten lines. Its adjoint, tests and restorations need no more code.
 """
 
 import torch

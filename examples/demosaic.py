@@ -13,8 +13,8 @@ mosaic = Mosaic(x.shape, "RGGB")
 problem = Problem.simulate(mosaic, x, 0)
 
 # %%
-# Edges of the three colours are at the same places. Total variation knows that when the colours are coupled, so that each
-# pixel has one gradient; the deep image prior makes all three from the same features.
+# Edges of the three colours are at the same places. Coupled total variation uses this: each pixel has one gradient over
+# all colours. The deep image prior makes all three from the same features.
 
 results = {
     "TV": solve(problem, TotalVariation(1.0), PrimalDual(exact=True), steps=1500, progress=False),

@@ -2,7 +2,7 @@
 A network learns noise late
 ===========================
 
-Why does an untrained network denoise? It can fit anything, but not anything as fast.
+Why does an untrained network denoise? It can fit any image, but it fits natural images faster than noise.
 """
 
 import matplotlib.pyplot as plt

@@ -35,10 +35,10 @@ plot.compare({"compressed": y, "restored": result.image, "original": x}, truth=x
 # A model of JPEG
 # ---------------
 #
-# Where the quality is known, the operator can be JPEG itself. The sharper its rounding is, the truer the model, and the harder
-# the fit: at the middle of a quantisation step the slope is (1 - b) / (1 + b), and at its ends the inverse of that. With
-# b = 0.3 total variation gains 0.1 dB; with b = 0.9 it ends 0.2 dB below the compressed image. Each weight is the best of
-# several, chosen with the original.
+# Where the quality is known, the operator can be JPEG itself. Sharper rounding makes the model more accurate and the fit
+# harder. The sharpness b sets the slope of the rounding: (1 - b) / (1 + b) in the middle of a quantisation step, and the
+# inverse at its ends. With b = 0.3 total variation gains 0.1 dB; with b = 0.9 it ends 0.2 dB below the compressed image.
+# Each weight is the best of several, chosen with the original.
 
 weights = {"identity": 0.04, "JPEG, b = 0.3": 0.03, "JPEG, b = 0.9": 0.003}
 operators = {"identity": Identity(x.shape), **{f"JPEG, b = {b}": JPEG(x.shape, 12, b) for b in (0.3, 0.9)}}

@@ -55,5 +55,5 @@ for unit, words in enumerate(("upright", "slanted")):
 plot.compare(maximised)
 
 # %%
-# With weights of a network that knows classes: ``dipops maximise --layer conv_final --unit 370 ...`` draws what it
-# takes for a monkey.
+# A unit of a classifier's last layer stands for a class. This command makes an image that SqueezeNet takes for a monkey:
+# ``dipops maximise monkey.png --network squeezenet --weights FILE --layer conv_final --unit 370``.

@@ -15,15 +15,15 @@ from dipops.metrics import psnr
 from dipops.tune import Discrepancy, tune
 
 # %%
-# Light falls in from the right, and white is 30 photons. The noise is said once, in the problem: it draws the counts, it
-# fixes the data term, and the rule that chooses the weight compares with it.
+# Light falls in from the right, and white is 30 photons. The noise model is given once, in the problem. It determines
+# the simulated counts, the data term, and the rule that chooses the weight.
 
 light = torch.linspace(0.1, 1, 64)
 x = images.portrait(64).mean(0, keepdim=True) * light
 counted = Problem.simulate(Identity(x.shape), x, Poisson(peak=30))
 
 # %%
-# Least squares take the noise of all pixels to be alike. Their σ is that of the mean count.
+# Least squares assumes the same σ for all pixels. Here it is the σ of the mean count.
 
 sigma = float((counted.y.mean() / 30).sqrt())
 problems = {"least squares": replace(counted, noise=sigma), "Poisson": counted}
@@ -35,8 +35,8 @@ shown = {name: image.clamp(0, 1) for name, image in {"counted": counted.y, **res
 plot.compare({**shown, "ground truth": x}, truth=x)
 
 # %%
-# Both weights are chosen by the discrepancy principle. The dark half has less noise than that σ says, so least squares
-# smooth it too much; the Poisson data term trusts it more. The principle itself smooths too much in both cases: the last
+# Both weights are chosen by the discrepancy principle. The dark half has less noise than this σ, so least squares
+# smooths it too much. The Poisson data term gives it more weight. The principle itself smooths too much in both cases: the last
 # column is the best of the weights that it tried, which only the ground truth can tell.
 
 dark = slice(32)

@@ -1,9 +1,9 @@
 """
-What does a feature know of an image?
+What information does a feature keep?
 =====================================
 
 A histogram of oriented gradients is a feature that was used to detect pedestrians. All images with the same histograms
-are its *pre-image*; what they share is what the feature knows. Which one we see depends on the prior.
+are its *pre-image*; what they have in common is what the feature keeps. Which one we see depends on the prior.
 """
 
 import os

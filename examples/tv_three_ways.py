@@ -2,8 +2,8 @@
 One problem, three methods
 ==========================
 
-TV denoising has one minimum. A method that ends before it does not show another prior, only less of the same one:
-comparisons of priors need minima.
+TV denoising has one minimum, and every method that converges finds it. Priors can only be compared at their minima:
+anything else compares methods.
 """
 
 import time
@@ -19,8 +19,8 @@ problem = Problem.simulate(Identity(x.shape), x, 25 / 255)
 prior = TotalVariation(0.08)
 
 # %%
-# The primal-dual method of Chambolle and Pock handles the corners of TV exactly, and knows a bound on its distance to
-# the minimum. Adam and L-BFGS minimise a TV whose corners are rounded.
+# The primal-dual method of Chambolle and Pock handles the corners of TV exactly, and computes a bound on its distance
+# to the minimum. Adam and L-BFGS minimise a TV whose corners are rounded.
 
 methods = {
     "primal-dual": (PrimalDual(every=5), 300),

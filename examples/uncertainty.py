@@ -1,9 +1,9 @@
 """
-Where a restoration is uncertain
-================================
+The mean of several runs
+========================
 
-Four networks that start from different weights agree where the measurement decides, and differ a little where they
-invent. Their mean is better than each of them.
+Four networks start from different weights and give slightly different images. Their mean is better than each of them.
+Their standard deviation shows where they differ, but hardly where they are wrong.
 """
 
 from dipops import ClippedGaussian, Identity, Problem, images, plot, recipes

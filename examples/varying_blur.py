@@ -2,8 +2,8 @@
 A blur that varies over the image
 =================================
 
-A cheap lens is sharp in the middle and blurs the corners. An operator of one's own says so in a few lines, from blurs and
-weights that are there.
+A cheap lens is sharp in the middle and blurs the corners. A custom operator models this in a few lines, as a weighted
+sum of existing blurs.
 """
 
 import torch
