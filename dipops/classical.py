@@ -44,7 +44,7 @@ def bicubic(problem: Problem) -> Tensor:
 
 
 def non_local_means(problem: Problem, patch: int = 5, distance: int = 6, strength: float = 0.5) -> Tensor:
-    """Buades, Coll and Morel, "A non-local algorithm for image denoising", CVPR 2005, by scikit-image.
+    """Denoise by non-local means, with scikit-image: Buades, Coll and Morel, "A non-local algorithm", CVPR 2005.
 
     ``strength`` times σ is its h. All three are the best of a grid on three of scikit-image's images at σ = 25.
     """
@@ -55,16 +55,19 @@ def non_local_means(problem: Problem, patch: int = 5, distance: int = 6, strengt
 
 
 def bm3d(problem: Problem) -> Tensor:
-    """Dabov, Foi, Katkovnik and Egiazarian, "Image denoising by sparse 3-D transform-domain collaborative filtering", IEEE
-    TIP 2007, by its authors' package; in colour CBM3D.
+    """Denoise by BM3D, in colour by CBM3D, with its authors' package.
+
+    Dabov, Foi, Katkovnik and Egiazarian, "Image denoising by sparse 3-D transform-domain collaborative filtering", IEEE TIP
+    2007.
     """
     package, (y, sigma) = _package("bm3d"), _noisy(problem)
     return _tensor(package.bm3d_rgb(y, sigma) if y.shape[-1] == 3 else package.bm3d(y, sigma))
 
 
 def wavelet(problem: Problem) -> Tensor:
-    """Chang, Yu and Vetterli, "Adaptive wavelet thresholding for image denoising and compression" (BayesShrink), IEEE TIP
-    2000, by scikit-image; colour as luma and chroma.
+    """Denoise by wavelet thresholding (BayesShrink), with scikit-image; colour as luma and chroma.
+
+    Chang, Yu and Vetterli, "Adaptive wavelet thresholding for image denoising and compression", IEEE TIP 2000.
     """
     _package("pywt")
     restoration, (y, sigma) = _package("skimage.restoration"), _noisy(problem)
@@ -135,9 +138,9 @@ def convolutional_sparse_coding(problem: Problem, weight: float = 0.002, steps: 
 
 
 def guided_filter(problem: Problem, radius: int = 8, epsilon: float = 0.02) -> Tensor:
-    """He, Sun and Tang, "Guided image filtering", ECCV 2010, by OpenCV, with their settings for flash and no flash.
+    """Smooth y by the guided filter, with OpenCV and the authors' settings for flash and no flash.
 
-    Values go to OpenCV as 0 to 255: between 0 and 1 its variances cancel.
+    He, Sun and Tang, "Guided image filtering", ECCV 2010. OpenCV gets values of 0 to 255: between 0 and 1 its variances cancel.
     """
     guide, y = (255 * pixels for pixels in (_guide(problem), _pixels(problem.y)))
     settings = {"radius": radius, "eps": (255 * epsilon) ** 2}
@@ -145,7 +148,10 @@ def guided_filter(problem: Problem, radius: int = 8, epsilon: float = 0.02) -> T
 
 
 def joint_bilateral_filter(problem: Problem, space: float = 8.0, colour: float = 0.05) -> Tensor:
-    """Petschnigg et al., "Digital photography with flash and no-flash image pairs", SIGGRAPH 2004, by OpenCV."""
+    """Smooth y by a joint bilateral filter, with OpenCV.
+
+    Petschnigg et al., "Digital photography with flash and no-flash image pairs", SIGGRAPH 2004.
+    """
     settings = {"d": -1, "sigmaColor": colour, "sigmaSpace": space}
     filtered = _package("cv2").ximgproc.jointBilateralFilter(joint=_guide(problem), src=_pixels(problem.y), **settings)
     return _tensor(filtered)

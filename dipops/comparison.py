@@ -84,9 +84,9 @@ def compare(problem: Problem, priors: Mapping[str, Contestant], seed: int = 0, p
 
     Args:
         problem: what to solve.
-        priors: name to a prior, solved by its default method; to a recipe: ``recipes.denoise()``, say, or the ``recipe`` that
-            ``tune`` found; or to a function of a problem, and of ``seed`` where it draws at random, which gives an image
-            (N, *in_shape), a Result, or a prior or a recipe, such as ``classical.wavelet`` or ``BestWeight(TotalVariation)``.
+        priors: contestants by name. A prior is solved by its default method. A recipe is ``recipes.denoise()``, for example, or
+            the ``recipe`` that ``tune`` found. A function takes a problem, and ``seed`` where it draws at random; it returns an
+            image (N, *in_shape), a Result, a prior or a recipe, as ``classical.wavelet`` and ``BestWeight(TotalVariation)`` do.
         seed: the same for all.
         progress: whether to show bars.
 

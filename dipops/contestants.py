@@ -37,7 +37,7 @@ _ADVICE = 'write {"TV": TotalVariation(0.1)}'
 
 @dataclass(frozen=True)
 class BestWeight:
-    """A contestant: a convex prior at the weight that a rule chooses, or in the limit Ax = y where no noise is said to be in y.
+    """A contestant: a convex prior at the weight that a rule chooses; if the noise is unknown or zero, in the limit Ax = y.
 
     Args:
         prior_of_weight: makes the prior of a weight, such as ``TotalVariation`` itself.

@@ -21,7 +21,7 @@ _LINE_SPACING = 4 / 3
 
 @usual_defaults()
 def random(size: Sequence[int], keep: float, seed: int = 0) -> Tensor:
-    """Each pixel is known with probability ``keep``, whatever the others are.
+    """A random mask (H, W): each pixel is known with probability ``keep``, independently of the others.
 
     Args:
         size: (height, width).
@@ -39,7 +39,7 @@ def random(size: Sequence[int], keep: float, seed: int = 0) -> Tensor:
 
 @usual_defaults()
 def text(size: Sequence[int], words: str = _WORDS, font_size: float = 12) -> Tensor:
-    """Text is printed over the whole image, and the pixels under its letters are lost.
+    """A mask (H, W) that hides the pixels under text, which is printed over the whole image.
 
     The words are repeated and run on from line to line, in the font DejaVu Sans, which comes with matplotlib.
 
@@ -70,7 +70,7 @@ def text(size: Sequence[int], words: str = _WORDS, font_size: float = 12) -> Ten
 
 @usual_defaults()
 def holes(size: Sequence[int], count: int = 5, radius: float = 8, shape: HoleShape = "disc", seed: int = 0) -> Tensor:
-    """Discs or squares around random pixels are lost; they may overlap, and be cut by the border.
+    """A mask (H, W) that hides discs or squares around random pixels; they may overlap, and be cut by the border.
 
     Args:
         size: (height, width).
@@ -95,7 +95,7 @@ def holes(size: Sequence[int], count: int = 5, radius: float = 8, shape: HoleSha
 
 @usual_defaults()
 def strokes(size: Sequence[int], count: int = 8, width: float = 3, seed: int = 0) -> Tensor:
-    """Scratches are lost: random smooth curves, drawn with a round brush.
+    """A mask (H, W) that hides scratches: random smooth curves, drawn with a round brush.
 
     Each is a quadratic Bézier curve with three random points.
 

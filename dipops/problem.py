@@ -31,8 +31,8 @@ class Problem:
         y: measurements (N, *out_shape), or one measurement of shape out_shape, which becomes a batch of one. Where the weights
             are 0, y may be NaN, and is set to 0.
         noise: how y was drawn, such as ``Poisson(peak=50)``. A number is the standard deviation of normal noise, in image
-            units, such as 25 / 255; 0 is free of noise. None is not known: least squares, and nothing that needs the noise is
-            guessed.
+            units, such as 25 / 255; 0 is no noise. None means unknown: the data term is least squares, and the noise is not
+            estimated.
         weights: of the entries of y, finite and at least 0, or boolean; 0 for what was not measured, and then neither the data
             term nor any residual, rule or estimate counts it. Others multiply the data term. They broadcast to out_shape, such
             as (H, W) to the channels of (C, H, W); with one dimension more than out_shape, the first is the batch, of 1 or N.
@@ -44,8 +44,8 @@ class Problem:
         weights: (1 or N, *out_shape), copied, or None where all of them are 1.
 
     Raises:
-        BadType: the operator is none of dipops, y, weights or truth are no real floating-point tensors, or the noise is no
-            noise.
+        BadType: the operator is not one of dipops, y, weights or truth are not real floating-point tensors, or the noise
+            is no noise model.
         BadValue: their shapes, dtypes or devices do not fit, they are in half precision, y is not finite where it counts, the
             weights are negative, all of them are 0 for a member, σ is larger than every measured value, or numbers of photons
             are negative.
@@ -257,7 +257,7 @@ class Problem:
         """
         if isinstance(target, str | torch.device) and not has_float64(torch.device(target)) and self.y.dtype == torch.float64:
             raise BadValue(
-                f"a problem in float64 to {target}", "float32, the device has no more", "write problem.to(torch.float32) first"
+                f"a problem in float64 to {target}", "float32, it has no float64", "write problem.to(torch.float32) first"
             )
         weights, truth = (None if t is None else t.to(target) for t in (self.weights, self.truth))
         return replace(self, operator=deepcopy(self.operator).to(target), y=self.y.to(target), weights=weights, truth=truth)

@@ -1,4 +1,4 @@
-"""The settings of every experiment of the paper, as data, and lighter ones that do as well in a fraction of the time."""
+"""The settings of every experiment of the paper, as data, and light ones that come close in a fraction of the time."""
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -51,7 +51,7 @@ class Recipe:
         prior, method, steps, callbacks: as ``solve`` takes them.
         source: where the settings come from.
         projects: whether the answer is moved to the nearest image that satisfies Ax = y, where A is linear, the noise is said
-            to be zero, and the move is as small as the residual. Noise that is in y all the same comes back by it.
+            to be zero, and the move is as small as the residual. If y is noisy all the same, this brings the noise back.
         debiases: whether the answer is corrected for clipped noise, see ``debiased``.
         usual_steps: how many steps its rules need at most, on the images on which they were measured; None where none was.
         adapt: makes the settings for one problem of the recipe, where they depend on it.
@@ -232,7 +232,7 @@ def _by_size_and_noise(recipe: Recipe, problem: Problem, muon_steps: int) -> Rec
 
 
 def jpeg(settings: Settings = "light") -> Recipe:
-    """Compression of an unknown kind, on Identity: narrow fine scales, skips at the two coarsest, 2400 steps."""
+    """Compression of an unknown kind, with Identity. The paper's: narrow fine scales, skips at the two coarsest, 2400 steps."""
     if _is_light(settings):
         return _light(4000, upsampling="nearest", optimizer=SHORT_MEMORY, stops=(VARIANCE,))
     generator = Hourglass((8, 16, 32, 64, 128), skips=(0, 0, 0, 4, 4))

@@ -25,7 +25,7 @@ class Tile(NamedTuple):
 
 
 def solve_tiles(problem: Problem, solve_one: Callable[[Problem], Tensor], size: int, overlap: int | None = None) -> Tensor:
-    """The images of a problem from solves of tiles of y; memory is bounded by one tile.
+    """Solve a problem in overlapping tiles of y and blend the results; memory is bounded by one tile.
 
     Two tiles overlap, and their shares of the answer fade into each other there. Each tile has the noise of the whole.
 

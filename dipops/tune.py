@@ -263,7 +263,7 @@ def tune(
     require_method(method)
     if isinstance(prior_of_weight, Prior) or not callable(prior_of_weight):
         came = f"a {type(prior_of_weight).__name__} for prior_of_weight"
-        raise BadType(came, "a function from a weight to a prior", "write TotalVariation, the class itself, say")
+        raise BadType(came, "a function from a weight to a prior", "pass the class itself, such as TotalVariation")
     low, high = weights
     if not 0 < low < high < float("inf"):
         raise BadValue(f"weights = {weights}", "two positive numbers, rising", "the default is (1e-3, 1)")

@@ -239,7 +239,7 @@ def test_a_jpeg_shows_what_it_was_made_with() -> None:
         ((3, 8, 8), 0, 0.9, BadValue, "quality = 0; expected an integer from 1"),
         ((3, 8, 8), 101, 0.9, BadValue, "quality = 101; expected an integer from 1 to 100"),
         ((3, 8, 8), 50.5, 0.9, BadType, "quality = 50.5"),
-        ((3, 8, 8), 50, 1, BadValue, r"sharpness = 1; expected a number from 0 and below 1; call compress\(x\)"),
+        ((3, 8, 8), 50, 1, BadValue, r"sharpness = 1; expected a number of at least 0 and below 1; call compress\(x\)"),
         ((3, 8, 8), 50, -0.1, BadValue, "sharpness = -0.1"),
         ((3, 8, 8), 50, nan, BadValue, "sharpness = nan"),
         ((3, 8, 8), 50, "hard", BadType, "sharpness = 'hard'"),

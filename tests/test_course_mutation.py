@@ -242,7 +242,7 @@ def test_an_unfair_comparison_is_told_why() -> None:
     for words, changed in {
         "is not the minimum": ({**images, "TV": 0.9 * images["TV"]}, tuned),
         "is not the minimum at": ({**images, "TV": images["TV"].roll(1, -1)}, tuned),
-        "restores another measurement": ({**images, "none": -images["none"]}, tuned),
+        "does not fit y": ({**images, "none": -images["none"]}, tuned),
         "2 different images": ({"TV": images["TV"], "DIP": images["DIP"]}, tuned),
         "1 different images": (dict.fromkeys(("TV", "a", "b"), images["TV"]), tuned),
         "chooses another weight": (images, {"TV": (prior, rule, 3 * weight)}),

@@ -88,9 +88,9 @@ def compare(
 ) -> None:
     """Restore images with several priors, and compare the results in a table and a figure.
 
-    SURE chooses the weight of TV and Tikhonov, and half of it for DIP + TV; without noise it is the limit 0, where Ax = y.
-    --recipe and --steps are for the deep image prior; wavelet, nlm and bm3d are for the operator identity alone, and fail on
-    others. The same command continues after an interruption.
+    SURE chooses the weight of TV and Tikhonov; DIP + TV takes half of SURE's weight for TV. Without noise, TV and Tikhonov take
+    the limit of weight 0, where Ax = y. --recipe and --steps are for the deep image prior. wavelet, nlm and bm3d need the
+    operator identity, and fail on others. The same command continues after an interruption.
     """
     paths = find_images(photos)
     contestants = parse_priors(compared.priors, compared.sigma > 0, compared.settings, run.steps)

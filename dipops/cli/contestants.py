@@ -150,4 +150,4 @@ def _parse_float(text: str, name: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise BadValue(f"{name} = {text}", "a number", "write 0.5, say") from None
+        raise BadValue(f"{name} = {text}", "a number", "write for example 0.5") from None

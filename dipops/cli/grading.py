@@ -30,7 +30,7 @@ def grade(lessons: Lessons, csv: Table = None, timeout: Timeout = 120, jobs: Job
     paths = submissions_in(lessons)
     outputs = Outputs(csv, inputs=paths, force=force) if csv else None
     if missing := missing_locks():
-        typer.echo(f"dipops: this machine keeps no submission from {', '.join(missing)}: grade in a container", err=True)
+        typer.echo(f"dipops: this machine cannot keep submissions from {', '.join(missing)}: grade in a container", err=True)
     results: list[tuple[Path, Graded]] = []
 
     def write() -> str:

@@ -32,7 +32,7 @@ class NetworkOptions:
 
     network: Annotated[NetworkName, Option(help="AlexNet of Caffe or of torchvision, or SqueezeNet 1.0.")] = "caffe"
     weights: Annotated[
-        Path | None, Option(help="File of weights; without it torchvision's are downloaded.", callback=require_inputs)
+        Path | None, Option(help="File of weights; only torchvision needs none: it is downloaded.", callback=require_inputs)
     ] = None
     prior: Annotated[PixelPriorName | None, Option(help="Deep image prior, total variation or none; by default dip.")] = None
     weight: Annotated[float | None, Option(help=f"Weight of TV; by default {TV_WEIGHT:g}.")] = None

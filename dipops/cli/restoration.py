@@ -49,7 +49,7 @@ class DipOptions:
 
     settings: DipSettings = "light"
     runs: Annotated[
-        int, Option(min=1, help="Number of runs; their mean, which is better than each, and standard deviation are written.")
+        int, Option(min=1, help="Number of runs; their mean, usually better than one run, and standard deviation are written.")
     ] = 1
     recompute: Annotated[bool, Option("--recompute", help="Use less memory and more time; the result is the same.")] = False
 

@@ -43,7 +43,7 @@ Sigma = Annotated[
     str, Option(help="Standard deviation of the noise, 0.1 to 255 for pixels from 0 to 255; auto estimates it from the image.")
 ]
 Clipped = Annotated[
-    bool | None, Option(help="Whether the noise was clipped to black and white; by default where all values are in that range.")
+    bool | None, Option(help="Whether values were clipped to 0 and 255; by default yes, if no value is outside this range.")
 ]
 Fuse = Annotated[
     Denoiser | None,
@@ -68,7 +68,7 @@ def denoise(
     given = parse_sigma(sigma)
     if fuse is not None:
         if options.prior != "dip":
-            raise BadValue(f"--fuse with --prior {options.prior}", "--prior dip, whose errors are others", "leave --fuse out")
+            raise BadValue(f"--fuse with --prior {options.prior}", "--prior dip, whose errors differ", "leave --fuse out")
         classical.require_packages(*classical.PACKAGES[fuse])
     recipe = recipes.denoise(options.dip.settings)
 

@@ -64,7 +64,7 @@ def composition(answer: Any) -> None:
         y = random_image(2, *outer.out_shape, seed=3)
         product = answer(outer, inner, y)
         if outer.out_shape == shape:
-            expect(not _is(product, outer.adjoint(inner.adjoint(y))), "that is AᵀBᵀy: transposing turns the order round")
+            expect(not _is(product, outer.adjoint(inner.adjoint(y))), "that is AᵀBᵀy: transposing reverses the order")
         expect(not _is(product, inner(outer.adjoint(y))), "that applies B itself: its adjoint is wanted")
         expect_equal(product, (outer @ inner).T(y), "(AB)ᵀy")
 

@@ -73,7 +73,7 @@ def levels(curve: list[float]) -> list[float]:
 def expect_first(answer_step: Any, step: int | None, event: str) -> None:
     """Fail unless the answer is the first step at which something is so, counted from 1."""
     expect(answer_step is not None, f"it returns None where {event}")
-    expect_step(answer_step, step or 0, f"it gives another step than the first at which {event}")
+    expect_step(answer_step, step or 0, f"that is not the first step at which {event}")
 
 
 def expect_equal(answer: Any, expected: Tensor | float, name: str, tolerance: float = 1e-6) -> None:

@@ -72,7 +72,7 @@ def gauss_newton(answer: Any) -> None:
     before, best = float(residual.norm()), float((matrix @ direction - residual).norm())
     left = float((matrix @ (new - x).flatten() - residual).norm())
     expect(left < 0.99 * before, "the linearised problem is not solved any better than before: is the sign right?")
-    expect(left < best + 1e-3 * before, f"of the linearised problem {100 * left / before:.2g}% is left unsolved")
+    expect(left < best + 1e-3 * before, f"{100 * left / before:.2g}% of the linearised residual is left: find d more exactly")
 
 
 def relative_error(answer: Any) -> None:

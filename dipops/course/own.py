@@ -32,7 +32,7 @@ def operator(answer: Any) -> None:
     x = random_image(1, *_SHAPE)
     y = degradation(x)
     values = torch.linalg.svdvals(degradation.linearize(x).matrix())
-    advice = "every image can be had back from what it gives"
+    advice = "every image can be recovered from what it gives"
     expect(y.numel() < x.numel() or values[-1] < _LEAST_LOSS * values[0], f"it takes nothing away: {advice}")
     other = degradation(random_image(1, *_SHAPE, seed=1))
     expect(float((y - other).norm()) > 1e-6, "it gives the same for every image")
@@ -47,7 +47,7 @@ def restore(answer: Any) -> None:
     expect(image.numel() == truth.numel(), f"the image has shape {tuple(image.shape)} instead of {tuple(noisy.y.shape)}")
     restored, measured = (float(psnr(x.reshape(truth.shape).clamp(0, 1), truth)) for x in (image, noisy.y))
     gain = restored - measured
-    expect(gain > _GAIN, f"that gains {gain:.2f} dB on the measurement, and {_GAIN:g} dB are wanted")
+    expect(gain > _GAIN, f"that gains {gain:.2f} dB on the measurement; more than {_GAIN:g} dB is needed")
     for axis, steps in ((-1, 1), (-1, -1), (-2, 1), (-2, -1)):
         moved = image.reshape(truth.shape).clamp(0, 1).roll(steps, axis)
         expect(float(psnr(moved, truth)) < restored, f"it is shifted along axis {axis}: one pixel back it is nearer")
@@ -63,7 +63,7 @@ def fair(answer: Any) -> None:
     expect(is_pair, "return two dictionaries: the images, and what was tuned")
     restored, tuned = both
     _expect_restorations(problem, restored)
-    expect(tuned, "the second part says for each tuned prior which it is, by which rule it was tuned, and to which weight")
+    expect(tuned, "the second dictionary is empty: give prior, rule and weight of at least one tuned prior")
     expect(set(tuned) <= set(restored), "a prior was tuned that is not among those compared")
     for name, choice in tuned.items():
         _expect_tuned(problem, name, choice, restored[name])
@@ -75,7 +75,7 @@ def _expect_restorations(problem: Problem, restored: Mapping[str, Any]) -> None:
         expect(isinstance(image, torch.Tensor), f"{name} is a {type(image).__name__}, not an image")
         expect(image.numel() == 32 * 32, f"the image of {name} has shape {tuple(image.shape)}")
         residual = problem.operator(image.detach().float().view(1, 1, 32, 32)) - problem.y
-        expect(residual.norm() < 0.2 * problem.y.norm(), f"{name} restores another measurement than the one handed over")
+        expect(residual.norm() < 0.2 * problem.y.norm(), f"{name} does not fit y: ‖Ax - y‖ has to be below 0.2 ‖y‖")
     compared = list(restored.values())
     different = [image for k, image in enumerate(compared) if not any(torch.equal(image, other) for other in compared[:k])]
     expect(len(different) >= 3, f"{len(different)} different images are compared, and three are wanted")

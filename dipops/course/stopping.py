@@ -53,12 +53,12 @@ def hold_out(answer: Any) -> None:
     for name, part in (("fitted", fitted), ("watched", watched)):
         expect(part.shape == mask.shape, f"the {name} mask has shape {tuple(part.shape)} instead of {tuple(mask.shape)}")
         expect(((part == 0) | (part == 1)).all(), f"the {name} mask has values other than 0 and 1")
-    expect(not (fitted * watched).any(), "some pixels are fitted and watched: then watching tells nothing")
+    expect(not (fitted * watched).any(), "some pixels are in both masks: a pixel to watch must not be fitted")
     expect((fitted + watched).equal(mask), "both parts together are not the mask")
     fraction = float(watched.sum() / mask.sum())
     expect(0.07 < fraction < 0.13, f"{100 * fraction:.0f}% of the known pixels are watched instead of about 10%")
     expect(fitted.equal(again[0]) and watched.equal(again[1]), "use the generator that is given")
-    expect(not watched.equal(other[1]), "another generator watches the same pixels: draw with the one that is given")
+    expect(not watched.equal(other[1]), "another seed watches the same pixels: draw with the generator that is given")
 
 
 def clipped_noise(answer: Any) -> None:

@@ -320,4 +320,4 @@ def _remove(folder: Path) -> None:
 
 
 def _no_answer() -> Ended:
-    return Ended("it sent what is no answer")
+    return Ended("it sent an invalid reply")

@@ -64,7 +64,7 @@ def sirt(answer: Any) -> None:
             expect(bool(image.isfinite().all()), "it divides by zero: where a sum is 0, take 0 instead of its inverse")
             more = _sirt(operator, y, steps + 1)
             is_late = image.shape == more.shape and torch.allclose(image.double(), more)
-            expect(not is_late, "one step too many: begin with zeros, and make so many steps")
+            expect(not is_late, f"one step too many: begin with zeros, and make {steps}")
         expect_equal(image, expected, f"x after {steps} step{'s' if steps > 1 else ''}", _NEAR)
 
 

@@ -64,7 +64,7 @@ def chambolle_pock(answer: Any) -> None:
             expect((early - _iterate(y, weight, 4, scheme)).norm() > 1e-5 * y.norm(), f"after 4 steps x is wrong: {slip}")
         off = next((k for k in (3, 5) if torch.allclose(early.double(), _iterate(y, weight, k, _Scheme()))), 0)
         expect(not off, f"for 4 steps it makes {off}")
-    expect_equal(early, expected, "x after 4 steps, which the formulas lead to,", 1e-4)
+    expect_equal(early, expected, "x after 4 steps", 1e-4)
     best = solve(Problem(Identity(_SHAPE).double(), y), TotalVariation(weight), PrimalDual(), progress=False).image
     expect_equal(answer(y, weight, 300), best, "the minimum after 300 steps", 0.01)
 

@@ -20,7 +20,7 @@ def chart(snapshot: Snapshot | None, curve: str) -> dict[str, Any]:
     name = _NAMES[curve]
     if curve == "residual" and snapshot is not None and snapshot.noise_level > 0 and series:
         series[0]["markLine"] = _marks([_level(snapshot.noise_level)])
-        name += "; dashed: of the ground truth"
+        name += "; dashed: ground truth"
     text = {"color": _INK, "fontSize": 12}
     return {
         "animation": False,

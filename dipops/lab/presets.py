@@ -30,8 +30,8 @@ PRESETS = (
     ),
     Preset(
         "x4 with three priors",
-        "A sixteenth of the pixels is measured. All answers agree with the measurement to a few percent; the prior "
-        "decides what lies between its pixels.",
+        "The measurement has a sixteenth as many pixels. All answers agree with it to a few percent; the prior "
+        "decides the detail between its pixels.",
         Settings(
             "astronaut", 96, Choice("lanczos", {"factor": 4}), Choice("none"), priors=("tikhonov", "tv", "dip"), steps=500
         ),
@@ -39,7 +39,7 @@ PRESETS = (
     Preset(
         "Sparse-angle CT",
         "Twenty projections are too few for filtered back-projection, which leaves streaks. Both priors remove them. Watch "
-        "how late the network overtakes total variation. The weight of total variation is set to what SURE finds in a minute.",
+        "how late the network overtakes total variation. The weight of total variation is what SURE finds, in a minute.",
         Settings(
             "head",
             64,

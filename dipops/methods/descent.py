@@ -121,7 +121,7 @@ class DescentIteration:
             prior.clamp_()
         if isinstance(self.optimizer, _COUPLING) and len(problem.y) > 1:
             came = f"{type(self.optimizer).__name__} on a batch of {len(problem.y)}"
-            raise BadValue(came, "one image, for it couples them", "solve them one by one")
+            raise BadValue(came, "one image, because it couples the images of a batch", "solve them one by one")
         self._of_networks: Precision = self._chosen_precision(method)
         if self._of_networks == "mixed":
             _prepare_for_mixed_precision(prior, problem, relayout=not self._searches)
@@ -239,7 +239,7 @@ def _fitted_parameters(problem: Problem) -> dict[str, Parameter]:
         raise BadValue(came, "an nn.Parameter that requires gradients", "assign one in the operator, or leave fit_operator out")
     if len(problem.y) > 1:
         came = f"fit_operator for a batch of {len(problem.y)}"
-        raise BadValue(came, "one image, for a batch shares its operator", "solve them one by one")
+        raise BadValue(came, "one image, because a batch shares its operator", "solve them one by one")
     return parameters
 
 

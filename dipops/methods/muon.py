@@ -16,7 +16,7 @@ _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
 class MuonThenAdam(Optimizer):
-    """Adam, but for the weights of convolutions in the first steps, which go along orthogonalised momentum.
+    """Adam, except that the weights of convolutions first move along orthogonalised momentum, as in Muon.
 
     Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024: every direction of a weight moves equally
     far, those of coarse shapes and of noise alike. An image appears in few steps, and so does its noise; Adam continues at a

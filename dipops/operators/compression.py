@@ -51,7 +51,7 @@ class JPEG(DifferentiableOperator):
     Args:
         in_shape: (3, H, W), red, green, blue; or (1, H, W), gray. Values in [0, 1].
         quality: from 1 to 100, as libjpeg and Pillow scale the tables of Annex K.
-        sharpness: b, from 0 and below 1. The larger it is, the truer the operator, and the harder descent gets past its steps.
+        sharpness: b, of at least 0 and below 1. The larger it is, the truer the operator, and the harder descent gets past its steps.
 
     Raises:
         BadType: ``quality`` is no integer, or ``sharpness`` no number.
@@ -62,7 +62,7 @@ class JPEG(DifferentiableOperator):
         super().__init__(in_shape)
         if len(self.in_shape) != 3 or self.in_shape[0] not in (1, 3):
             raise BadValue(f"in_shape = {self.in_shape}", "(3, H, W) or (1, H, W)", "compress other channels one by one")
-        in_range, expected = (lambda b: 0 <= b < 1), "a number from 0 and below 1"
+        in_range, expected = (lambda b: 0 <= b < 1), "a number of at least 0 and below 1"
         self.sharpness = require_number("sharpness", sharpness, in_range, expected, "call compress(x) for hard rounding")
         self.quality = quality
         tables = [quantisation_table(base, quality) for base in (_LUMA, _CHROMA, _CHROMA)[: self.in_shape[0]]]

@@ -113,7 +113,7 @@ class PixelPrior(Prior):
 
 
 class NoPrior(PixelPrior):
-    """Pixels, and no penalty: least squares.
+    """The pixels themselves, without a penalty: the data term alone is minimised, least squares for normal noise.
 
     Args:
         initial: where to start, in_shape or (N, *in_shape); by default U(0, 0.1) from the seed, as in the paper.

@@ -97,7 +97,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Several runs of one image: their mean, which is better than each, and their standard deviation.
+    """Several runs of one image: their mean, usually better than each, and their standard deviation.
 
     Attributes:
         image: the answer, the mean of the runs, (N, *in_shape).

@@ -45,8 +45,8 @@ def solve(
     """Minimise D(A(g(θ)), y) + R(g(θ)) over θ, each image of a batch by itself.
 
     The same seed, threads and PyTorch give the same bits on a CPU, in several threads at once too. Global random state is
-    neither used nor changed. It works under ``torch.no_grad`` and ``torch.inference_mode`` too, and to the same bits within an
-    autocast and whatever PyTorch's default dtype and device are.
+    neither used nor changed. It works under ``torch.no_grad`` and ``torch.inference_mode``. An autocast, or another
+    default dtype or device of PyTorch, does not change the bits.
 
     Where the objective of Descent or Langevin is not finite, or rises 5 dB above its lowest level and stays there, the solve
     goes back to its last good state, and on from there at half the rate. After five such divergences in a row it ends there,
@@ -62,8 +62,8 @@ def solve(
             linear, else Descent with Adam at 0.01.
         steps: number of steps at most; by default the method's own.
         seed: of everything random; member k of a batch gets seed + k.
-        callbacks: stopping rules, of which one ends the solve once each member of the batch is done by it or another, and which
-            replace the tolerance of a convex method; ``Observe(rule)`` and ``Oracle()``, which are only followed; and functions
+        callbacks: stopping rules, which replace the tolerance of a convex method: the solve ends once each member of the
+            batch is done by one of them; ``Observe(rule)`` and ``Oracle()``, which are only followed; and functions
             that are given a Step now and then and return None or the reason to stop. By default a Descent with a generator
             stops by ``Discrepancy()`` where the noise is known, since it would fit the noise too; ``()`` makes all steps.
         checkpoint: a file in which the state is saved now and then and at the end. Where it exists, the solve resumes from
@@ -131,13 +131,13 @@ def require_solvable(
 ) -> None:
     """Refuse what newcomers write instead of the arguments of ``solve``; raises as it does."""
     require_problem(problem)
-    advice = "write recipe.solve(problem)" if hasattr(prior, "prior") else "write TotalVariation(0.1), say"
+    advice = "write recipe.solve(problem)" if hasattr(prior, "prior") else "write for example TotalVariation(0.1)"
     require_instance(prior, Prior, "prior", "a prior, such as DeepImagePrior()", advice)
     require_method(method)
     for callback in callbacks:
         if isinstance(callback, type) or not (isinstance(callback, StopRule | Observe) or callable(callback)):
             expected = "a stopping rule, Observe(rule) or a function of a Step"
-            raise BadType(f"the callback {safe_repr(callback)}", expected, "write stopping.Discrepancy(), say")
+            raise BadType(f"the callback {safe_repr(callback)}", expected, "write for example stopping.Discrepancy()")
     if steps is not None:
         require_steps(steps)
 

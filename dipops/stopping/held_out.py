@@ -21,8 +21,8 @@ class HeldOut(LowestRule):
     is independent from pixel to pixel.
 
     Attributes:
-        fraction: of what was measured: of the pixels of (C, H, W) and more dimensions, all channels of a pixel together, or
-            else of the values.
+        fraction: the share to hold out: of pixels, all channels together, for (C, H, W) and more dimensions, else of
+            values.
         patience: stop when the error on them has not fallen for so many steps.
 
     Raises:

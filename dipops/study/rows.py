@@ -65,7 +65,7 @@ def notes_of(rows: Sequence[Row], records: Sequence[Record], reference: str) -> 
         notes.append(f"Differences in PSNR from {reference}, paired by image: {paired}.{few}")
     if any(row[STOPPED] is not None for row in rows):
         stopped = "Stopped: by a rule that does not see the ground truth; the answer where it had not stopped at the last step."
-        notes.append(f"{stopped} Oracle: the best step by the ground truth, which nobody can have.")
+        notes.append(f"{stopped} Oracle: the best step by the ground truth, which is not known in practice.")
     if made:
         machines = " and on ".join(sorted({machine(record) for record in made}))
         notes.append(f"Run on {machines}, with {versions(made)}.")

@@ -23,8 +23,8 @@ _CLOSED_AFTER = 3.0
 _FORM = 2**16  # bytes of an upload besides the file
 _TOO_LARGE = f"the file is too large; expected at most {MAX_BYTES // 2**20} MB; reduce the image, or save it as JPEG"
 _HINT = (
-    "An image is measured, with noise or with less than all of its pixels, and restored by one to three priors. Press a "
-    "preset above, or choose settings and press Run: images and curves grow while the solves run."
+    "An image is degraded by an operator and noise, and restored with one to three priors. Choose a preset above, or "
+    "choose settings and press Run. Images and curves appear while the solves run."
 )
 _STATES = {"waits": "waiting for its turn", "runs": "running", "stopped": "stopped", "done": "done", "failed": "failed"}
 
@@ -174,7 +174,7 @@ class _Page:
         code = python_of(settings, self._photo_name())
         ui.clipboard.write(code)
         with ui.dialog(value=True) as dialog, ui.card().classes("lab-dialog"):
-            ui.label("The Python that repeats this run. It is in the clipboard, where the browser allows that.")
+            ui.label("This Python repeats the run. It was copied to the clipboard, if the browser allows it.")
             ui.code(code, language="python").classes("w-full").mark("code")
             ui.button("Close", on_click=dialog.close).props("outline no-caps")
 

@@ -10,7 +10,7 @@ from dipops.priors.generators.layers import ToImage, convolution, doubling, norm
 
 @dataclass(frozen=True)
 class DeepDecoder:
-    """Heckel and Hand, "Deep Decoder", ICLR 2019: 1 x 1 convolutions and bilinear upsampling, and nothing else.
+    """A decoder of 1 x 1 convolutions, bilinear upsampling, ReLU and normalisation: Heckel and Hand, "Deep Decoder", ICLR 2019.
 
     Its input is small: 1 / 2^doublings of the image. With ``Noise(128)`` the default has the authors' 100 224 parameters
     for three channels. It hardly overfits, and its best is below the hourglass's.
