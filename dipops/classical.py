@@ -140,7 +140,7 @@ def convolutional_sparse_coding(problem: Problem, weight: float = 0.002, steps: 
 def guided_filter(problem: Problem, radius: int = 8, epsilon: float = 0.02) -> Tensor:
     """Smooth y by the guided filter, with OpenCV and the authors' settings for flash and no flash.
 
-    He, Sun and Tang, "Guided image filtering", ECCV 2010. OpenCV gets values of 0 to 255: between 0 and 1 its variances cancel.
+    He, Sun and Tang, "Guided image filtering", ECCV 2010. OpenCV gets values of 0 to 255: from 0 to 1 its variances cancel.
     """
     guide, y = (255 * pixels for pixels in (_guide(problem), _pixels(problem.y)))
     settings = {"radius": radius, "eps": (255 * epsilon) ** 2}

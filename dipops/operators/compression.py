@@ -51,7 +51,7 @@ class JPEG(DifferentiableOperator):
     Args:
         in_shape: (3, H, W), red, green, blue; or (1, H, W), gray. Values in [0, 1].
         quality: from 1 to 100, as libjpeg and Pillow scale the tables of Annex K.
-        sharpness: b, of at least 0 and below 1. The larger it is, the truer the operator, and the harder descent gets past its steps.
+        sharpness: b, of at least 0 and below 1. A larger b makes the operator truer and harder to fit.
 
     Raises:
         BadType: ``quality`` is no integer, or ``sharpness`` no number.
