@@ -13,15 +13,17 @@ from PIL import Image
 from torch import Tensor
 
 from dipops import images
-from dipops.errors import BadValue, require_choice, safe_repr
+from dipops.errors import BadType, BadValue, require_choice, safe_repr
 from dipops.noise import require_sigma
-from dipops.operators import is_identity, is_mask
+from dipops.operators import Blur, LanczosDownsampler, Resize, is_identity, is_mask
 from dipops.problem import Problem, require_problem
 
 Denoiser = Literal["nlm", "bm3d"]
 """Classical denoisers that ``fuse`` takes: non-local means, and BM3D, in colour CBM3D."""
 PACKAGES: Mapping[Denoiser, tuple[str, ...]] = {"nlm": ("skimage.restoration",), "bm3d": ("bm3d",)}
 """The modules that each of them needs."""
+_ADVICE = "use a prior: solve takes any problem"
+_LARGEST = 2.0  # half of the values of an image in [0, 1] are lower, whatever its noise
 
 
 class Answer(Protocol):
@@ -39,8 +41,17 @@ class Answer(Protocol):
 
 
 def bicubic(problem: Problem) -> Tensor:
-    """The measurement enlarged by Pillow's bicubic filter."""
-    return images.resize(problem.y[0], problem.operator.in_shape[1:], Image.Resampling.BICUBIC)[None].clamp(0, 1)
+    """The measurement enlarged by Pillow's bicubic filter.
+
+    Args:
+        problem: a batch of one with LanczosDownsampler, Resize, or Blur with a factor.
+    """
+    require_problem(problem)
+    operator = problem.operator
+    if not isinstance(operator, LanczosDownsampler | Resize | Blur) or len(operator.in_shape) != 3:
+        raise BadValue(f"{safe_repr(operator)} for bicubic", "LanczosDownsampler, Resize or Blur", "choose another method")
+    _require_whole(problem, "bicubic")
+    return images.resize(problem.y[0], operator.in_shape[1:], Image.Resampling.BICUBIC)[None].clamp(0, 1)
 
 
 def non_local_means(problem: Problem, patch: int = 5, distance: int = 6, strength: float = 0.5) -> Tensor:
@@ -94,6 +105,9 @@ def fuse(problem: Problem, answer: Answer, by: Denoiser) -> Tensor:
     """
     require_choice("by", by, Denoiser)
     _noisy(problem)
+    if not hasattr(answer, "image") or not hasattr(answer, "debiased"):
+        came = f"{type(answer).__name__} for the answer"
+        raise BadType(came, "a Result or an Ensemble", "pass what recipes.denoise().solve(problem) gives, or tune(...).result")
     if answer.image.shape != problem.y.shape:
         came = f"an answer of shape {tuple(answer.image.shape)}"
         raise BadValue(came, f"{tuple(problem.y.shape)}", "fuse the answer to this problem, or an ensemble of it")
@@ -124,7 +138,10 @@ def convolutional_sparse_coding(problem: Problem, weight: float = 0.002, steps: 
     ``lowpass`` are the best of a grid on three of scikit-image's images with half of their pixels missing.
     """
     coding, util = _package("sporco.admm.cbpdn"), _package("sporco.util")
-    y, known = _pixels(problem.y)[..., 0], _known(problem).astype(np.float32)
+    known, y = _known(problem).astype(np.float32), _pixels(problem.y)
+    if y.shape[-1] > 1:
+        raise BadValue(f"an image of {y.shape[-1]} channels for sparse coding", "a grey one", "solve each channel by itself")
+    y = y[..., 0]
     smooth = _smooth_part(y, known, lowpass)
     settings = {"Verbose": False, "MaxMainIter": steps, "HighMemSolve": False, "RelStopTol": 1e-3}
     options = coding.ConvBPDNMaskDcpl.Options({**settings, "AutoRho": {"Enabled": True}})
@@ -142,7 +159,7 @@ def guided_filter(problem: Problem, radius: int = 8, epsilon: float = 0.02) -> T
 
     He, Sun and Tang, "Guided image filtering", ECCV 2010. OpenCV gets values of 0 to 255: from 0 to 1 its variances cancel.
     """
-    guide, y = (255 * pixels for pixels in (_guide(problem), _pixels(problem.y)))
+    guide, y = (255 * pixels for pixels in _guided(problem))
     settings = {"radius": radius, "eps": (255 * epsilon) ** 2}
     return _tensor(_package("cv2").ximgproc.guidedFilter(guide=guide, src=y, **settings) / 255)
 
@@ -152,9 +169,9 @@ def joint_bilateral_filter(problem: Problem, space: float = 8.0, colour: float =
 
     Petschnigg et al., "Digital photography with flash and no-flash image pairs", SIGGRAPH 2004.
     """
+    guide, y = _guided(problem)
     settings = {"d": -1, "sigmaColor": colour, "sigmaSpace": space}
-    filtered = _package("cv2").ximgproc.jointBilateralFilter(joint=_guide(problem), src=_pixels(problem.y), **settings)
-    return _tensor(filtered)
+    return _tensor(_package("cv2").ximgproc.jointBilateralFilter(joint=guide, src=y, **settings))
 
 
 def require_packages(*names: str) -> None:
@@ -172,8 +189,7 @@ def _package(name: str) -> Any:
 
 def _pixels(batch: Tensor) -> np.ndarray:
     """The image of a batch of one as (H, W, C)."""
-    if len(batch) != 1:
-        raise BadValue(f"a batch of {len(batch)}", "a batch of one", "solve the images one by one")
+    _require_one(batch)
     return np.ascontiguousarray(batch[0].movedim(0, -1).cpu().numpy().astype(np.float32))
 
 
@@ -185,25 +201,49 @@ def _tensor(pixels: np.ndarray) -> Tensor:
 def _noisy(problem: Problem) -> tuple[np.ndarray, float]:
     """What a denoiser takes: the pixels of a batch of one as (H, W, C), all of them measured, and σ."""
     require_problem(problem)
-    if not is_identity(problem.operator) or problem.weights is not None:
-        came = "weights" if is_identity(problem.operator) else type(problem.operator).__name__
-        expected = "Identity, and every pixel measured"
-        raise BadValue(f"{came} for a classical denoiser", expected, "use a prior: solve takes any problem")
-    return _pixels(problem.y), require_sigma(problem.noise, "a classical denoiser", "use a prior")
+    if not is_identity(problem.operator):
+        came = f"{type(problem.operator).__name__} for a classical denoiser"
+        raise BadValue(came, "Identity, and every pixel measured", _ADVICE)
+    sigma = require_sigma(problem.noise, "a classical denoiser", "use a prior")
+    _require_whole(problem, "a classical denoiser")
+    if float(problem.y.median()) > _LARGEST:
+        raise BadValue(f"y with values up to {float(problem.y.max()):.3g}", "values in [0, 1]", "divide y, and σ, by 255")
+    return _pixels(problem.y), sigma
+
+
+def _require_whole(problem: Problem, what: str) -> None:
+    """Refuse several images, and pixels that were not measured."""
+    if problem.weights is not None:
+        raise BadValue(f"weights for {what}", "every pixel measured", _ADVICE)
+    _require_one(problem.y)
+
+
+def _require_one(batch: Tensor) -> None:
+    if len(batch) != 1:
+        raise BadValue(f"a batch of {len(batch)}", "a batch of one", "solve the images one by one")
 
 
 def _known(problem: Problem) -> np.ndarray:
-    """Which pixels are known, (H, W)."""
+    """Which pixels are known, (H, W): those of the mask whose weights are not 0."""
+    require_problem(problem)
     if not is_mask(problem.operator):
         raise BadValue(f"{safe_repr(problem.operator)} for inpainting", "a Mask", "choose another method")
-    return problem.operator.mask.expand(problem.operator.in_shape)[0].cpu().numpy() > 0
+    known = problem.operator.mask.expand(problem.operator.in_shape) > 0
+    if problem.weights is not None:
+        known = known & (problem.weights[0] > 0)
+    if not bool((known == known[:1]).all()):
+        raise BadValue("channels with other known pixels each", "the same in all", "fill each channel by itself")
+    return known[0].cpu().numpy()
 
 
-def _guide(problem: Problem) -> np.ndarray:
+def _guided(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """The guide and the image to filter, (H, W, C)."""
+    require_problem(problem)
     guide = problem.operator.guide
     if guide is None:
         raise BadValue(f"{safe_repr(problem.operator)}, which has no guide", "an operator with one", "use GuidedInput")
-    return _pixels(guide[None])
+    _require_whole(problem, "a guided filter")
+    return _pixels(guide[None]), _pixels(problem.y)
 
 
 def _smooth_part(y: np.ndarray, known: np.ndarray, lowpass: float) -> np.ndarray:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dipops._tools.defaults import usual_defaults
 from dipops._tools.precision import full_float32
-from dipops.errors import BadValue, require_choice, require_integer
+from dipops.errors import BadType, BadValue, require_choice, require_instance, require_integer
 from dipops.methods import ADAM, Descent, MakeOptimizer, Method, MuonThenAdam, PrimalDual
 from dipops.noise import Gaussian
 from dipops.operators import Activation
@@ -149,7 +149,13 @@ class Recipe:
         Args:
             problem: a batch of one.
             images: one for each run, (K, *in_shape).
+
+        Raises:
+            BadType: the images are no floating-point tensor.
+            BadValue: they have another shape, or are not finite.
         """
+        require_problem(problem)
+        _require_images(problem, images)
         every = torch.cat([images.mean(0, keepdim=True), images])
         repeated = problem.repeat(len(every))
         debiases = projects = torch.zeros(len(every), dtype=torch.bool)
@@ -162,12 +168,26 @@ class Recipe:
         return Ensemble(answer, std, members, projects[:1], debiases[:1])
 
 
+def _require_images(problem: Problem, images: object) -> None:
+    """Refuse what is no image for each of one or more runs of one problem."""
+    shape = problem.operator.in_shape
+    if not isinstance(images, Tensor) or not images.is_floating_point():
+        raise BadType(f"{type(images).__name__} for the images", f"a float tensor (K, {str(shape)[1:]}", "use torch.stack")
+    if len(problem.y) != 1 or images.shape[1:] != shape or len(images) == 0:
+        came = f"images of shape {tuple(images.shape)} for {len(problem.y)} problem(s)"
+        raise BadValue(came, f"(K, {str(shape)[1:]} for one", "stack the images of the runs, torch.cat([a.image, b.image])")
+    if not bool(images.isfinite().all()):
+        raise BadValue("images that are not finite", "finite ones", "leave the runs out that diverged")
+
+
 def debiased(problem: Problem, result: Result) -> Result:
     """The result with its images corrected for clipped noise, by :meth:`dipops.noise.ClippedGaussian.debias`.
 
     It applies where y measures the pixels, to the members of :attr:`dipops.Problem.is_clipped`, once. The objective and
     ``data_psnr`` stay those of the image before: they are measured against the clipped y.
     """
+    require_problem(problem)
+    require_instance(result, Result, "result", "what solve gives", "pass the Result itself, not its image")
     if bool((result.debiased >= debiasable(problem)).all()):
         return result
     image, clipped = debias(problem, result.image)

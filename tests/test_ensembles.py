@@ -27,9 +27,9 @@ from dipops import (
     recipes,
     solve,
 )
-from dipops.errors import BadValue
+from dipops.errors import BadType, BadValue
 from dipops.operators.sensor import ExpectedClip
-from dipops.recipes import Recipe
+from dipops.recipes import Recipe, debiased
 from dipops.solver import Ensemble
 from tests.commands import run
 
@@ -148,6 +148,7 @@ def test_fusion_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = solve(dark(), TINY.prior, TINY.method, steps=1, callbacks=(), progress=False)
     small = Problem(LanczosDownsampler((3, 32, 32), 2), torch.rand(3, 16, 16), 0.1)
     other = Problem(Identity((3, 16, 16)), torch.rand(3, 16, 16), 0.1)
+    by_channel = Problem(Mask(torch.eye(3)[:, :, None].expand(3, 3, 8)), torch.rand(3, 3, 8), 0)
     holes = replace(dark(), weights=masks.random((32, 32), 0.5).double())
     cases = (
         (lambda: classical.fuse(dark(), answer, "median"), "by = 'median'"),  # pyright: ignore
@@ -159,12 +160,32 @@ def test_fusion_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         (lambda: classical.fuse(dark(0.0), answer, "nlm"), "measurements without noise"),
         (lambda: classical.fuse(dark().repeat(2), answer, "nlm"), "a batch of 2"),
         (lambda: classical.fuse(other, answer, "nlm"), "an answer of shape"),
+        (lambda: classical.fuse(dark(), answer.image, "nlm"), "Tensor for the answer; expected a Result"),  # pyright: ignore
+        (
+            lambda: classical.wavelet(Problem(Identity((1, 32, 32)), torch.rand(1, 32, 32) * 255, 25.0)),
+            "divide y, and σ, by 255",
+        ),
+        (lambda: classical.bicubic(small.repeat(2)), "a batch of 2"),
+        (lambda: classical.bicubic(dark()), "Identity.* for bicubic"),
+        (lambda: classical.biharmonic(by_channel), "channels with other known pixels"),
+        (lambda: TINY.pool(dark(), answer.image[0]), "images of shape"),
+        (lambda: TINY.pool(dark(), answer.image * torch.nan), "not finite"),
+        (lambda: debiased(dark(), answer.image), "a torch.Tensor for the result"),  # pyright: ignore
         (lambda: classical.fuse(dark(), answer, "bm3d"), "no package bm3d; expected the extra compare"),
     )
     monkeypatch.setitem(sys.modules, "bm3d", None)
     for make, words in cases:
-        with pytest.raises(BadValue, match=words):
+        with pytest.raises((BadValue, BadType), match=words):
             make()
+
+
+def test_inpainting_fills_what_has_no_weight() -> None:
+    x = images.portrait(32)
+    mask, weights = Mask(masks.random((32, 32), 0.7), 3), torch.ones(1, 3, 32, 32)
+    weights[..., 10:14, :] = 0
+    joined = Mask(mask.mask * weights[0, :1], 3)
+    filled = classical.biharmonic(Problem(mask, mask(x[None]), 0, weights=weights))
+    assert filled.equal(classical.biharmonic(Problem(joined, joined(x[None]), 0)))
 
 
 @pytest.fixture

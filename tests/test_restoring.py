@@ -18,6 +18,7 @@ from torch import Tensor
 from dipops import ClippedGaussian, Identity, Problem, images
 from dipops.cli import masks
 from dipops.images import Picture
+from dipops.metrics import psnr
 from tests.commands import run
 
 NONE = ("--prior", "none", "--quiet")
@@ -175,6 +176,7 @@ def test_masks_are_refused_or_remarked_on(tmp_path: Path, capsys: pytest.Capture
     images.save(tmp_path / "x.png", images.portrait(32))
     for name, value in (("white", 1.0), ("black", 0.0)):
         images.save(tmp_path / f"{name}.png", torch.full((1, 32, 32), value))
+    images.save(tmp_path / "ones.png", stroke(BLACK)[:1] / 255)
     images.save(tmp_path / "inverse.png", 1 - stroke(BLACK)[:1])
     given = ("inpaint", tmp_path / "x.png", tmp_path / "out.png")
     refused = {
@@ -184,6 +186,7 @@ def test_masks_are_refused_or_remarked_on(tmp_path: Path, capsys: pytest.Capture
         ("--mask", tmp_path / "black.png", "--invert-mask"): "black.png leaves no hole",
         ("--mask", "alpha"): "without transparent pixels",
         ("--mask", "./alpha"): "alpha does not exist",
+        ("--mask", tmp_path / "ones.png"): "a mask whose largest value is 1 of 255",
         (): "--mask FILE",
     }
     for options, words in refused.items():
@@ -275,6 +278,48 @@ def test_folders_are_refused_before_the_work(case: str, tmp_path: Path, capsys: 
     assert run("denoise", tmp_path / "in", tmp_path / "out", *options) == 2
     assert words in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_standard_deviation_replaces_no_other_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "a-std.png"):
+        images.save(tmp_path / "in" / name, noisy(25))
+    assert run("denoise", tmp_path / "in", tmp_path / "out", "--runs", 2, "--steps", 1) == 2
+    assert "both be written to" in capsys.readouterr().err
+
+
+def test_transparent_pixels_do_not_count_as_noise(tmp_path: Path) -> None:
+    image, alpha = noisy(25), torch.ones(1, 64, 64)
+    image[:, :40], alpha[:, :40] = 0.5, 0
+    images.save(tmp_path / "in.png", image, like=Picture(image, alpha))
+    assert run("denoise", tmp_path / "in.png", tmp_path / "out.png", *NONE) == 0
+    assert record(tmp_path / "out.png")["sigma"] == pytest.approx(25, abs=4)
+
+
+def test_runs_are_blended_and_jpeg_scored_as_the_answer_is(tmp_path: Path) -> None:
+    x = images.portrait(32)
+    share = torch.ones(1, 32, 32)
+    share[:, 8:12], share[:, 20:28] = 0, 0.5
+    for name, image in (("x", x), ("y", noisy(40, 32)), ("mask", share)):
+        images.save(tmp_path / f"{name}.png", image)
+    given = ("inpaint", tmp_path / "y.png", "--mask", tmp_path / "mask.png", "--truth", tmp_path / "x.png", "--steps", 1, "-q")
+    assert run(*given, tmp_path / "both.jpg", "--runs", 2) == 0
+    both = record(tmp_path / "both.jpg")
+    for seed in (0, 1):
+        assert run(*given, tmp_path / "one.png", "--seed", seed, "--force") == 0
+        assert both["psnr_of_runs"][seed] == pytest.approx(record(tmp_path / "one.png")["psnr"], abs=0.05)
+    assert both["psnr_of_file"] == pytest.approx(
+        float(psnr(images.load(tmp_path / "both.jpg"), images.load(tmp_path / "x.png"))), abs=1e-4
+    )
+
+
+def test_a_large_enlargement_is_refused_before_a_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images.save(tmp_path / "small.png", torch.rand(1, 8, 8))
+    monkeypatch.setattr("dipops.cli.memory._total", lambda: 1e9)
+    assert run("upscale", tmp_path / "small.png", tmp_path / "out.png", "--factor", 400) == 2
+    assert "the deep image prior on 3200 x 3200 pixels, which takes" in capsys.readouterr().err
 
 
 def test_outputs_of_a_folder_do_not_replace_files_of_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

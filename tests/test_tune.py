@@ -248,6 +248,16 @@ def test_the_noise_level_is_estimated() -> None:
             images.noise_level(torch.cat([noisy, noisy]))
 
 
+@pytest.mark.parametrize("clipped", [True, False])
+def test_pixels_that_are_nan_do_not_count_as_noise(clipped: bool) -> None:
+    x = images.photograph()
+    noisy = Problem.simulate(Identity(x.shape), x, ClippedGaussian(0.1) if clipped else Gaussian(0.1)).y[0]
+    noisy[:, 100:] = 0.5
+    assert images.noise_level(noisy) < 0.08
+    noisy[:, 100:] = torch.nan
+    assert images.noise_level(noisy) == pytest.approx(0.1, abs=0.01)
+
+
 @pytest.mark.parametrize("sigma", [0.05, 0.1, 0.3, 0.5])
 def test_the_noise_level_is_that_before_clipping(sigma: float) -> None:
     x = images.photograph()[:, 100:300, 150:350]

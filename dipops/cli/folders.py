@@ -12,7 +12,7 @@ import typer
 from dipops._tools.files import plain_values
 from dipops._tools.progress import progress_bar
 from dipops.cli.interruption import NOTHING, interruptible, saved_in
-from dipops.cli.jobs import Job
+from dipops.cli.jobs import Job, require_different
 from dipops.cli.memory import memory_error
 from dipops.cli.outputs import Occupied, Outputs
 from dipops.cli.restoration import Command, Pose, RestoringOptions, restore, summary
@@ -49,6 +49,7 @@ def _restore_folder(command: Command, jobs: Sequence[Job], folder: Path) -> None
     if given := [name for name, path in single.items() if path is not None]:
         advice = f"leave {given[0]} out; finished images are not made again"
         raise BadValue(f"{given[0]} for several images", "one image", advice)
+    require_different(jobs, options.dip.runs)
     with made_folder(folder):
         table = _table(folder, options)
         every = [(job, _outputs(options, job)) for job in jobs]

@@ -59,7 +59,7 @@ def find_jobs(inputs: Sequence[Path], output: Path, partners: Mapping[str, Path 
     if exists(output) and not _is_folder(output):
         raise BadFile(f"{output} is a file", "a folder for several images", "choose another name")
     jobs = [_job(path, output / _name(path), given) for path in find_images(inputs)]
-    _require_different(jobs)
+    require_different(jobs)
     return jobs, output
 
 
@@ -132,13 +132,15 @@ def _partner(image: Path, role: str, place: Path) -> Path:
     return same[0]
 
 
-def _require_different(jobs: Sequence[Job]) -> None:
+def require_different(jobs: Sequence[Job], runs: int = 1) -> None:
+    """Refuse two outputs of one name with BadValue; of several runs the standard deviations are outputs too."""
     first: dict[Path, Path] = {}
     for job in jobs:
-        if job.output in first:
-            came = f"{first[job.output]} and {job.input}, which would both be written to {job.output}"
-            raise BadValue(came, "different names", "rename one of them")
-        first[job.output] = job.input
+        for output in (job.output, job.std) if runs > 1 else (job.output,):
+            if output in first:
+                came = f"{first[output]} and {job.input}, which would both be written to {output}"
+                raise BadValue(came, "different names", "rename one of them")
+            first[output] = job.input
 
 
 def _is_folder(path: Path) -> bool:

@@ -13,7 +13,7 @@ from dipops.images.picture import size_of
 
 ALPHA = "alpha"
 _NEAR = 0.05
-_MUCH = 0.95
+_MUCH = 0.5
 _GREY = 0.05
 
 
@@ -45,8 +45,8 @@ def known_share(image: Picture, mask: Path | None, inverted: bool) -> Tensor:
 
 
 def blended(restored: Tensor, image: Tensor, share: Tensor) -> Tensor:
-    """The restored image (1, C, H, W), mixed with the given one (C, H, W) where a pixel is known in part."""
-    return torch.where((share > 0) & (share < 1), torch.lerp(restored, image.to(restored), share.to(restored)), restored)
+    """Restored images (N, C, H, W), mixed with the given one (C, H, W) by how much each pixel of it is known."""
+    return torch.lerp(restored, image.to(restored), share.to(restored))
 
 
 def filled(image: Picture, mask: Path | None) -> Picture:
@@ -74,6 +74,9 @@ def _alpha_of(image: Picture) -> Tensor:
 
 def known_share_of(mask: Picture, inverted: bool) -> Tensor:
     """How much each pixel is known by a mask, (H, W), before it is compared with an image."""
+    largest = float(mask.image.max())
+    if 0 < largest <= 1.5 / 255:
+        raise BadValue(f"a mask whose largest value is {255 * largest:.0f} of 255", "255 for white", "multiply it by 255")
     background = 0.0 if inverted else 1.0
     alpha = torch.ones_like(mask.image[:1]) if mask.alpha is None else mask.alpha
     colours = mask.image * alpha + background * (1 - alpha)

@@ -134,7 +134,7 @@ class Restoration:
         like: what the result is saved like.
         remarks: lines to print before.
         details: for the record.
-        finish: what is done to the result at last.
+        finish: what is done to the result, and to each run, at last.
         fuse: the classical denoiser whose image is half of the result.
     """
 
@@ -199,13 +199,15 @@ def restore(command: Command, job: Job, outputs: Outputs, write: Callable[[str],
     recipe = _recomputed(posed.recipe) if options.dip.recompute else posed.recipe
     solved = _solved(problem, recipe, options)
     image = solved.image if posed.fuse is None else classical.fuse(problem, solved, posed.fuse)
-    image = posed.finish(image.cpu())
-    record = {**asked, **posed.details, **solved.numbers, **answer_record(problem, image, solved.runs)}
+    image, runs = posed.finish(image.cpu()), posed.finish(solved.runs.cpu())
+    record = {**asked, **posed.details, **solved.numbers, **answer_record(problem, image, runs)}
     if posed.fuse is not None and problem.truth is not None:
         record["psnr_before_fusion"] = psnr_of(solved.image, problem)
     files = {job.output: encode(job.output, image, options.bits, posed.like)}
-    if len(solved.runs) > 1:
-        std = solved.runs.std(0, keepdim=True).mean(1, keepdim=True)
+    if problem.truth is not None and images.image_format(job.output) == "JPEG":
+        record["psnr_of_file"] = psnr_of(images.from_bytes(files[job.output]), problem)
+    if len(runs) > 1:
+        std = runs.std(0, keepdim=True).mean(1, keepdim=True)
         record["std_of_white"] = float(std.max())
         files[job.std] = encode(job.std, std / std.max().clamp_min(1e-12))
     if options.figure is not None:
@@ -297,6 +299,8 @@ def _scores(record: Mapping[str, Any]) -> str:
     if "psnr" not in record:
         return ""
     parts = [f", PSNR {record['psnr']:.2f} dB"]
+    if "psnr_of_file" in record:
+        parts.append(f"{record['psnr_of_file']:.2f} as JPEG")
     if "psnr_before_fusion" in record:
         parts.append(f"{record['psnr_before_fusion']:.2f} before it was fused")
     if "psnr_of_runs" in record:

@@ -74,7 +74,7 @@ def denoise(
 
     def pose(job: Job) -> Restoration:
         picture = images.read(job.input)
-        noise, note = noise_of(picture.image, job.input, given, clipped)
+        noise, note = noise_of(picture, job.input, given, clipped)
         problem = Problem(Identity(picture.image.shape), picture.image, noise)
         return Restoration(problem, recipe, picture, [note] if note else [], {"sigma": 255 * noise.sigma}, fuse=fuse)
 

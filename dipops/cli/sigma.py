@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from torch import Tensor
-
 from dipops import images
 from dipops.errors import BadValue
+from dipops.images import Picture
 from dipops.noise import ClippedGaussian, Gaussian
 
 AUTO = "auto"
 _LEAST, _WHITE = 0.1, 255.0
 _FAR = 2.0
+_LEAST_SIDE = 2
 
 
 def parse_sigma(text: str) -> float | None:
@@ -28,11 +28,11 @@ def parse_sigma(text: str) -> float | None:
     return sigma
 
 
-def noise_of(image: Tensor, path: Path, sigma: float | None, clipped: bool | None) -> tuple[Gaussian, str | None]:
-    """The noise of an image, and what is to be said about it.
+def noise_of(picture: Picture, path: Path, sigma: float | None, clipped: bool | None) -> tuple[Gaussian, str | None]:
+    """The noise of an image, and what is to be said about it. Transparent pixels do not count.
 
     Args:
-        image: (C, H, W), values in [0, 1].
+        picture: the image.
         path: its file.
         sigma: of pixels from 0 to 255; None to estimate it.
         clipped: whether the noise was clipped; None where the values decide.
@@ -40,7 +40,10 @@ def noise_of(image: Tensor, path: Path, sigma: float | None, clipped: bool | Non
     Raises:
         BadValue: σ is to be estimated, and no noise is found.
     """
-    estimate = _WHITE * images.noise_level(image, clipped)
+    if sigma is not None and min(picture.image.shape[-2:]) < _LEAST_SIDE:
+        return _gaussian(sigma, clipped), None
+    visible = picture.image if picture.alpha is None else picture.image.where(picture.alpha > 0, float("nan"))
+    estimate = _WHITE * images.noise_level(visible, clipped)
     noisy = estimate >= _LEAST
     if sigma is None:
         if not noisy:

@@ -7,16 +7,17 @@ from math import prod
 from pathlib import Path
 from typing import Literal
 
+import torch
+
 from dipops import recipes
 from dipops.cli.memory import SMALLER, fits, require_memory
 from dipops.cli.options import RunOptions
 from dipops.cli.writing import echo
 from dipops.contestants import BestWeight
 from dipops.errors import BadValue
-from dipops.images.picture import size_of
 from dipops.methods import ConjugateGradient, default_method
 from dipops.noise import is_least_squares
-from dipops.operators import FiniteDifferences, LinearOperator
+from dipops.operators import FiniteDifferences, Identity, LinearOperator
 from dipops.priors import NoPrior, Prior, Tikhonov, TotalVariation
 from dipops.problem import Problem
 from dipops.recipes import Recipe
@@ -63,7 +64,7 @@ def announce_cost(problem: Problem, recipe: Recipe, run: RunOptions, times: int 
     """Refuse what cannot fit in memory; print time and memory of so many solves that take over a minute: the cost of one."""
     recipe = recipe.at(problem)
     cost = _cost(problem, recipe, run.steps or recipe.steps)
-    require_memory(cost.bytes, f"the deep image prior on {size_of(problem.y)} pixels", SMALLER)
+    require_memory(cost.bytes, f"the deep image prior on {_size(problem)} pixels", SMALLER)
     seconds = times * cost.seconds
     if run.quiet or seconds <= _LONG:
         return cost
@@ -76,22 +77,34 @@ def announce_cost(problem: Problem, recipe: Recipe, run: RunOptions, times: int 
 
 
 def _cost(problem: Problem, recipe: Recipe, steps: int) -> Estimate:
-    """What a solve will cost; of a large image, from a tile of it, by the number of pixels."""
-    shape = problem.operator.out_shape[-2:]
-    part = problem
-    if _is_large(problem) and can_tile(problem.operator):
-        for tile in tiles(shape, _PROBED, 1):
-            with suppress(BadValue):  # a tile without a known pixel
-                part = part_of(problem, tile)
-                break
+    """What a solve will cost; of a large image, from a smaller one, by the number of pixels."""
+    part = _smaller(problem) if _is_large(problem) and can_tile(problem.operator) else problem
     cost = estimate(part, recipe.prior, recipe.method, steps)
-    ratio = prod(shape) / prod(part.operator.out_shape[-2:])
+    ratio = prod(problem.operator.in_shape[-2:]) / prod(part.operator.in_shape[-2:])
     return replace(cost, seconds=ratio * cost.seconds, bytes=round(ratio * cost.bytes))
+
+
+def _size(problem: Problem) -> str:
+    """Width x height of the image."""
+    height, width = problem.operator.in_shape[-2:]
+    return f"{width} x {height}"
+
+
+def _smaller(problem: Problem) -> Problem:
+    """A tile of a problem; where the image has more pixels than y, of which a tile may be large too, grey of its own size."""
+    operator = problem.operator
+    if operator.in_shape != operator.out_shape:
+        shape = (operator.in_shape[0], _PROBED, _PROBED)
+        return Problem(Identity(shape), torch.full(shape, 0.5, device=problem.y.device))
+    for tile in tiles(operator.out_shape[-2:], _PROBED, 1):
+        with suppress(BadValue):  # a tile without a known pixel
+            return part_of(problem, tile)
+    return problem
 
 
 def _is_large(problem: Problem) -> bool:
     """Whether a step takes so long, or so much memory, that a smaller one tells the cost."""
-    return prod(problem.operator.out_shape[-2:]) > 4 * _PROBED**2
+    return prod(problem.operator.in_shape[-2:]) > 4 * _PROBED**2
 
 
 def solve_convex(

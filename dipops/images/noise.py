@@ -22,7 +22,7 @@ def noise_level(image: Tensor, clipped: bool | None = None) -> float:
     before clipping, as ClippedGaussian takes it.
 
     Args:
-        image: (H, W), (C, H, W) or (1, C, H, W), at least 2 x 2 pixels.
+        image: (H, W), (C, H, W) or (1, C, H, W), at least 2 x 2 pixels; NaN where a pixel does not count.
         clipped: whether the noise was clipped to [0, 1]; by default where all values are in [0, 1].
 
     Raises:
@@ -38,9 +38,10 @@ def noise_level(image: Tensor, clipped: bool | None = None) -> float:
     blocks = F.pixel_unshuffle(planes, 2)
     diagonal = (blocks[:, :1] - blocks[:, 1:2] - blocks[:, 2:3] + blocks[:, 3:]).abs() / 2
     if clipped is None:
-        clipped = bool(((image >= 0) & (image <= 1)).all())
+        clipped = bool((((image >= 0) & (image <= 1)) | image.isnan()).all())
     if not clipped:
-        return float(diagonal.median()) / _MEDIAN
+        counted = diagonal[~diagonal.isnan()]
+        return float(counted.median()) / _MEDIAN if len(counted) else 0.0
     return _before_clipping(diagonal, _local_means(blocks.mean(1, keepdim=True)))
 
 
@@ -51,7 +52,7 @@ def _local_means(blocks: Tensor) -> Tensor:
 
 def _before_clipping(diagonal: Tensor, means: Tensor) -> float:
     """σ where the median of |coefficient| over that of clipped noise is 1; saturated areas and their borders do not count."""
-    saturated = ((means < _NEAR) | (means > 1 - _NEAR)).float()
+    saturated = ((means < _NEAR) | (means > 1 - _NEAR) | means.isnan()).float()
     counts = F.max_pool2d(saturated, _AROUND, 1, _AROUND // 2) == 0
     diagonal, means = (values[counts][:: max(1, int(counts.sum()) // _MOST)] for values in (diagonal, means))
     if len(diagonal) == 0:
