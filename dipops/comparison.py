@@ -96,7 +96,16 @@ def compare(problem: Problem, priors: Mapping[str, Contestant], seed: int = 0, p
     """
     require_problem(problem)
     named = require_contestants(priors, "prior")
-    return Comparison(problem, {name: solve_by(contestant, problem, seed, progress) for name, contestant in named.items()})
+    return Comparison(problem, {name: _named(name, contestant, problem, seed, progress) for name, contestant in named.items()})
+
+
+def _named(name: str, contestant: Contestant, problem: Problem, seed: int, progress: bool) -> Result:
+    """The result of a contestant, which gets a copy of the problem; an error says whose it is."""
+    try:
+        return solve_by(contestant, problem.repeat(1), seed, progress)
+    except Exception as error:
+        error.add_note(f"raised by the contestant {name!r}")
+        raise
 
 
 def _planes(image: Tensor) -> Tensor:

@@ -1,6 +1,8 @@
 """The command line, as a user types it."""
 
+import csv
 import json
+import os
 import re
 import runpy
 import shutil
@@ -402,6 +404,39 @@ def compared(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
     priors = ("--priors", "dip,wavelet", "--steps", 1, "--seeds", 2, "--quiet")
     tables = ("--output", folder / "out", "--csv", folder / "runs.csv", "--latex", folder / "table.tex")
     return folder, ("compare", folder / "images", *operators, *priors, *tables)
+
+
+def test_no_image_and_no_prior_of_a_comparison_is_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("x.png", "x.png.png", "x.jpg", os.fsdecode(b"caf\xe9.png")):
+        images.save(tmp_path / "in" / name, images.portrait(32))
+    options = (
+        "--priors",
+        "none",
+        "--priors",
+        "tikhonov",
+        "--output",
+        tmp_path / "out",
+        "--csv",
+        tmp_path / "runs.csv",
+        "--quiet",
+    )
+    assert run("compare", tmp_path / "in", *options) == 0
+    rows = list(csv.DictReader((tmp_path / "runs.csv").open()))
+    assert len({row["image"] for row in rows}) == 4
+    assert {row["contestant"] for row in rows} == {"none", "Tikhonov"}
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "in")
+    assert run("compare", tmp_path / "in" / "x.jpg", link / "x.jpg", "--output", tmp_path / "twice") == 2
+    assert "twice; expected each once" in capsys.readouterr().err
+
+
+def test_an_operator_that_changes_from_call_to_call_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "import torch\nfrom dipops import Mask\ndef make(s): return Mask((torch.rand(s[1:]) < 0.5).float(), channels=s[0])\n"
+    (folder / "drawn.py").write_text(text)
+    options = ("--operator", f"{folder / 'drawn.py'}:make", "--priors", "none", "--output", folder / "drawn")
+    assert run("compare", folder / "truth.png", *options) == 2
+    assert "differs from one call of its function to the next" in capsys.readouterr().err
 
 
 def test_images_operators_and_seeds_are_compared_and_resumed(compared, capsys: pytest.CaptureFixture[str]) -> None:

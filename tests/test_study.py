@@ -1,6 +1,7 @@
 """A study: seeds, what is run again, what differs, what fails, statistics, tables, figures."""
 
 import csv
+import importlib
 import io
 import os
 import re
@@ -31,6 +32,7 @@ from dipops import (
     Mask,
     NoPrior,
     Poisson,
+    PrimalDual,
     Problem,
     TotalVariation,
     compare,
@@ -410,8 +412,8 @@ def test_answers_are_corrected_for_clipped_noise_and_images_of_functions_are_not
 
 def test_signals_volumes_and_two_channels_are_kept_exactly() -> None:
     for shape in ((40,), (2, 12, 12), (1, 6, 12, 12)):
-        x = torch.rand(shape, generator=torch.Generator().manual_seed(0)) * 3 - 1
-        problem = Problem.simulate(Identity(shape), x, 0.1)
+        x = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+        problem = Problem.simulate(Identity(shape), x, 0.5)
         found = study({"x": problem}, {"own": noisy, "TV": TotalVariation(0.1)}, 1, progress=False)
         assert found.failures() == []
         answer = found.answer("own")
@@ -456,6 +458,38 @@ def test_operators_are_parts_of_a_table_and_rows_of_a_figure(tmp_path: Path) -> 
     assert " & 0.5 & " in latex, "p is written in full"
     with pytest.raises(BadValue, match="the reference 'TV'"):
         found.table("TV")
+
+
+def test_a_contestant_that_did_not_converge_is_named() -> None:
+    short = Recipe(TotalVariation(0.1), PrimalDual(), 3, (), "")
+    found = study(two_images(), {"short": short, "TV": TotalVariation(0.1)}, 2, progress=False)
+    assert "short: 4 of 4 runs ended before they converged." in found.markdown()
+    assert "TV: " not in found.markdown()
+
+
+def test_a_change_of_an_imported_file_is_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "deep_one.py").write_text("def level(): return 0.2\n")
+    (tmp_path / "near_one.py").write_text("import deep_one\nLAMBDA = 1\ndef image(): return deep_one.level()\n")
+    (tmp_path / "mine_one.py").write_text("import near_one\nfrom near_one import image\ndef made(p): return p.y * image()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    made = importlib.import_module("mine_one").made
+    before = contents(made)
+    assert contents(made) == before
+    for name, text in (("near_one", "import deep_one\nLAMBDA = 2\n"), ("deep_one", "def level(): return 0.3\n")):
+        (tmp_path / f"{name}.py").write_text(text)
+        assert contents(made) != before
+        before = contents(made)
+
+
+def test_contestants_of_compare_do_not_touch_one_another() -> None:
+    problem = two_images()["left"]
+    y = problem.y.clone()
+    found = compare(problem, {"halved": lambda p: p.y.mul_(0.5), "own": noisy}, progress=False)
+    assert problem.y.equal(y)
+    assert found.results["own"].image.equal(y)
+    with pytest.raises(ZeroDivisionError) as raised:
+        compare(problem, {"oops": lambda p: 1 / 0}, progress=False)
+    assert raised.value.__notes__ == ["raised by the contestant 'oops'"]
 
 
 def test_latex_escapes_what_it_would_read_and_compiles(tmp_path: Path) -> None:
@@ -518,6 +552,10 @@ BATCH = Problem.simulate(Identity(PHOTO.shape), torch.stack([PHOTO, PHOTO]), 0.1
             BadType,
             "for the image 'a'; expected a tensor",
         ),
+        (lambda p: study(problems_of({"a": 255 * PHOTO}, {"b": Identity}, 25), {"a": grey}), BadValue, "divide 8-bit values"),
+        (lambda p: problems_of({"a": PHOTO}, Identity, 0.1), BadType, "the class Identity for the operators"),
+        (lambda p: problems_of({"a": PHOTO}, {"b": "identity"}, 0.1), BadType, "str for the operator 'b'"),
+        (lambda p: problems_of({"a": PHOTO}, {"b": Identity(PHOTO.shape)}, 0.1), BadType, "a function of an image's shape"),
         (lambda p: problems_of({"a": PHOTO[None]}, {"b": Identity}, 0.1), BadValue, r"expected \(C, H, W\).*pass x\[0\]"),
     ],
 )

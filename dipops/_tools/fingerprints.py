@@ -3,10 +3,12 @@
 import hashlib
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import partial
+from pathlib import Path
+from sysconfig import get_path
 from types import CellType, CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 
 import numpy as np
@@ -16,6 +18,7 @@ from torch import Tensor, nn
 from dipops.errors import safe_repr
 
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+_INSTALLED = [Path(get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib")]
 _BY_NAME = frozenset({"dipops", "torch", *sys.stdlib_module_names})
 
 
@@ -49,8 +52,9 @@ def contents(thing: object) -> str:
     """A digest of what a thing computes with: its class, attributes and tensors, and of functions their code.
 
     The code of dipops, torch and Python's own library counts by its name. Any other function or class counts by its code, its
-    defaults, what it closes over, and what it names in its own file; functions of other files count by their names. Private
-    attributes count where the code of such a class names them; others are what a library keeps for itself.
+    defaults, what it closes over, and what it names in its own file. Where it names something of another file, the whole of
+    that file counts, and what that imports, but of installed packages the name alone. Private attributes count where the code
+    of such a class names them; others are what a library keeps for itself.
     """
     return hashlib.sha256(_text(thing, ()).encode()).hexdigest()[:16]
 
@@ -97,7 +101,34 @@ def _function_text(function: FunctionType, outer: tuple[int, ...]) -> str:
     cells = {key: cell.cell_contents for key, cell in around if _is_filled(cell)}
     named = {key: function.__globals__[key] for key in _names(function.__code__) if key in function.__globals__}
     own = {key: value for key, value in named.items() if _is_own(value, function.__module__)}
-    return _text((name, function.__code__, function.__defaults__, function.__kwdefaults__, cells, own), outer)
+    others = _files_of(module for value in named.values() if (module := _module_of(value)) != function.__module__)
+    return _text((name, function.__code__, function.__defaults__, function.__kwdefaults__, cells, own, others), outer)
+
+
+def _module_of(value: object) -> str | None:
+    """The module that a value is, or that defines it."""
+    name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+    return name if isinstance(name, str) else None
+
+
+def _files_of(modules: Iterable[str | None]) -> dict[str, str]:
+    """Digests of the files of modules of the user's own, and of those that they name, by the modules' names."""
+    found: dict[str, str] = {}
+    waiting = list(modules)
+    while waiting:
+        module = sys.modules.get(waiting.pop() or "")
+        if module is not None and module.__name__ not in found and (path := _own_file(module)):
+            found[module.__name__] = hashlib.sha256(path.read_bytes()).hexdigest()
+            waiting += map(_module_of, vars(module).values())
+    return dict(sorted(found.items()))
+
+
+def _own_file(module: ModuleType) -> Path | None:
+    """The file of a module that is neither installed nor of Python itself."""
+    path = getattr(module, "__file__", None)
+    if path is None or _counts_by_name(module.__name__) or not (path := Path(path).resolve()).is_file():
+        return None
+    return None if any(path.is_relative_to(folder) for folder in _INSTALLED) else path
 
 
 def _class_text(kind: type, outer: tuple[int, ...]) -> str:

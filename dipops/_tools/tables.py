@@ -3,14 +3,26 @@
 import csv as csv_format
 import io
 import re
+import unicodedata
 from collections.abc import Iterable
 
 Cells = Iterable[object]
+_GREEK = "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ"
+
+
+def _greek(letter: str) -> str:
+    """The LaTeX command of a Greek letter."""
+    name = unicodedata.name(letter).split()[-1].replace("LAMDA", "LAMBDA")
+    return f"$\\{name.lower() if letter.islower() else name.capitalize()}$"
+
+
 _LATEX = {
     **{plain: f"\\{plain}" for plain in "&%_#${}"},
     **{plain: f"${plain}$" for plain in "<>|"},
     **{"[": "{[}", "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
-    **{"±": r"$\pm$", "–": "--", "σ": r"$\sigma$", "λ": r"$\lambda$", "‖": r"$\|$", "×": r"$\times$"},
+    **{"±": r"$\pm$", "–": "--", "‖": r"$\|$", "×": r"$\times$", "≤": r"$\le$", "≥": r"$\ge$", "∞": r"$\infty$", "−": "$-$"},
+    **{letter: _greek(letter) for letter in _GREEK},
+    **{"*": "{*}", "ℓ": r"$\ell$"},
 }
 _MINUS = re.compile(r"(?<!\w)-(?=\d)")
 

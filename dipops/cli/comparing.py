@@ -32,6 +32,7 @@ from dipops.study import Study, dask_client, problems_of, study
 
 DEMO_SIGMA = 25.0
 DEMO_SIZE = 256
+_PRIORS = "none,tikhonov,tv,dip"
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,10 @@ class StudyOptions:
         list[str] | None, Option(help="identity, mask:KEEP, lanczos:FACTOR, or FILE.py:NAME; repeat it for several.")
     ] = None
     sigma: Annotated[float, Option(min=0, max=255, help="Standard deviation of the noise; pixels are 0 to 255.")] = DEMO_SIGMA
-    priors: Annotated[str, Option(help=f"Any of {', '.join(CONTESTANTS)}, with commas.")] = "none,tikhonov,tv,dip"
+    priors: Annotated[
+        list[str] | None,
+        Option(help=f"Any of {', '.join(CONTESTANTS)}, with commas; by default {_PRIORS}.", show_default=False),
+    ] = None
     seeds: Annotated[int, Option(help="Number of seeds, counted from --seed; each draws other noise and another start.")] = 1
     settings: DipSettings = "light"
     workers: Annotated[int | None, Option(min=1, help="Number of processes on this machine.")] = None
@@ -93,7 +97,7 @@ def compare(
     operator identity, and fail on others. The same command continues after an interruption.
     """
     paths = find_images(photos)
-    contestants = parse_priors(compared.priors, compared.sigma > 0, compared.settings, run.steps)
+    contestants = parse_priors(",".join(compared.priors or [_PRIORS]), compared.sigma > 0, compared.settings, run.steps)
     numbers = range(run.seed, run.seed + require_integer("seeds", compared.seeds, 1, "write --seeds 3"))
     problems = _problems(paths, compared.operator or ["identity"], compared.sigma, run)
     _require_other_folder(tables.output, paths)

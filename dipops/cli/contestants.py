@@ -9,11 +9,12 @@ from pathlib import Path
 from torch import Tensor
 
 from dipops import classical, images, masks, recipes
+from dipops._tools.fingerprints import contents
 from dipops.cli.operators import Make, Shape, load_make, require_forward
 from dipops.cli.options import LABELS, parse_int
 from dipops.cli.solving import ConvexName, convex_recipe, prior_of_name
 from dipops.contestants import BestWeight, Contestant
-from dipops.errors import BadValue, nearest
+from dipops.errors import BadValue, nearest, safe_repr
 from dipops.operators import Identity, LanczosDownsampler, LinearOrDifferentiableOperator, Mask, is_identity, is_mask
 from dipops.priors import TotalVariation
 from dipops.problem import Problem
@@ -94,8 +95,8 @@ def operator_names(texts: Sequence[str]) -> dict[str, str]:
 
 def load_images(paths: Sequence[Path]) -> dict[str, Tensor]:
     """Images by the names of their files without suffix, or by their paths where two have one name."""
-    names = _distinct({str(path): path.stem for path in paths}, [str(path) for path in paths], "image")
-    return {name: images.load(path) for name, path in names.items()}
+    names = _distinct({str(path): path.stem for path in paths}, [str(path.resolve()) for path in paths], "image")
+    return {name.encode(errors="backslashreplace").decode(): images.load(path) for name, path in names.items()}
 
 
 def dip_recipe(problem: Problem, settings: Settings) -> Recipe:
@@ -135,6 +136,9 @@ def _lanczos(factor: int, shape: Shape) -> LanczosDownsampler:
 def _own(make: Make, shape: Shape) -> LinearOrDifferentiableOperator:
     operator = make(shape)
     require_forward(operator)
+    if contents(operator) != contents(make(shape)):
+        came = f"{safe_repr(operator)}, which differs from one call of its function to the next"
+        raise BadValue(came, "the same operator for the same shape", "seed what it draws: torch.Generator().manual_seed(0)")
     return operator
 
 
@@ -143,7 +147,8 @@ def _distinct(names: Mapping[str, str], given: Sequence[str], kind: str) -> dict
     if twice := [text for text, count in Counter(given).items() if count > 1]:
         raise BadValue(f"the {kind} {twice[0]} twice", "each once", "leave one out")
     counts = Counter(names.values())
-    return {name if counts[name] == 1 else text: text for text, name in names.items()}
+    named = {name if counts[name] == 1 else text: text for text, name in names.items()}
+    return named if len(named) == len(names) else {text: text for text in names}  # a path may be another's short name
 
 
 def _parse_float(text: str, name: str) -> float:

@@ -27,7 +27,7 @@ from dipops.study.store import Store, temporary_store
 
 Shape = tuple[int, ...]
 _ADVICE = 'write {"photo": problem}, or {("blur", "photo"): problem}'
-_LONGEST = 100
+_LONGEST, _ROUNDING = 100, 1e-3
 _BATCHES_OF_ONE = ((1, 1), (1, 3))
 
 
@@ -62,11 +62,16 @@ def problems_of(
         noise: a noise model, or σ of normal noise in image units; 0 for none.
 
     Raises:
-        BadType: the images are no dict, or one is no tensor.
+        BadType: images or operators are no dicts, an image is no tensor, or an operator no function.
         BadValue: an image has a batch dimension: (1, 1, H, W) or (1, 3, H, W), which would be measured as a volume.
         BadType, BadValue: as for ``Problem.simulate``.
     """
     require_instance(images, Mapping, "images", "a dict of names", 'write {"photo": x}')
+    require_instance(operators, Mapping, "operators", "a dict of names", 'write {"noise": Identity}')
+    for name, make in operators.items():
+        if isinstance(make, LinearOrDifferentiableOperator) or not callable(make):
+            came = f"{type(make).__name__} for the operator {safe_repr(name)}"
+            raise BadType(came, "a function of an image's shape", "write Identity, or lambda shape: Blur(shape, kernel)")
     for name, x in images.items():
         require_instance(x, Tensor, f"image {safe_repr(name)}", "a tensor", "read a file by images.load")
         if x.ndim == 4 and tuple(x.shape[:2]) in _BATCHES_OF_ONE:
@@ -200,6 +205,10 @@ def _require_one_image(image: str, problem: Problem) -> None:
         raise BadValue(
             f"problem {image!r} without its ground truth", "one to score by", "pass truth=x, or use Problem.simulate"
         )
+    least, largest = float(problem.truth.min()), float(problem.truth.max())
+    if least < -_ROUNDING or largest > 1 + _ROUNDING:
+        came = f"problem {image!r} whose ground truth has values from {least:.3g} to {largest:.3g}"
+        raise BadValue(came, "[0, 1], in which images are scored", "divide 8-bit values by 255, and σ too")
     if len(problem.y) != 1:
         raise BadValue(f"problem {image!r} of {len(problem.y)} images", "one image", "make a problem of each, with a name")
 

@@ -15,6 +15,7 @@ PSNR, SSIM = "psnr", "ssim"
 COLUMNS = (ANSWER, LAST, AVERAGE, STOPPED, ORACLE)
 EMPTY = "–"
 _FEW = 6
+_ALL_STEPS = "made all "
 Row = dict[str, Any]
 
 
@@ -65,7 +66,9 @@ def notes_of(rows: Sequence[Row], records: Sequence[Record], reference: str) -> 
         notes.append(f"Differences in PSNR from {reference}, paired by image: {paired}.{few}")
     if any(row[STOPPED] is not None for row in rows):
         stopped = "Stopped: by a rule that does not see the ground truth; the answer where it had not stopped at the last step."
-        notes.append(f"{stopped} Oracle: the best step by the ground truth, which is not known in practice.")
+        oracle = "the best of the steps that were made, by the ground truth, which is not known in practice"
+        notes.append(f"{stopped} Oracle: {oracle}; chosen before clipped noise is corrected.")
+    notes += _unconverged(made)
     if made:
         machines = " and on ".join(sorted({machine(record) for record in made}))
         notes.append(f"Run on {machines}, with {versions(made)}.")
@@ -92,14 +95,25 @@ def _noise_of(problem: Problem) -> str:
 
 
 def _about_means(rows: Sequence[Row], records: Sequence[Record]) -> str:
-    images, noises = max(row["images_in_all"] for row in rows), {record["run"]["noise_seed"] for record in records}
+    images, noises = max(row["images_in_all"] for row in rows), {record["run"]["noise_seed"] for record in records} - {None}
     seeds = {record["run"]["seed"] for record in records} - {None}
     about = "PSNR and SSIM are of values clipped to [0, 1]"
     over = f"means over {images} images" if images > 1 else "one image"
     draws = max(len(seeds), len(noises))
     deviations = f", ± the standard deviation over {draws} seeds" if draws > 1 else ""
-    noise = "; y is drawn anew for each seed" if len(noises - {None}) > 1 else ""
+    noise = "; y is drawn anew for each seed" if len(noises) > 1 else ""
     return f"{about}, {over}{deviations}{noise}."
+
+
+def _unconverged(records: Iterable[Record]) -> list[str]:
+    """Which contestants without random draws made all their steps, and so did not converge, and how often."""
+    ended: dict[str, list[bool]] = defaultdict(list)
+    for record in records:
+        if record["run"]["seed"] is None:
+            ended[record["run"]["contestant"]].append(record["ended"].startswith(_ALL_STEPS))
+    return [
+        f"{name}: {sum(late)} of {len(late)} runs ended before they converged." for name, late in ended.items() if any(late)
+    ]
 
 
 def failures_of(records: Iterable[Record]) -> list[str]:
