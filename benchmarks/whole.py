@@ -28,7 +28,7 @@ VERSIONS: dict[Settings, str] = {"light": "2026-12: 86 steps by Muon at 128 pixe
 NEAR, THIN = 0.1, 5
 DIP = 150
 """Steps for which the average of the light settings may be low: it dips where Adam follows Muon."""
-_RULES = {"discrepancy": Discrepancy(), "exponential variance": ExponentialVariance(0.05, patience=250)}
+_RULES = {"discrepancy": Discrepancy(tau=1.004), "exponential variance": ExponentialVariance(0.05, patience=250)}
 
 
 def noisy(name: str, size: int) -> Problem:

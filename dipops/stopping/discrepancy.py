@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dipops.errors import require_number
 from dipops.noise import require_noise
 from dipops.problem import Problem
 from dipops.stopping.averages import Mean
@@ -13,17 +14,27 @@ from dipops.stopping.interface import StopRule, list_steps
 
 @dataclass
 class Discrepancy(StopRule):
-    """The discrepancy principle: stop once the data term of the output is what the noise leaves on average.
+    """The discrepancy principle: stop once the data term of the output is at most τ² times what the noise leaves on average.
 
-    For normal noise the root mean square of the residual is then σ (Morozov 1966). An average lags behind: the one that is kept
-    is the first whose outputs centre on that step. Normal noise is taken to be clipped for members whose y lies in [0, 1], see
+    For normal noise the root mean square of the residual is then τσ (Morozov 1966). An average lags behind: the one that is
+    kept is the first whose outputs centre on that step. Normal noise is taken to be clipped for members whose y lies in [0, 1], see
     :attr:`dipops.Problem.is_clipped`: near black and white it is weaker than σ and no longer of mean zero.
 
+    Attributes:
+        tau: τ, at least 1. The outputs of a network with noise on z differ from step to step, which adds to their residuals: a
+            value a little above 1 stops where their average is best, and where the residual of none comes down to σ.
+
     Raises:
-        BadValue: on start, the noise is not known or zero.
+        BadValue: τ is below 1, or on start, the noise is not known or zero.
     """
 
+    tau: float = 1.0
+
     state = (*StopRule.state, "_reached")
+
+    def __post_init__(self) -> None:
+        """Refuse a number below 1."""
+        require_number("tau", self.tau, lambda tau: 1 <= tau < float("inf"), "at least 1", "1 is the noise itself")
 
     def start(self, problem: Problem, mean: Mean | None = None) -> None:
         super().start(problem, mean)
@@ -32,7 +43,7 @@ class Discrepancy(StopRule):
         self._reached = torch.zeros_like(self.image_steps)
 
     def update(self, index: int, image: Tensor, answer: Tensor) -> None:
-        low = self._excess(image) <= 1
+        low = self._excess(image) <= self.tau**2
         self._reached = torch.where((self._reached == 0) & low, index, self._reached)
         centre = index - (self._mean.lag if self._mean else 0)
         new = (self._reached > 0) & (self._reached <= centre) & ~self.done
