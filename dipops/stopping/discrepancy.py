@@ -17,12 +17,12 @@ class Discrepancy(StopRule):
     """The discrepancy principle: stop once the data term of the output is at most τ² times what the noise leaves on average.
 
     For normal noise the root mean square of the residual is then τσ (Morozov 1966). An average lags behind: the one that is
-    kept is the first whose outputs centre on that step. Normal noise is taken to be clipped for members whose y lies in [0, 1], see
-    :attr:`dipops.Problem.is_clipped`: near black and white it is weaker than σ and no longer of mean zero.
+    kept is the first whose outputs centre on that step. Normal noise is taken to be clipped for members whose y lies in [0, 1],
+    see :attr:`dipops.Problem.is_clipped`: near black and white it is weaker than σ and no longer of mean zero.
 
     Attributes:
-        tau: τ, at least 1. The outputs of a network with noise on z differ from step to step, which adds to their residuals: a
-            value a little above 1 stops where their average is best, and where the residual of none comes down to σ.
+        tau: τ, at least 1. Noise on z makes the outputs of a network differ from step to step, which adds to their residuals. A
+            value a little above 1 makes up for it; with 1 a solve may stop late, or never.
 
     Raises:
         BadValue: τ is below 1, or on start, the noise is not known or zero.
