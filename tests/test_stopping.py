@@ -294,3 +294,15 @@ def test_what_cannot_be_observed_is_refused() -> None:
         solve(problem(size=16), DeepImagePrior(SMALL), steps=1, callbacks=(Observe(HeldOut()),), progress=False)
     with pytest.raises(BadValue, match="without its ground truth"):
         solve(problem(size=16), DeepImagePrior(SMALL), steps=1, callbacks=(Oracle(),), progress=False)
+
+
+def test_tau_is_the_residual_over_that_of_the_noise_at_which_discrepancy_stops() -> None:
+    x = torch.full((1, 8, 8), 0.5)
+    problem = Problem(Identity(x.shape), x + 0.1, Gaussian(0.1, clipped=False))
+    for tau, residual, stops in ((1.0, 0.099, True), (1.0, 0.105, False), (1.1, 0.105, True), (1.1, 0.115, False)):
+        rule = Discrepancy(tau)
+        rule.start(problem)
+        rule.update(1, problem.y - residual, problem.y)
+        assert bool(rule.done.all()) is stops
+    with pytest.raises(BadValue, match="tau = 0.5; expected at least 1"):
+        Discrepancy(0.5)
