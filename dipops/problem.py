@@ -122,7 +122,7 @@ class Problem:
             raise BadType("noise = None", "a noise model or σ", "write 0 for measurements without noise")
         require_integer("seed", seed, 0, "leave it out for 0")
         with torch.no_grad():
-            clean = operator(x)
+            clean = operator(x.clone())  # one that works in place must not change the ground truth
         if dtype_and_device(clean) != dtype_and_device(x):
             came = f"{safe_repr(operator)} gives {dtype_and_device(clean)} for x in {dtype_and_device(x)}"
             raise BadValue(came, "the same for both", "make the tensors of its forward like x: torch.ones(3).to(x)")
