@@ -48,7 +48,7 @@ from dipops.solver.cost import start
 from dipops.stopping import Discrepancy, ExponentialVariance, HeldOut, Observe, Step, StopRule, WindowedVariance
 
 PATIENCE = {"light": 100, "paper": 200}
-_TAU = {"light": 1.004, "paper": 1.0}
+_DISCREPANCY = {"light": recipes.DISCREPANCY, "paper": Discrepancy()}
 _ALPHA, _WINDOW = {"light": 0.05, "paper": 0.03}, {"light": 90, "paper": 150}
 LIGHT = {"recipe": "light", "version": "2026-12: 86 steps by Muon"}
 """Names the light settings in tasks. Write another version when their numbers change: records of older ones go then."""
@@ -59,7 +59,7 @@ def rules(recipe: str) -> dict[str, StopRule]:
     """The rules that are compared: with patience as long as a recipe is slow, and as their authors have them."""
     patience = PATIENCE[recipe]
     return {
-        "discrepancy": Discrepancy(_TAU[recipe]),
+        "discrepancy": _DISCREPANCY[recipe],
         "exponential variance": ExponentialVariance(_ALPHA[recipe], patience=patience),
         "exponential variance, α = 0.1, patience 1000": ExponentialVariance(0.1, patience=1000),
         "windowed variance": WindowedVariance(_WINDOW[recipe], patience=patience),

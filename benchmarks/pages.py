@@ -6,4 +6,9 @@ from pathlib import Path
 
 def code_of(page: Path, language: str = "python") -> list[str]:
     """Every block of a language in a Markdown page, in their order."""
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.S | re.M)
+    return block_of(language).findall(page.read_text())
+
+
+def block_of(language: str) -> re.Pattern[str]:
+    """A block of a language, whose code is the group."""
+    return re.compile(rf"^```{language}\n(.*?)^```\n?", re.S | re.M)

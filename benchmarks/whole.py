@@ -18,7 +18,7 @@ from dipops import ClippedGaussian, Identity, Problem, recipes, solve
 from dipops._tools.allocator import reused_memory
 from dipops.recipes import Settings
 from dipops.solver.cost import start
-from dipops.stopping import Discrepancy, ExponentialVariance, Observe
+from dipops.stopping import ExponentialVariance, Observe
 
 SIZES = {512: ("astronaut", "retina"), 256: ("astronaut", "cat", "cave")}
 """The held-out images on which light settings are held against the paper's."""
@@ -28,7 +28,7 @@ VERSIONS: dict[Settings, str] = {"light": "2026-12: 86 steps by Muon at 128 pixe
 NEAR, THIN = 0.1, 5
 DIP = 150
 """Steps for which the average of the light settings may be low: it dips where Adam follows Muon."""
-_RULES = {"discrepancy": Discrepancy(tau=1.004), "exponential variance": ExponentialVariance(0.05, patience=250)}
+_RULES = {"discrepancy": recipes.DISCREPANCY, "exponential variance": ExponentialVariance(0.05, patience=250)}
 
 
 def noisy(name: str, size: int) -> Problem:

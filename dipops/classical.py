@@ -5,7 +5,7 @@ All need the extra ``compare``.
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from dipops import images
-from dipops.errors import BadType, BadValue, require_choice, safe_repr
+from dipops.errors import BadValue, require_choice, require_instance, safe_repr
 from dipops.noise import require_sigma
 from dipops.operators import Blur, LanczosDownsampler, Resize, is_identity, is_mask
 from dipops.problem import Problem, require_problem
@@ -26,6 +26,7 @@ _ADVICE = "use a prior: solve takes any problem"
 _LARGEST = 2.0  # half of the values of an image in [0, 1] are lower, whatever its noise
 
 
+@runtime_checkable
 class Answer(Protocol):
     """What ``fuse`` reads of a Result or an Ensemble."""
 
@@ -50,7 +51,8 @@ def bicubic(problem: Problem) -> Tensor:
     operator = problem.operator
     if not isinstance(operator, LanczosDownsampler | Resize | Blur) or len(operator.in_shape) != 3:
         raise BadValue(f"{safe_repr(operator)} for bicubic", "LanczosDownsampler, Resize or Blur", "choose another method")
-    _require_whole(problem, "bicubic")
+    _require_all_measured(problem, "bicubic")
+    _require_one(problem.y)
     return images.resize(problem.y[0], operator.in_shape[1:], Image.Resampling.BICUBIC)[None].clamp(0, 1)
 
 
@@ -105,9 +107,8 @@ def fuse(problem: Problem, answer: Answer, by: Denoiser) -> Tensor:
     """
     require_choice("by", by, Denoiser)
     _noisy(problem)
-    if not hasattr(answer, "image") or not hasattr(answer, "debiased"):
-        came = f"{type(answer).__name__} for the answer"
-        raise BadType(came, "a Result or an Ensemble", "pass what recipes.denoise().solve(problem) gives, or tune(...).result")
+    advice = "pass what recipes.denoise().solve(problem) gives, or tune(...).result"
+    require_instance(answer, Answer, "answer", "a Result or an Ensemble", advice)
     if answer.image.shape != problem.y.shape:
         came = f"an answer of shape {tuple(answer.image.shape)}"
         raise BadValue(came, f"{tuple(problem.y.shape)}", "fuse the answer to this problem, or an ensemble of it")
@@ -205,17 +206,15 @@ def _noisy(problem: Problem) -> tuple[np.ndarray, float]:
         came = f"{type(problem.operator).__name__} for a classical denoiser"
         raise BadValue(came, "Identity, and every pixel measured", _ADVICE)
     sigma = require_sigma(problem.noise, "a classical denoiser", "use a prior")
-    _require_whole(problem, "a classical denoiser")
+    _require_all_measured(problem, "a classical denoiser")
     if float(problem.y.median()) > _LARGEST:
         raise BadValue(f"y with values up to {float(problem.y.max()):.3g}", "values in [0, 1]", "divide y, and σ, by 255")
     return _pixels(problem.y), sigma
 
 
-def _require_whole(problem: Problem, what: str) -> None:
-    """Refuse several images, and pixels that were not measured."""
+def _require_all_measured(problem: Problem, what: str) -> None:
     if problem.weights is not None:
         raise BadValue(f"weights for {what}", "every pixel measured", _ADVICE)
-    _require_one(problem.y)
 
 
 def _require_one(batch: Tensor) -> None:
@@ -242,7 +241,7 @@ def _guided(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     guide = problem.operator.guide
     if guide is None:
         raise BadValue(f"{safe_repr(problem.operator)}, which has no guide", "an operator with one", "use GuidedInput")
-    _require_whole(problem, "a guided filter")
+    _require_all_measured(problem, "a guided filter")
     return _pixels(guide[None]), _pixels(problem.y)
 
 

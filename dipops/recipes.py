@@ -13,10 +13,11 @@ from torch import Tensor
 
 from dipops._tools.defaults import usual_defaults
 from dipops._tools.precision import full_float32
-from dipops.errors import BadType, BadValue, require_choice, require_instance, require_integer
+from dipops.errors import BadValue, require_choice, require_instance, require_integer
 from dipops.methods import ADAM, Descent, MakeOptimizer, Method, MuonThenAdam, PrimalDual
 from dipops.noise import Gaussian
 from dipops.operators import Activation
+from dipops.operators.checks import require_batch
 from dipops.priors import DeepImagePrior, PixelPrior, Prior
 from dipops.priors.generators import Generator, Hourglass, ResNet, UNet
 from dipops.priors.generators.layers import Upsampling
@@ -30,9 +31,9 @@ from dipops.stopping import Discrepancy, ExponentialVariance, StopRule
 _PAPER = "Ulyanov, Vedaldi and Lempitsky, Deep Image Prior"
 _LIGHT = "measured on images outside the paper's sets, benchmarks/results/dip.md"
 VARIANCE = ExponentialVariance(0.05, patience=100)
+DISCREPANCY = Discrepancy(tau=1.004)  # the best of four runs, on coffee, hubble and rocket of 256 and rocket of 512 pixels
 _DENOISING_STEPS = 1333  # a third: the whole images and crops in benchmarks/results/gpu.md took 75 to 1200
 _PERTURBATION = 0.04
-_TAU = 1.004  # the best of four runs, on coffee, hubble and rocket of 256 and rocket of 512 pixels
 _NEAREST_LAST: tuple[Upsampling, ...] = ("nearest", "bilinear", "bilinear", "bilinear", "bilinear")
 _SIX_SCALES = (16, 32, 64, 128, 128, 128)
 SHORT_MEMORY = partial(ADAM, betas=(0.9, 0.95))
@@ -153,7 +154,7 @@ class Recipe:
 
         Raises:
             BadType: the images are no floating-point tensor.
-            BadValue: they have another shape, or are not finite.
+            BadValue: they have another shape, dtype or device, or are not finite, or the problem has several images.
         """
         require_problem(problem)
         _require_images(problem, images)
@@ -169,14 +170,12 @@ class Recipe:
         return Ensemble(answer, std, members, projects[:1], debiases[:1])
 
 
-def _require_images(problem: Problem, images: object) -> None:
+def _require_images(problem: Problem, images: Tensor) -> None:
     """Refuse what is no image for each of one or more runs of one problem."""
-    shape = problem.operator.in_shape
-    if not isinstance(images, Tensor) or not images.is_floating_point():
-        raise BadType(f"{type(images).__name__} for the images", f"a float tensor (K, {str(shape)[1:]}", "use torch.stack")
-    if len(problem.y) != 1 or images.shape[1:] != shape or len(images) == 0:
-        came = f"images of shape {tuple(images.shape)} for {len(problem.y)} problem(s)"
-        raise BadValue(came, f"(K, {str(shape)[1:]} for one", "stack the images of the runs, torch.cat([a.image, b.image])")
+    require_batch(images, problem.operator.in_shape, problem.operator._like, "images", problem.operator)
+    if len(problem.y) != 1 or len(images) == 0:
+        came = f"{len(images)} images for a batch of {len(problem.y)}"
+        raise BadValue(came, "one or more for a batch of one", "pool the runs of each image by themselves")
     if not bool(images.isfinite().all()):
         raise BadValue("images that are not finite", "finite ones", "leave the runs out that diverged")
 
@@ -221,7 +220,7 @@ def denoise(settings: Settings = "light") -> Recipe:
     a longer start by Muon.
     """
     if _is_light(settings):
-        stops = (Discrepancy(tau=_TAU), VARIANCE)
+        stops = (DISCREPANCY, VARIANCE)
         recipe = _light(4000, perturbation=1 / 30, upsampling=_NEAREST_LAST, optimizer=MuonThenAdam, stops=stops)
         return replace(recipe, usual_steps=_DENOISING_STEPS, adapt=partial(_by_size_and_noise, muon_steps=86))
     return replace(_paper("section 3.1", 3000, averaging_is_ours=False), adapt=_for_strong_noise)

@@ -410,18 +410,8 @@ def test_no_image_and_no_prior_of_a_comparison_is_lost(tmp_path: Path, capsys: p
     (tmp_path / "in").mkdir()
     for name in ("x.png", "x.png.png", "x.jpg", os.fsdecode(b"caf\xe9.png")):
         images.save(tmp_path / "in" / name, images.portrait(32))
-    options = (
-        "--priors",
-        "none",
-        "--priors",
-        "tikhonov",
-        "--output",
-        tmp_path / "out",
-        "--csv",
-        tmp_path / "runs.csv",
-        "--quiet",
-    )
-    assert run("compare", tmp_path / "in", *options) == 0
+    tables = ("--output", tmp_path / "out", "--csv", tmp_path / "runs.csv", "--quiet")
+    assert run("compare", tmp_path / "in", "--priors", "none", "--priors", "tikhonov", *tables) == 0
     rows = list(csv.DictReader((tmp_path / "runs.csv").open()))
     assert len({row["image"] for row in rows}) == 4
     assert {row["contestant"] for row in rows} == {"none", "Tikhonov"}

@@ -313,15 +313,6 @@ def test_runs_are_blended_and_jpeg_scored_as_the_answer_is(tmp_path: Path) -> No
     )
 
 
-def test_a_large_enlargement_is_refused_before_a_step(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    images.save(tmp_path / "small.png", torch.rand(1, 8, 8))
-    monkeypatch.setattr("dipops.cli.memory._total", lambda: 1e9)
-    assert run("upscale", tmp_path / "small.png", tmp_path / "out.png", "--factor", 400) == 2
-    assert "the deep image prior on 3200 x 3200 pixels, which takes" in capsys.readouterr().err
-
-
 def test_outputs_of_a_folder_do_not_replace_files_of_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "out").mkdir()
@@ -422,14 +413,28 @@ def test_tiles_are_solved_one_by_one(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "leave --checkpoint out" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("command", "shape", "option", "bytes", "size"),
+    [
+        ("denoise", (1, 600, 800), ("--sigma", 25), 3e8, "800 x 600"),
+        ("upscale", (1, 8, 8), ("--factor", 400), 1e9, "3200 x 3200"),
+    ],
+)
 def test_what_does_not_fit_is_refused_before_the_work(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: str,
+    shape: tuple[int, ...],
+    option: tuple[object, ...],
+    bytes: float,
+    size: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    images.save(tmp_path / "large.png", torch.rand(1, 600, 800))
-    monkeypatch.setattr("dipops.cli.memory._total", lambda: 3e8)
-    assert run("denoise", tmp_path / "large.png", tmp_path / "out.png", "--sigma", 25) == 2
+    images.save(tmp_path / "in.png", torch.rand(shape))
+    monkeypatch.setattr("dipops.cli.memory._total", lambda: bytes)
+    assert run(command, tmp_path / "in.png", tmp_path / "out.png", *option) == 2
     message = capsys.readouterr().err
-    assert "the deep image prior on 800 x 600 pixels, which takes" in message
+    assert f"the deep image prior on {size} pixels, which takes" in message
     assert "or --tile 512 or --recompute" in message
     assert not (tmp_path / "out.png").exists()
 

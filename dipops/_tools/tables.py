@@ -19,10 +19,10 @@ def _greek(letter: str) -> str:
 _LATEX = {
     **{plain: f"\\{plain}" for plain in "&%_#${}"},
     **{plain: f"${plain}$" for plain in "<>|"},
-    **{"[": "{[}", "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+    **{"[": "{[}", "*": "{*}", "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
     **{"±": r"$\pm$", "–": "--", "‖": r"$\|$", "×": r"$\times$", "≤": r"$\le$", "≥": r"$\ge$", "∞": r"$\infty$", "−": "$-$"},
     **{letter: _greek(letter) for letter in _GREEK},
-    **{"*": "{*}", "ℓ": r"$\ell$"},
+    "ℓ": r"$\ell$",
 }
 _MINUS = re.compile(r"(?<!\w)-(?=\d)")
 

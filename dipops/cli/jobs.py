@@ -49,7 +49,6 @@ def find_jobs(inputs: Sequence[Path], output: Path, partners: Mapping[str, Path 
 
     Raises:
         BadFile: there is no such image, a folder has no image, or the output for several is a file.
-        BadValue: two outputs would have one name.
     """
     given = {role: path for role, path in partners.items() if path is not None}
     if len(inputs) == 1 and not _is_folder(inputs[0]) and not _is_pattern(inputs[0]):
@@ -58,9 +57,7 @@ def find_jobs(inputs: Sequence[Path], output: Path, partners: Mapping[str, Path 
         return [_job(inputs[0], output, given)], None
     if exists(output) and not _is_folder(output):
         raise BadFile(f"{output} is a file", "a folder for several images", "choose another name")
-    jobs = [_job(path, output / _name(path), given) for path in find_images(inputs)]
-    require_different(jobs)
-    return jobs, output
+    return [_job(path, output / _name(path), given) for path in find_images(inputs)], output
 
 
 def _job(path: Path, output: Path, partners: Mapping[str, Path]) -> Job:
@@ -132,7 +129,7 @@ def _partner(image: Path, role: str, place: Path) -> Path:
     return same[0]
 
 
-def require_different(jobs: Sequence[Job], runs: int = 1) -> None:
+def require_different(jobs: Sequence[Job], runs: int) -> None:
     """Refuse two outputs of one name with BadValue; of several runs the standard deviations are outputs too."""
     first: dict[Path, Path] = {}
     for job in jobs:

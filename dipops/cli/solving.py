@@ -64,7 +64,8 @@ def announce_cost(problem: Problem, recipe: Recipe, run: RunOptions, times: int 
     """Refuse what cannot fit in memory; print time and memory of so many solves that take over a minute: the cost of one."""
     recipe = recipe.at(problem)
     cost = _cost(problem, recipe, run.steps or recipe.steps)
-    require_memory(cost.bytes, f"the deep image prior on {_size(problem)} pixels", SMALLER)
+    height, width = problem.operator.in_shape[-2:]
+    require_memory(cost.bytes, f"the deep image prior on {width} x {height} pixels", SMALLER)
     seconds = times * cost.seconds
     if run.quiet or seconds <= _LONG:
         return cost
@@ -82,12 +83,6 @@ def _cost(problem: Problem, recipe: Recipe, steps: int) -> Estimate:
     cost = estimate(part, recipe.prior, recipe.method, steps)
     ratio = prod(problem.operator.in_shape[-2:]) / prod(part.operator.in_shape[-2:])
     return replace(cost, seconds=ratio * cost.seconds, bytes=round(ratio * cost.bytes))
-
-
-def _size(problem: Problem) -> str:
-    """Width x height of the image."""
-    height, width = problem.operator.in_shape[-2:]
-    return f"{width} x {height}"
 
 
 def _smaller(problem: Problem) -> Problem:

@@ -3,9 +3,8 @@
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from dipops.course.checks import expect, expect_equal, expect_linear_operator, instance_of, random_image
+from dipops.course.checks import expect, expect_equal, expect_linear_operator, instance_of, is_image, random_image
 from dipops.course.operators import Trail, WrongAdjoint
 from dipops.operators import LanczosDownsampler, LinearOperator, Shift
 
@@ -28,7 +27,7 @@ def shift_adjoint(answer: Any) -> None:
     expected = torch.zeros_like(y)
     expected[..., :-1] = y[..., 1:]
     answer_image = answer(y)
-    is_rolled = _is(answer_image, y.roll(-1, -1))
+    is_rolled = is_image(answer_image, y.roll(-1, -1))
     expect(not is_rolled, "the first column comes back in as the last: what forward moves out of the image is lost")
     expect_equal(answer_image, expected, "Aᵀy")
 
@@ -64,11 +63,6 @@ def composition(answer: Any) -> None:
         y = random_image(2, *outer.out_shape, seed=3)
         product = answer(outer, inner, y)
         if outer.out_shape == shape:
-            expect(not _is(product, outer.adjoint(inner.adjoint(y))), "that is AᵀBᵀy: transposing reverses the order")
-        expect(not _is(product, inner(outer.adjoint(y))), "that applies B itself: its adjoint is wanted")
+            expect(not is_image(product, outer.adjoint(inner.adjoint(y))), "that is AᵀBᵀy: transposing reverses the order")
+        expect(not is_image(product, inner(outer.adjoint(y))), "that applies B itself: its adjoint is wanted")
         expect_equal(product, (outer @ inner).T(y), "(AB)ᵀy")
-
-
-def _is(answer: Any, image: Tensor) -> bool:
-    """Whether an answer is this image."""
-    return isinstance(answer, Tensor) and answer.shape == image.shape and torch.allclose(answer.to(image), image)

@@ -76,6 +76,11 @@ def expect_first(answer_step: Any, step: int | None, event: str) -> None:
     expect_step(answer_step, step or 0, f"that is not the first step at which {event}")
 
 
+def is_image(answer: Any, image: Tensor) -> bool:
+    """Whether an answer is this image."""
+    return isinstance(answer, Tensor) and answer.shape == image.shape and torch.allclose(answer.to(image), image)
+
+
 def expect_equal(answer: Any, expected: Tensor | float, name: str, tolerance: float = 1e-6) -> None:
     """Compare a number or a tensor with what is expected, without showing what is expected."""
     expected = torch.as_tensor(expected, dtype=torch.float64)

@@ -2,20 +2,16 @@
 
 import contextlib
 import io
-import re
 import sys
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
 
 from written import put
 
-from benchmarks.pages import code_of
+from benchmarks.pages import block_of
 from dipops.course.lessons import lessons, notebook
 
 PAGES = ("operator", "start")
-_DOCS = Path(__file__).parents[1]
-_BLOCK = re.compile(r"^```python\n.*?^```\n", re.S | re.M)
 
 
 def write(folder):
@@ -28,19 +24,17 @@ def write(folder):
 def add(app, page, source):
     """Put what each block prints below it, before the page is read."""
     if page in PAGES:
-        texts = _printed(_DOCS / f"{page}.md")
-        source[0] = _BLOCK.sub(lambda block: block[0] + _block_of(next(texts)), source[0])
+        module = sys.modules["page"] = ModuleType("page")  # its classes are found by their names, as in a script
+        source[0] = block_of("python").sub(lambda block: block[0] + _shown(_printed(block[1], module)), source[0])
 
 
-def _block_of(text):
+def _shown(text):
     return f"\n```text\n{text}```\n" if text else ""
 
 
-def _printed(page):
-    """What each block of Python prints, one after the other as a reader would run them; files that they write are dropped."""
-    module = sys.modules["page"] = ModuleType("page")  # its classes are found by their names, as in a script
-    for code in code_of(page):
-        out = io.StringIO()
-        with TemporaryDirectory() as folder, contextlib.chdir(folder), contextlib.redirect_stdout(out):
-            exec(compile(code, page.name, "exec"), vars(module))
-        yield out.getvalue()
+def _printed(code, module):
+    """What a block prints, in the module of the blocks before it; files that it writes are dropped."""
+    out = io.StringIO()
+    with TemporaryDirectory() as folder, contextlib.chdir(folder), contextlib.redirect_stdout(out):
+        exec(compile(code, module.__name__, "exec"), vars(module))
+    return out.getvalue()

@@ -5,7 +5,7 @@ from shutil import copy
 
 import matplotlib.pyplot as plt
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 from sphinx_gallery.scrapers import matplotlib_scraper
 
 _SIZE = (480, 440)
@@ -63,21 +63,12 @@ def _images_drawn():
     numbers = plt.get_fignums()
     axes = plt.figure(numbers[0]).axes if numbers else []
     drawn = [image for each in axes for image in each.images[:1]]
-    return [image.to_rgba(image.get_array(), bytes=True)[..., :3] for image in drawn]
+    return [np.ascontiguousarray(image.to_rgba(image.get_array(), bytes=True)[..., :3]) for image in drawn]
 
 
 def _halves(left, right):
-    left, right = map(_filling, (left, right))
+    left, right = (ImageOps.fit(Image.fromarray(pixels), _SIZE, Image.Resampling.BICUBIC) for pixels in (left, right))
     half = _SIZE[0] // 2
     left.paste(right.crop((half, 0, *_SIZE)), (half, 0))
     ImageDraw.Draw(left).line([(half, 0), (half, _SIZE[1])], fill="white", width=3)
     return left
-
-
-def _filling(pixels):
-    """An image, its middle cut to the shape of a thumbnail."""
-    image = Image.fromarray(np.ascontiguousarray(pixels))
-    scale = max(wanted / side for wanted, side in zip(_SIZE, image.size, strict=True))
-    larger = image.resize([round(scale * side) for side in image.size], Image.Resampling.BICUBIC)
-    left, up = ((side - wanted) // 2 for wanted, side in zip(_SIZE, larger.size, strict=True))
-    return larger.crop((left, up, left + _SIZE[0], up + _SIZE[1]))
